@@ -1,0 +1,26 @@
+//! The words that every room of the house shares: operations, replies, `Stat`, errors, paths, zxids, the frames between
+//! client and server, and the schema of histories and of a run's report.
+//!
+//! No logic lives here but validation and encoding. The service's data tree and the reference model both speak these
+//! words and share nothing else, so that a mistake in one cannot hide in the other.
+//!
+//! Source of the vocabulary: Apache ZooKeeper 3.9 (`zookeeper.jute`, `ZooDefs`, `KeeperException`, `Watcher.Event`).
+
+mod error;
+mod frame;
+mod history;
+mod ids;
+mod op;
+mod path;
+pub mod run;
+mod stat;
+
+pub use error::ErrorCode;
+pub use frame::{ClientFrame, ConnectReply, ConnectRequest, ServerFrame, WatchEvent, WatchKind};
+pub use history::{
+    CallId, HistoryEvent, HistoryKind, ProcessId, RecipeEvent, RecipeStep, SessionChange,
+};
+pub use ids::{ServerId, SessionId, Time, Xid, Zxid};
+pub use op::{CreateMode, Data, Op, OpKind, OpResult, Reply, SyncMode};
+pub use path::{PathError, ZPath, parent_of, validate};
+pub use stat::Stat;

@@ -1,0 +1,115 @@
+//! Znode paths and the rule for what is one (`org.apache.zookeeper.common.PathUtils`).
+
+use std::sync::Arc;
+
+/// A path as a request carries it: shared, and *not* necessarily valid; a server must answer bad ones too.
+pub type ZPath = Arc<str>;
+
+/// Why a string is no path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PathError {
+    /// The empty string.
+    Empty,
+    /// It does not begin with `/`.
+    NotAbsolute,
+    /// It ends with `/` and is not the root.
+    TrailingSlash,
+    /// It has an empty part: `//`.
+    EmptyPart,
+    /// It has a part `.` or `..`.
+    Relative,
+    /// It has a character that paths must not have.
+    BadCharacter(char),
+}
+
+impl std::fmt::Display for PathError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PathError::Empty => write!(f, "a path must not be empty"),
+            PathError::NotAbsolute => write!(f, "a path must begin with '/'"),
+            PathError::TrailingSlash => write!(f, "a path must not end with '/'"),
+            PathError::EmptyPart => write!(f, "a path must not have an empty part ('//')"),
+            PathError::Relative => write!(f, "a path must not have a part '.' or '..'"),
+            PathError::BadCharacter(c) => {
+                write!(f, "a path must not have the character U+{:04X}", *c as u32)
+            }
+        }
+    }
+}
+
+impl std::error::Error for PathError {}
+
+/// Whether `path` is one that a node can have.
+///
+/// Surrogates (U+D800–DFFF) cannot occur in a Rust string; the private-use range up to U+F8FF is refused with them, as
+/// ZooKeeper does.
+pub fn validate(path: &str) -> Result<(), PathError> {
+    if path.is_empty() {
+        return Err(PathError::Empty);
+    }
+    if !path.starts_with('/') {
+        return Err(PathError::NotAbsolute);
+    }
+    if path == "/" {
+        return Ok(());
+    }
+    if path.ends_with('/') {
+        return Err(PathError::TrailingSlash);
+    }
+    for part in path[1..].split('/') {
+        match part {
+            "" => return Err(PathError::EmptyPart),
+            "." | ".." => return Err(PathError::Relative),
+            _ => {}
+        }
+    }
+    match path.chars().find(|c| forbidden(*c)) {
+        Some(c) => Err(PathError::BadCharacter(c)),
+        None => Ok(()),
+    }
+}
+
+fn forbidden(c: char) -> bool {
+    matches!(c, '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}')
+}
+
+/// The path of the node above, `/` for a child of the root; `None` for the root and for a string without a slash.
+pub fn parent_of(path: &str) -> Option<&str> {
+    match path.rfind('/') {
+        Some(0) if path.len() > 1 => Some("/"),
+        Some(0) | None => None,
+        Some(at) => Some(&path[..at]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_what_zookeeper_takes() {
+        for good in ["/", "/a", "/a/b.c", "/a/...", "/zookeeper", "/ü"] {
+            assert_eq!(validate(good), Ok(()), "{good}");
+        }
+        for (bad, why) in [
+            ("", PathError::Empty),
+            ("a", PathError::NotAbsolute),
+            ("/a/", PathError::TrailingSlash),
+            ("/a//b", PathError::EmptyPart),
+            ("/a/./b", PathError::Relative),
+            ("/..", PathError::Relative),
+            ("/a\u{1}", PathError::BadCharacter('\u{1}')),
+            ("/\u{e000}", PathError::BadCharacter('\u{e000}')),
+        ] {
+            assert_eq!(validate(bad), Err(why), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_parent_is_the_path_up_to_the_last_slash() {
+        assert_eq!(parent_of("/a/b"), Some("/a"));
+        assert_eq!(parent_of("/a"), Some("/"));
+        assert_eq!(parent_of("/"), None);
+        assert_eq!(parent_of("a"), None);
+    }
+}

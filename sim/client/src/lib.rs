@@ -1,0 +1,15 @@
+//! The client: a session as a sans-IO state machine ([`Session`]), an async face over it ([`Client`]) that names no
+//! runtime, and the recipes: [`recipes::lock`] and [`recipes::election`].
+//!
+//! Three layers, each usable alone:
+//!
+//! 1. [`Session`]: one [`Input`] in, a list of [`Effect`]s out. Knows the session protocol: connect, reattach at another
+//!    server, FIFO pipelining, pings, watches and their re-registration, ConnectionLoss, expiry.
+//! 2. [`Port`] and [`Client`]: a mailbox between the program (futures) and whoever drives the session (the world). The
+//!    program's side has `async` methods; the driver's side takes [`Command`]s and fills in outcomes, which wakes the
+//!    program. Nothing here sleeps, spawns or reads a clock.
+//! 3. The recipes: ordinary programs over [`Client`].
+
+mod api;
+
+pub use api::*;

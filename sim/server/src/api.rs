@@ -1,0 +1,141 @@
+//! The words of the contract: what goes into a [`Server`](crate::Server) and what comes out.
+
+use zabsim_types::{ClientFrame, ServerFrame, SessionId, Zxid};
+
+/// One connection of a client to this server. Unique in a run: the driver never uses a number again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ConnId(pub u64);
+
+/// The stages of the pipeline that run by themselves, as ZooKeeper's threads do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Stage {
+    /// Leader: validates requests against the tree and the overlay, gives them their zxid, proposes them
+    /// (`PrepRequestProcessor`).
+    Prepare,
+    /// Takes committed transactions into the tree, fires watches, answers (`CommitProcessor`, `FinalRequestProcessor`).
+    Apply,
+    /// Serializes the next piece of a snapshot.
+    Snapshot,
+}
+
+/// The server's timers. Setting one again replaces it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Timer {
+    /// The peer's.
+    Zab(zab::Timer),
+    /// Leader: the next session bucket expires. Learner: time to report touched sessions.
+    Sessions,
+}
+
+/// What goes into a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// For the peer: boot, disk, election, links, messages. (Its timers come by `Timer`, its application's inputs never.)
+    Zab(zab::Input),
+    /// A timer went off.
+    Timer(Timer),
+    /// A stage has its turn.
+    Run(Stage),
+    /// A client connected.
+    ClientOpened {
+        /// Its connection.
+        conn: ConnId,
+    },
+    /// A client sent a frame.
+    ClientFrame {
+        /// By which connection.
+        conn: ConnId,
+        /// It.
+        frame: ClientFrame,
+    },
+    /// A client's connection broke (or it closed it).
+    ClientClosed {
+        /// Which.
+        conn: ConnId,
+    },
+}
+
+/// What comes out of a server, to be carried out in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// One of the peer's effects that concern links, disk, election messages, `Fatal`, roles and notes. Those that concern
+    /// the application (`Deliver`, `Restore`, `SyncDone`, …) the server keeps to itself, `SetTimer` comes as below.
+    Zab(zab::Effect),
+    /// Set a timer, replacing the one of that name.
+    SetTimer {
+        /// Which.
+        timer: Timer,
+        /// When, by this server's clock.
+        at: zab::Time,
+    },
+    /// Give this stage a turn, now or later. Asked once until the turn comes.
+    Schedule(Stage),
+    /// Send a frame to a client.
+    Frame {
+        /// By which connection.
+        conn: ConnId,
+        /// It.
+        frame: ServerFrame,
+    },
+    /// Close a client's connection. Frames sent before it still arrive.
+    CloseClient {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Nothing to carry out: something that checks and timelines want to know.
+    Note(Note),
+}
+
+/// What checks and timelines want to know. Emitted at the very step at which it becomes true.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// A transaction was applied to the tree (also in replay).
+    Applied {
+        /// It.
+        zxid: Zxid,
+        /// The rolling digest of the tree after it: equal zxids have equal digests, on all servers, whatever the path.
+        /// `None` while a fuzzy snapshot is being caught up and the tree is legitimately between two states.
+        digest: Option<u64>,
+        /// Whether it was known to be committed, or replayed from this server's own log.
+        committed: bool,
+    },
+    /// A snapshot became the tree.
+    Restored {
+        /// Its zxid.
+        zxid: Zxid,
+    },
+    /// The leader prepared a session's end because it was silent for too long.
+    SessionExpiring {
+        /// Which.
+        session: SessionId,
+    },
+    /// A client was refused because it has seen more than this server.
+    RefusedFromFuture {
+        /// What it has seen.
+        seen: Zxid,
+        /// What this server has applied.
+        applied: Zxid,
+    },
+    /// A request came by a server that no longer owns its session.
+    SessionMoved {
+        /// Which.
+        session: SessionId,
+    },
+    /// A rare path was taken. Counted by name.
+    Mark(&'static str),
+}
+
+/// How a server is set up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The peer.
+    pub zab: zab::Config,
+    /// Bounds of the session timeout that clients may ask for, in milliseconds (ZooKeeper: 2 and 20 ticks).
+    pub session_timeout_ms: (u32, u32),
+    /// Transactions that one turn of `Stage::Apply` applies at most.
+    pub apply_batch: usize,
+    /// Nodes that one turn of `Stage::Snapshot` serializes.
+    pub snapshot_chunk_nodes: usize,
+    /// Makes session passwords: mixed with the session's id. Not a secret in a simulation.
+    pub password_salt: u64,
+}

@@ -1,0 +1,4 @@
+//! The world: a discrete-event simulator that owns the links, disks, clocks and processes of a simulated ensemble, breaks
+//! them by script, and checks the protocol's invariants at every step.
+
+pub mod plan;
