@@ -53,46 +53,46 @@ impl Storage {
         Storage
     }
     pub(crate) fn recover(&mut self, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn append(&mut self, txn: Arc<Txn>, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn sync(&mut self, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn last(&self) -> Zxid {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn durable(&self) -> Zxid {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn floor(&self) -> Zxid {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn idle(&self) -> bool {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn accepted(&self) -> Epoch {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn current(&self) -> Epoch {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn is_blank(&self) -> bool {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn set_accepted_epoch(&mut self, epoch: Epoch, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn set_current_epoch(&mut self, epoch: Epoch, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn set_initialized(&mut self, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn truncate(&mut self, to: Zxid, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn install_snapshot(
         &mut self,
@@ -100,22 +100,22 @@ impl Storage {
         chunks: Vec<Payload>,
         out: &mut Vec<Effect>,
     ) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn begin_snapshot(&mut self, zxid: Zxid, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn snapshot_chunk(&mut self, bytes: Payload, last: bool, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn abandon_snapshot(&mut self, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn read_log_from(&mut self, after: Zxid, token: u64, out: &mut Vec<Effect>) {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn on_disk_done(&mut self, ticket: Ticket, out: &mut Vec<Effect>) -> Vec<Event> {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn on_read_done(
         &mut self,
@@ -123,7 +123,7 @@ impl Storage {
         data: DiskData,
         out: &mut Vec<Effect>,
     ) -> Vec<Event> {
-        todo!()
+        unimplemented!()
     }
     pub(crate) fn on_disk_failed(
         &mut self,
@@ -131,13 +131,13 @@ impl Storage {
         error: DiskError,
         out: &mut Vec<Effect>,
     ) -> Vec<Event> {
-        todo!()
+        unimplemented!()
     }
 }
 
 /// A new ensemble's disk.
 pub fn format_files() -> Vec<(FileName, Payload)> {
-    todo!()
+    unimplemented!()
 }
 
 /// What [`recover_offline`] finds on a disk.
@@ -164,5 +164,5 @@ pub struct Offline {
 /// What a restart right now would find on these files, by the code that a restart runs.
 pub fn recover_offline(files: &BTreeMap<FileName, Payload>) -> Result<Offline, String> {
     let _ = files;
-    todo!()
+    unimplemented!()
 }
