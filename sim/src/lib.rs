@@ -2,3 +2,6 @@
 //! them by script, and checks the protocol's invariants at every step.
 
 pub mod plan;
+
+#[allow(dead_code)] // Until the world is wired to it.
+pub(crate) mod checks;
