@@ -84,6 +84,8 @@ mod total_order;
 
 #[cfg(test)]
 mod testbed;
+#[cfg(test)]
+mod tests;
 
 use decode::Record;
 use docket::Docket;
