@@ -86,8 +86,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
             .prop_map(|(count, payload, new_epoch)| Act::Append { count, payload, new_epoch }),
         6 => Just(Act::Sync),
         8 => (1u8..6).prop_map(Act::Run),
-        2 => Just(Act::BeginSnapshot),
-        4 => any::<bool>().prop_map(|last| Act::Piece { last }),
+        4 => Just(Act::BeginSnapshot),
+        7 => prop::bool::weighted(0.7).prop_map(|last| Act::Piece { last }),
         1 => Just(Act::Abandon),
         1 => any::<u8>().prop_map(Act::Truncate),
         1 => (any::<u8>(), 0u8..3).prop_map(|(share, more)| Act::Install { share, more }),
@@ -95,7 +95,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Act::ShortRead),
         2 => loss.prop_map(Act::Crash),
     ];
-    prop::collection::vec(act, 1..40)
+    prop::collection::vec(act, 1..60)
 }
 
 struct Life {
@@ -189,7 +189,7 @@ impl Life {
     }
 
     fn crash_in_every_way(&mut self) {
-        let torn = (0..100).step_by(3).map(Loss::TornAt);
+        let torn = (self.crashes % 7..100).step_by(7).map(Loss::TornAt);
         let sectors = (0..6).map(|coin: u64| Loss::Sectors((self.crashes as u64) << 8 | coin));
         for loss in [Loss::All, Loss::Nothing]
             .into_iter()
@@ -261,12 +261,10 @@ impl Life {
             Act::Sync => self.machine.call(|storage, out| storage.sync(out)),
             Act::Run(count) => self.run(usize::from(count)),
             Act::BeginSnapshot if self.machine.storage.taking.is_none() => {
-                let durable = self.machine.storage.durable();
-                let history = self.now().history.clone();
-                let part = history.iter().filter(|record| zxid_of(record) <= durable);
-                self.taking = Some(part.cloned().collect());
+                self.taking = Some(self.now().history.clone());
+                let last = self.machine.storage.last();
                 self.machine
-                    .call(|storage, out| storage.begin_snapshot(durable, out));
+                    .call(|storage, out| storage.begin_snapshot(last, out));
             }
             Act::BeginSnapshot => {}
             Act::Piece { last } => {
@@ -365,7 +363,7 @@ fn live(acts: &[Act]) -> Life {
 #[test]
 fn whatever_crashes_what_was_told_stays() {
     let cases = Cases {
-        cases: 250,
+        cases: 500,
         failure_persistence: None,
         ..Cases::default()
     };
