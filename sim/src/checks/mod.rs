@@ -274,7 +274,7 @@ impl Checks {
         self.docket.at(at);
         for (server, files) in disks {
             let recovery = &mut self.disk_only_recovery;
-            recovery.at_end(&self.mirror, &mut self.docket, server, files);
+            recovery.at_end(&mut self.mirror, &mut self.docket, server, files);
             committed_durability::on_loss(&self.mirror, &mut self.docket, server);
         }
     }

@@ -8,7 +8,8 @@ use zab::{
     DiskOp, Epoch, FileName, Message, Note, Payload, PeerId, PeerState, Phase, Role, Ticket, Txn,
     Zxid,
 };
-use zabsim_types::{ServerId, Time};
+use zabsim_server::{ConnId, TxnBody};
+use zabsim_types::{ErrorCode, ServerId, SessionId, Time, Xid};
 
 pub(super) const S1: ServerId = ServerId(1);
 pub(super) const S2: ServerId = ServerId(2);
@@ -36,6 +37,8 @@ pub(super) struct Bed {
     pub(super) checks: Checks,
     hosts: BTreeMap<ServerId, Host>,
     now: u64,
+    /// Whether trees have the digests that the service gives them; else a digest is the zxid.
+    pub(super) real_digests: bool,
 }
 
 pub(super) const LOG: FileName = FileName::Log {
@@ -55,6 +58,7 @@ impl Bed {
             }),
             hosts: ids.map(|id| (id, Host::default())).into(),
             now: 0,
+            real_digests: false,
         };
         for id in ids {
             bed.boot(id);
@@ -205,10 +209,19 @@ impl Bed {
     /// Applies whatever is in the log.
     pub(super) fn apply(&mut self, id: ServerId, committed: bool) {
         let host = self.host(id);
-        let new: Vec<Zxid> = host.log[host.applied..].iter().map(|t| t.zxid).collect();
-        host.applied = host.log.len();
-        for zxid in new {
-            self.applied(id, zxid, Some(zxid.0), committed);
+        let from = std::mem::replace(&mut host.applied, host.log.len());
+        for at in from..self.hosts[&id].log.len() {
+            let log = &self.hosts[&id].log[..=at];
+            let zxid = log[at].zxid;
+            let digest = if self.real_digests {
+                let txns = log.iter().map(|txn| (txn.zxid, txn.payload()));
+                zabsim_server::digest_of(&[], txns)
+                    .expect("a log that fits")
+                    .1
+            } else {
+                zxid.0
+            };
+            self.applied(id, zxid, Some(digest), committed);
         }
     }
 
@@ -421,7 +434,7 @@ impl Bed {
 
     /// A transaction as `leader` would propose it next.
     pub(super) fn next_txn(&self, leader: ServerId, zxid: Zxid) -> Arc<Txn> {
-        Arc::new(Txn::new(zxid, self.tail(leader), b"anything"))
+        Arc::new(Txn::new(zxid, self.tail(leader), &anything()))
     }
 
     /// The leader broadcasts and logs, not yet durably.
@@ -503,6 +516,23 @@ impl Bed {
             .expect("a check")
             .examined
     }
+}
+
+/// The payload of a transaction that changes nothing.
+pub(super) fn anything() -> Vec<u8> {
+    let body = TxnBody::Error(ErrorCode::NoNode);
+    encoded(1, body)
+}
+
+pub(super) fn encoded(session: i64, body: TxnBody) -> Vec<u8> {
+    let txn = zabsim_server::Txn {
+        session: SessionId(session),
+        conn: ConnId(0),
+        cxid: Xid(0),
+        time_ms: 0,
+        body,
+    };
+    txn.encode().to_vec()
 }
 
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {

@@ -1,16 +1,19 @@
 //! Each check on a story played by hand that breaks it, and on one beside it that must not.
 
-use super::testbed::{Bed, LOG, S1, S2, S3, z};
+use super::testbed::{Bed, LOG, S1, S2, S3, anything, encoded, z};
 use super::{Observed, STEP_CHECKS};
 use std::sync::Arc;
 use zab::{DiskOp, Epoch, FileName, Message, Note, PeerState, Phase, Txn, Zxid};
-use zabsim_server::{ConnId, TxnBody};
-use zabsim_types::{SessionId, Xid};
+use zabsim_server::TxnBody;
+use zabsim_types::SessionId;
 
 /// The tutorial: a leader, two writes, a crash, another leader, a rejoin. Nothing is violated, and every check had work.
 #[test]
 fn an_honest_run_satisfies_every_check() {
-    let mut bed = Bed::serving();
+    let mut bed = Bed::new();
+    bed.real_digests = true;
+    bed.elect(S1, S2, 1);
+    bed.write(S1, S2, z(1, 1));
     bed.join(S1, S3, 1);
     bed.crash(S1);
     bed.look(S2);
@@ -381,6 +384,16 @@ mod synchronization {
         bed.holds();
     }
 
+    /// A leader broadcasts first and logs as soon as its log is ready for it.
+    #[test]
+    fn a_follower_may_log_before_its_leader() {
+        let mut bed = Bed::serving();
+        let txn = bed.next_txn(S1, z(1, 3));
+        bed.note(S1, Note::Proposed { txn: txn.clone() });
+        bed.log(S1, S2, &txn);
+        bed.holds();
+    }
+
     /// A23, C4, A8: the follower never gets ⟨1,3⟩.
     #[test]
     fn a_hole_in_a_log() {
@@ -612,7 +625,7 @@ mod epochs {
             3,
             Some(S3),
         );
-        let txn = Arc::new(Txn::new(z(2, 1), z(1, 2), b"anything"));
+        let txn = Arc::new(Txn::new(z(2, 1), z(1, 2), &anything()));
         bed.append(S1, &txn);
         bed.sync(S1);
         bed.crash(S1); // currentEpoch 1, log ⟨2,1⟩
@@ -654,7 +667,7 @@ mod bytes {
         let mut bed = Bed::serving();
         let other = Arc::new(Txn::new(z(1, 2), z(1, 1), b"something else"));
         bed.accept(S3, 1);
-        let first = Arc::new(Txn::new(z(1, 1), Zxid::ZERO, b"anything"));
+        let first = Arc::new(Txn::new(z(1, 1), Zxid::ZERO, &anything()));
         bed.append(S3, &first);
         bed.holds();
         bed.append(S3, &other);
@@ -673,6 +686,14 @@ mod bytes {
             "same-zxid-same-digest",
             "s2's tree at ⟨1,2⟩ has the digest 0000000000000bad",
         );
+    }
+
+    /// D6, A18: the disk alone makes another tree than the servers had.
+    #[test]
+    fn a_disk_makes_another_tree() {
+        let mut bed = Bed::serving();
+        bed.end();
+        bed.breaks("same-zxid-same-digest", "s1's tree at ⟨1,2⟩ has the digest");
     }
 
     #[test]
@@ -981,17 +1002,6 @@ mod ephemerals {
             "⟨1,5⟩ ends session 0x7 and leaves its ephemerals /e",
         );
     }
-}
-
-fn encoded(session: i64, body: TxnBody) -> Vec<u8> {
-    let txn = zabsim_server::Txn {
-        session: SessionId(session),
-        conn: ConnId(0),
-        cxid: Xid(0),
-        time_ms: 0,
-        body,
-    };
-    txn.encode().to_vec()
 }
 
 fn session_begins(session: i64) -> Vec<u8> {
