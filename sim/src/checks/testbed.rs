@@ -544,7 +544,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc: u32, _| {
-            crc >> 1 ^ (crc & 1) * 0xEDB8_8320
+            (crc >> 1) ^ ((crc & 1) * 0xEDB8_8320)
         })
     })
 }
