@@ -2,3 +2,4 @@
 //! them by script, and checks the protocol's invariants at every step.
 
 pub mod plan;
+pub mod stream;
