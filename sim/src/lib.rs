@@ -1,5 +1,20 @@
 //! The world: a discrete-event simulator that owns the links, disks, clocks and processes of a simulated ensemble, breaks
 //! them by script, and checks the protocol's invariants at every step.
 
+#[cfg(not(madsim))]
+compile_error!(
+    "zabsim runs client programs on madsim, which exists only under `--cfg madsim`. Put these lines into \
+     `.cargo/config.toml` at the top of your project:\n\n    [build]\n    rustflags = [\"--cfg\", \"madsim\"]\n    \
+     rustdocflags = [\"--cfg\", \"madsim\"]\n\n\
+     They are lost where RUSTFLAGS is set, where cargo is called from outside of the project with `--manifest-path`, and \
+     by `cargo fuzz`: say `RUSTFLAGS=\"--cfg madsim\"` there."
+);
+
+#[cfg(madsim)]
+mod executor;
 pub mod plan;
-pub mod stream;
+mod stream;
+
+#[cfg(madsim)]
+pub use executor::BoxFuture;
+pub use stream::Stream;
