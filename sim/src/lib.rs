@@ -14,7 +14,9 @@ compile_error!(
 mod executor;
 pub mod plan;
 mod stream;
+mod trace;
 
 #[cfg(madsim)]
 pub use executor::BoxFuture;
 pub use stream::Stream;
+pub use trace::TraceLine;
