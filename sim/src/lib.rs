@@ -10,9 +10,12 @@ compile_error!(
      by `cargo fuzz`: say `RUSTFLAGS=\"--cfg madsim\"` there."
 );
 
+mod clock;
 #[cfg(madsim)]
 mod executor;
+mod net;
 pub mod plan;
+mod queue;
 mod stream;
 mod trace;
 
