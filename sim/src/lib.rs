@@ -11,6 +11,7 @@ compile_error!(
 );
 
 mod clock;
+mod disk;
 #[cfg(madsim)]
 mod executor;
 mod net;
