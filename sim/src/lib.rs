@@ -14,13 +14,22 @@ mod clock;
 mod disk;
 #[cfg(madsim)]
 mod executor;
+#[cfg(madsim)]
+mod host;
 mod net;
 pub mod plan;
+mod process;
+#[cfg(madsim)]
+mod program;
 mod queue;
 mod stream;
 mod trace;
+#[cfg(madsim)]
+mod world;
 
 #[cfg(madsim)]
 pub use executor::BoxFuture;
+#[cfg(madsim)]
+pub use program::{Program, ProgramContext, Stopping};
 pub use stream::Stream;
 pub use trace::TraceLine;

@@ -19,8 +19,14 @@ pub(crate) trait Machine {
     fn waiting_for(&self) -> Option<String>;
 }
 
-/// Makes the machine of a process that starts.
-pub(crate) type Factory = Box<dyn Fn(&zabsim_server::Config) -> Box<dyn Machine>>;
+/// What is installed on every server.
+pub(crate) trait Software {
+    /// The files of a new ensemble's server.
+    fn files(&self) -> Vec<(zab::FileName, zab::Payload)>;
+
+    /// The machine of a process that starts.
+    fn start(&self, config: &zabsim_server::Config) -> Box<dyn Machine>;
+}
 
 /// A timer. Setting it later than it is due costs nothing: the event that is in the queue finds it early and moves on.
 #[derive(Debug, Default)]
