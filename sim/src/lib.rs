@@ -3,5 +3,7 @@
 
 #[allow(dead_code)] // Until the world is wired to it.
 pub(crate) mod disk;
+#[allow(dead_code)] // Until the world is wired to it.
+pub(crate) mod judge;
 pub mod plan;
 pub mod stream;
