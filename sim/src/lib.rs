@@ -16,6 +16,7 @@ mod disk;
 mod executor;
 #[cfg(madsim)]
 mod host;
+mod judge;
 mod net;
 pub mod plan;
 mod process;

@@ -52,6 +52,8 @@ pub(crate) struct Disk {
     full: bool,
     /// So many reads more until the bad one.
     bad_read_in: Option<u64>,
+    /// The process has only read so far. A bad read is one of these: later ones come from the page cache.
+    booting: bool,
     latency: Stream,
     /// Draws what crashes and damage do, apart from the latencies: without a crash the rest stays as it is.
     fate: Stream,
@@ -144,6 +146,7 @@ impl Disk {
             fail_next_sync: false,
             full: false,
             bad_read_in: None,
+            booting: true,
             latency: stream,
             fate,
             view,
@@ -250,6 +253,9 @@ impl Disk {
                     }
                     return self.fail(&op, DiskError::Io);
                 }
+                if std::mem::take(&mut self.booting) {
+                    self.bad_read_in = None;
+                }
                 self.carry_out(op);
                 Input::DiskDone { ticket }
             }
@@ -329,7 +335,7 @@ impl Disk {
             Some(bytes) if fresh => Arc::clone(bytes),
             _ => file.content().into(),
         };
-        match self.bad_read_in {
+        match self.bad_read_in.filter(|_| self.booting) {
             Some(0) if !content.is_empty() => {
                 self.bad_read_in = None;
                 Some(self.misread(name, &content))
@@ -394,6 +400,7 @@ impl Disk {
         }
         self.files.retain(|_, file| file.is_linked());
         self.failed = None;
+        self.booting = true;
         self.busy_until = Time::ZERO;
         report
     }
@@ -441,7 +448,8 @@ impl Disk {
         self.full = full;
     }
 
-    /// One of the next reads, drawn, brings too little or something else; the same read again brings what is there.
+    /// One of the reads at the next start, drawn, brings too little or something else; the same read again brings what is
+    /// there. It is over once the process has written something, whether it read so much or not.
     pub(crate) fn bad_read_next(&mut self, bad: bool) {
         self.bad_read_in = bad.then(|| self.fate.below(4));
     }
@@ -455,6 +463,7 @@ impl Disk {
         self.failed = None;
         self.fail_next_sync = false;
         self.bad_read_in = None;
+        self.booting = true;
         self.busy_until = Time::ZERO;
     }
 

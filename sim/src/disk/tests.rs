@@ -426,6 +426,14 @@ fn a_bad_read_is_bad_once() {
         put(&mut disk, append(1, 3_000));
         assert_eq!(done(&mut disk, sync(2)), ok(2));
         disk.bad_read_next(true);
+        for _ in 0..6 {
+            assert_eq!(
+                read_bytes(&mut disk, LOG),
+                Some(bytes(1, 3_000)),
+                "not before the next start"
+            );
+        }
+        disk.crash(Unsynced::Lost);
         let mut bad = 0;
         for _ in 0..6 {
             let got = read_bytes(&mut disk, LOG).expect("it is there");
@@ -445,6 +453,22 @@ fn a_bad_read_is_bad_once() {
         assert_eq!(disk.durable()[&LOG], bytes(1, 3_000));
     }
     assert!(short > 20 && wrong > 20, "short {short}, wrong {wrong}");
+}
+
+#[test]
+fn a_bad_read_is_over_with_the_first_write() {
+    for seed in 0..20 {
+        let mut disk = disk(seed);
+        assert_eq!(done(&mut disk, replace(9, 1)), ok(1));
+        disk.crash(Unsynced::Lost);
+        disk.bad_read_next(true);
+        assert_eq!(done(&mut disk, replace(8, 1)), ok(1));
+        disk.crash(Unsynced::Lost);
+        for _ in 0..6 {
+            let read = read_bytes(&mut disk, FileName::CurrentEpoch);
+            assert_eq!(read, Some(bytes(8, 8)));
+        }
+    }
 }
 
 #[test]
