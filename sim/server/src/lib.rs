@@ -12,5 +12,23 @@
 //! [`Input::Run`], and the stage then does what is queued. Stages may be run in any order.
 
 mod api;
+mod clients;
+mod codec;
+mod database;
+mod leader;
+mod node;
+mod prep;
+mod recovery;
+mod request;
+mod service;
+mod sessions;
+mod snapshot;
+mod tree;
+mod txn;
+mod watches;
 
 pub use api::*;
+pub use codec::DecodeError;
+pub use recovery::digest_of;
+pub use request::describe;
+pub use txn::{Txn, TxnBody};
