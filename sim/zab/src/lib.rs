@@ -28,7 +28,14 @@
 //! Where ZooKeeper itself is unsafe, the code says **BASE** and what it does instead.
 
 mod api;
+// Wholly used once the peer stands on them.
+#[allow(dead_code)]
+mod election;
+mod log;
 mod quorum;
+#[allow(dead_code)]
+mod storage;
 
 pub use api::*;
-pub use quorum::{QuorumConfig, QuorumRule};
+pub use quorum::{PeerSet, QuorumConfig, QuorumRule};
+pub use storage::{Offline, format_files, recover_offline};
