@@ -10,6 +10,8 @@ compile_error!(
      by `cargo fuzz`: say `RUSTFLAGS=\"--cfg madsim\"` there."
 );
 
+#[cfg(madsim)]
+mod checks;
 mod clock;
 mod disk;
 #[cfg(madsim)]
@@ -17,6 +19,7 @@ mod executor;
 #[cfg(madsim)]
 mod host;
 mod judge;
+mod nemesis;
 mod net;
 pub mod plan;
 mod process;

@@ -427,6 +427,11 @@ impl Net {
             );
         }
         let receiver = 1 - direction;
+        // Whoever waits for the answer does not tell a connection that broke from one that was refused.
+        let item = match (item, state.ends[receiver].state) {
+            (Item::Broken, EndState::Opening) => Item::Refused,
+            (item, _) => item,
+        };
         match (&item, state.ends[receiver].state) {
             (_, EndState::Closed) => {
                 let told = matches!(
@@ -484,6 +489,21 @@ impl Net {
         }
         let kept = self.tail_stream.below(way.items.len() as u64 + 1) as usize;
         way.items.truncate(kept);
+    }
+
+    /// The process that opened a connection.
+    pub(crate) fn initiator(&self, link: u32) -> Node {
+        self.links[link as usize].ends[0].node
+    }
+
+    /// The process at the other end of a connection of `node`.
+    #[inline]
+    pub(crate) fn other_end(&self, link: u32, node: Node) -> Node {
+        let ends = &self.links[link as usize].ends;
+        match ends[0].node == node {
+            true => ends[1].node,
+            false => ends[0].node,
+        }
     }
 
     /// Whether `node` still believes that the connection is up.

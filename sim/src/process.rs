@@ -195,6 +195,8 @@ pub(crate) struct ServerProcess {
     pub(crate) fatal: Option<String>,
     /// Fatal ends since it last served: the supervisor waits longer each time.
     pub(crate) failed_starts: u32,
+    /// Durable data of its disk was destroyed, and no leader has brought it up to date since.
+    pub(crate) damaged: bool,
     /// The strikes that want to start it; a supervisor's start is superseded by a fault that names its own time.
     pub(crate) start_at: Option<Time>,
     pub(crate) restart_stream: Stream,

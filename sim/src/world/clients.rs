@@ -167,8 +167,12 @@ impl World {
             }
         };
         self.happened(client, kind);
+        let replied = matches!(outcome, Outcome::Replied { .. });
         if call.0 < SCRIPTED {
             self.clients[client].port.complete(call, outcome);
+        }
+        if replied && let Some(server) = self.clients[client].session.attached_to() {
+            self.triggered_by_reply(client, server);
         }
     }
 
@@ -391,7 +395,12 @@ impl World {
         self.awake = true;
     }
 
-    fn arrive_at_ghost(&mut self, _client: usize, _arrival: Arrival) {}
+    /// A second connection listens to nothing; once it is up, it takes the session over.
+    fn arrive_at_ghost(&mut self, client: usize, arrival: Arrival) {
+        if let (Item::Accepted, true) = (arrival.item, self.clients[client].alive) {
+            self.attach_ghost(client, arrival.link);
+        }
+    }
 }
 
 /// A sleeper that no port names: the world itself wants a new session opened.

@@ -5,20 +5,29 @@
 //! every effect, in this order: it enters the trace, the nemesis sees it (and may strike), the checks see it, it happens.
 
 mod clients;
+mod faults;
 mod servers;
+mod view;
+mod watchers;
 
+use view::sight;
+
+use crate::checks::{Checks, Facts};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::executor::{BoxFuture, Executor, contained};
 use crate::host::ClientProcess;
+use crate::judge::Judge;
+use crate::nemesis::{Ends, Nemesis};
 use crate::net::{Arrival, Item, LinkKind, Net, Node};
-use crate::plan::{Plan, Trigger};
+use crate::plan::Plan;
 use crate::process::{NO_ROLE, STAGES, ServerProcess, Software, StageSlot};
 use crate::program::{Program, ProgramContext, Stopping};
 use crate::queue::{Event, Queue};
 use crate::stream::Stream;
 use crate::trace::{Entry, Place, Trace};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use faults::Strike;
 use zab::{QuorumConfig, QuorumRule};
 use zabsim_client::{Port, Session};
 use zabsim_types::run::{ClientOps, FaultRecord, TimelineEntry};
@@ -48,6 +57,22 @@ pub(crate) struct World {
     pub(crate) executor: Box<dyn Executor>,
     pub(crate) records: Records,
     pub(crate) stopping: Stopping,
+    pub(crate) nemesis: Nemesis,
+    pub(crate) judge: Judge,
+    pub(crate) checks: Checks,
+    pub(crate) quorum: QuorumConfig,
+    voters: Vec<ServerId>,
+    observers: Vec<ServerId>,
+    strikes: Vec<Strike>,
+    /// The safety phase is over: no fault strikes any more.
+    pub(crate) healed: bool,
+    /// The server whose step is being carried out.
+    stepping: Option<usize>,
+    pub(crate) violated: bool,
+    /// How often the checks were shown something, and what some of these times and the full checks took.
+    observations: u64,
+    sampled_ns: u64,
+    full_checks_ns: u64,
     software: Box<dyn Software>,
     /// Vectors of effects and commands that are used again and again.
     server_effects: Vec<zabsim_server::Effect>,
@@ -78,6 +103,8 @@ impl World {
             connect_timeout_us,
         );
         let quorum = quorum_config(&plan);
+        let voters: Vec<ServerId> = (1..=ensemble.voters).map(ServerId).collect();
+        let observers = (ensemble.voters + 1..=servers as u8).map(ServerId).collect();
         let servers = (1..=servers as u8)
             .map(|id| new_server(&plan, seed, ServerId(id), &quorum, &*software))
             .collect();
@@ -92,6 +119,23 @@ impl World {
             executor,
             records: Records::default(),
             stopping: Stopping::default(),
+            nemesis: Nemesis::new(&plan, seed),
+            judge: Judge::new(voters.iter().copied(), plan.data_loss_allowed),
+            checks: Checks::new(Facts {
+                voters: voters.iter().copied().collect(),
+                observers: observers.iter().copied().collect(),
+                quorum: quorum.clone(),
+            }),
+            quorum,
+            voters,
+            observers,
+            strikes: Vec::new(),
+            healed: false,
+            stepping: None,
+            violated: false,
+            observations: 0,
+            sampled_ns: 0,
+            full_checks_ns: 0,
             software,
             server_effects: Vec::new(),
             client_effects: Vec::new(),
@@ -102,10 +146,12 @@ impl World {
         for _ in 0..world.plan.clients {
             world.new_client();
         }
-        for (index, op) in world.plan.ops.iter().enumerate() {
-            if let Trigger::At(at) = op.at {
-                world.queue.push(at, Event::Op { op: index as u32 });
-            }
+        for (at, op) in world.nemesis.ops_at() {
+            world.queue.push(at, Event::Op { op: op as u32 });
+        }
+        for (at, fault) in world.nemesis.timed() {
+            let fault = fault as u32;
+            world.queue.push(at, Event::Strike { fault });
         }
         world
     }
@@ -195,7 +241,7 @@ impl World {
 
     /// Whether there is no point in going on.
     pub(crate) fn halted(&self) -> bool {
-        false
+        self.violated
     }
 
     fn handle(&mut self, event: Event) {
@@ -239,6 +285,7 @@ impl World {
                 if process.incarnation == incarnation {
                     // The disk goes on while its process is paused: done is done.
                     let input = process.disk.complete(self.now);
+                    self.check_completion(usize::from(server), &input);
                     self.server_input(usize::from(server), zabsim_server::Input::Zab(input));
                 }
             }
@@ -258,10 +305,10 @@ impl World {
                 client, sleeper, ..
             } => self.wake_sleeper(client as usize, sleeper),
             Event::Op { op } => self.scripted_op(op as usize),
-            Event::Strike { .. }
-            | Event::Undo { .. }
-            | Event::Continue { .. }
-            | Event::GhostEnd { .. } => {}
+            Event::Strike { fault } => self.strike(fault as usize, Ends::default()),
+            Event::Undo { strike } => self.undo(strike as usize),
+            Event::Continue { strike, step } => self.continue_strike(strike, step),
+            Event::GhostEnd { link } => self.end_ghost(link),
         }
         self.run_programs();
     }
@@ -409,6 +456,7 @@ fn new_server(
         established: None,
         synchronizing: BTreeSet::new(),
         fatal: None,
+        damaged: false,
         failed_starts: 0,
         start_at: None,
         restart_stream: Stream::new(seed, "restart", index),

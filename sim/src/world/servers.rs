@@ -1,6 +1,7 @@
 //! Servers in the world: inputs go in, effects are carried out one by one; starts, crashes, pauses.
 
 use super::World;
+use crate::checks::Observed;
 use crate::net::{Arrival, Datagram, Death, Item, LinkKind};
 use crate::plan::Unsynced;
 use crate::process::{PendingCrash, TIMERS, Waiting, stage_slot, timer_slot};
@@ -21,6 +22,7 @@ impl World {
         process.start_at = None;
         let id = process.id;
         self.record(Place::Server(id.0), &Entry::Process("starts"));
+        self.observed(server, &Observed::Booted);
         self.server_input(server, Input::Zab(zab::Input::Boot));
     }
 
@@ -57,6 +59,12 @@ impl World {
     fn step_server(&mut self, server: usize, input: Input) {
         let place = Place::Server(self.servers[server].id.0);
         self.record(place, &Entry::ServerInput(&input));
+        let stepping = self.stepping.replace(server);
+        if self.nemesis.interested()
+            && let Input::Zab(input) = &input
+        {
+            self.triggered_by_input(server, input);
+        }
         let mut effects = std::mem::take(&mut self.server_effects);
         let process = &mut self.servers[server];
         let local = zab::Time(process.clock.read(self.now));
@@ -65,6 +73,7 @@ impl World {
         }
         self.carry_out_all(server, effects.drain(..));
         self.server_effects = effects;
+        self.stepping = stepping;
     }
 
     /// Carries effects out in order; between any two the process may die or be paused.
@@ -101,6 +110,10 @@ impl World {
     fn carry_out(&mut self, server: usize, effect: Effect) {
         let id = self.servers[server].id;
         self.record(Place::Server(id.0), &Entry::ServerEffect(&effect));
+        if self.nemesis.interested() {
+            self.triggered_by_effect(server, &effect);
+        }
+        self.check_effect(server, &effect);
         match effect {
             Effect::Zab(effect) => self.carry_out_zab(server, effect),
             Effect::SetTimer { timer, at } => {
@@ -254,9 +267,11 @@ impl World {
 
     fn zab_note(&mut self, server: usize, note: &Note) {
         let id = self.servers[server].id;
+        self.judge.observe(id, note);
         match note {
             Note::Established { epoch, .. } => {
                 self.servers[server].established = Some(*epoch);
+                self.brought_up_to_date(server);
                 self.records.elections += 1;
                 self.tell(id, format!("leads epoch {epoch}"));
             }
@@ -278,6 +293,7 @@ impl World {
                 self.servers[server]
                     .synchronizing
                     .remove(&ServerId(learner.0));
+                self.brought_up_to_date(usize::from(learner.0) - 1);
             }
             Note::SteppedDown { reason } => self.tell(id, format!("steps down: {reason}")),
             Note::Truncated { to } => self.tell(id, format!("cuts its log to {to}")),
@@ -327,6 +343,7 @@ impl World {
         let wait = restart << process.failed_starts.min(8);
         self.tell(id, format!("stops: {reason}"));
         self.reached("fatal");
+        self.judge.fatal(id);
         self.crash_server(server, Unsynced::Kept, Some(wait));
         self.servers[server].fatal = Some(reason);
     }
@@ -353,9 +370,12 @@ impl World {
             .die(&mut self.queue, self.now, server as u32, death);
         self.record(Place::Server(id.0), &Entry::Process("dies"));
         self.tell(id, format!("dies: {report}"));
+        self.observed(server, &Observed::Crashed);
+        self.check_disk_after_crash(server);
         if let Some(after) = restart_after_us {
             self.start_server_at(server, after);
         }
+        self.harm_that_waited(server);
     }
 
     /// Has a process that is down started after a while.
