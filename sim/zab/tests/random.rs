@@ -51,6 +51,10 @@ fn ensemble(seed: u64) -> Bus {
 fn run(seed: u64) -> BTreeMap<String, u64> {
     let case = Case(seed);
     let mut bus = ensemble(seed);
+    if std::env::var("ZAB_ALOUD").is_ok() {
+        bus.aloud = true;
+        bus.transcript = Some(Vec::new());
+    }
     bus.start_all();
     for _ in 0..3_000 {
         bus.advance();

@@ -140,6 +140,8 @@ pub struct Bus {
     pub now: u64,
     /// One line for each thing that a reader wants to know, if wanted.
     pub transcript: Option<Vec<String>>,
+    /// Whether each line is printed as well, at once.
+    pub aloud: bool,
     events: BTreeMap<(u64, u64), Event>,
     sequence: u64,
     links: BTreeMap<LinkId, Link>,
@@ -202,6 +204,7 @@ impl Bus {
             oracle: Oracle::new(quorum),
             now: 0,
             transcript: None,
+            aloud: false,
             events: BTreeMap::new(),
             sequence: 0,
             links: BTreeMap::new(),
@@ -340,6 +343,9 @@ impl Bus {
                 Some(link.ends[other].0)
             };
             let line = describe_effect(id, &effect, peer_of);
+            if self.aloud && line.is_some() {
+                eprintln!("{:>9} {}", self.now, line.clone().unwrap_or_default());
+            }
             self.say(|| line);
         }
         match effect {
@@ -511,7 +517,8 @@ impl Bus {
             | Event::Connect(id, ..)
             | Event::Start(id) => *id,
         };
-        if self.rng.one_in(self.unkind.pause) {
+        let running = self.nodes[&whom].paused_until <= self.now;
+        if running && self.rng.one_in(self.unkind.pause) {
             let until = self.now + self.rng.below(1_200_000);
             self.nodes.get_mut(&whom).expect("a member").paused_until = until;
         }
