@@ -82,6 +82,7 @@ pub struct Node {
     timers: BTreeMap<Timer, Time>,
     /// Until then nothing happens at this server.
     paused_until: u64,
+    backlog: VecDeque<Event>,
     pub wiped: bool,
     proposed: u32,
 }
@@ -124,6 +125,7 @@ enum Event {
     Timer(PeerId, u64, Timer, Time),
     Connect(PeerId, u64, PeerId),
     Start(PeerId),
+    Resume(PeerId, u64),
 }
 
 enum Arrival {
@@ -190,6 +192,7 @@ impl Bus {
                     disk_free_at: 0,
                     timers: BTreeMap::new(),
                     paused_until: 0,
+                    backlog: VecDeque::new(),
                     wiped: false,
                     proposed: 0,
                 };
@@ -250,6 +253,7 @@ impl Bus {
         node.disk_free_at = self.now;
         node.timers.clear();
         node.paused_until = 0;
+        node.backlog.clear();
         self.step(id, Input::Boot);
     }
 
@@ -515,20 +519,31 @@ impl Bus {
             | Event::Chunk(id, ..)
             | Event::Timer(id, ..)
             | Event::Connect(id, ..)
+            | Event::Resume(id, _)
             | Event::Start(id) => *id,
         };
-        let running = self.nodes[&whom].paused_until <= self.now;
-        if running && self.rng.one_in(self.unkind.pause) {
-            let until = self.now + self.rng.below(1_200_000);
-            self.nodes.get_mut(&whom).expect("a member").paused_until = until;
+        let pause = self.rng.one_in(self.unkind.pause).then(|| self.rng.below(1_200_000));
+        let node = self.nodes.get_mut(&whom).expect("a member");
+        if let (Some(pause), true) = (pause, node.paused_until <= self.now) {
+            node.paused_until = self.now + pause;
+            let (at, life) = (node.paused_until, node.life);
+            self.schedule(at, Event::Resume(whom, life));
         }
-        let until = self.nodes[&whom].paused_until;
-        if until > self.now && !matches!(event, Event::Start(_)) {
-            // In order: all that is due during the pause happens after it, oldest first.
-            self.schedule(until, event);
-            return true;
+        let node = self.nodes.get_mut(&whom).expect("a member");
+        match event {
+            Event::Start(_) => self.happen(event),
+            Event::Resume(_, life) if node.life == life => {
+                node.paused_until = 0;
+                for event in std::mem::take(&mut node.backlog) {
+                    self.happen(event);
+                }
+            }
+            // It has arrived, and waits for the process to go on.
+            _ if node.paused_until > self.now || !node.backlog.is_empty() => {
+                node.backlog.push_back(event);
+            }
+            _ => self.happen(event),
         }
-        self.happen(event);
         true
     }
 
@@ -685,7 +700,7 @@ impl Bus {
 
     pub fn propose_at(&mut self, leader: PeerId) -> Option<Zxid> {
         let node = self.nodes.get_mut(&leader)?;
-        if node.paused_until > self.now || node.peer().proposals_left() == 0 {
+        if !node.backlog.is_empty() || node.paused_until > self.now || node.peer().proposals_left() == 0 {
             return None;
         }
         node.proposed += 1;
