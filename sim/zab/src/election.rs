@@ -91,6 +91,8 @@ pub(crate) struct Election {
     established: BTreeMap<PeerId, Ballot>,
     /// When the vote becomes final, once a quorum agrees on it.
     finalize_at: Option<Time>,
+    /// When every voter was last told the vote.
+    told_at: Time,
     notify_at: Time,
     interval_us: u64,
     /// What the timer is set to.
@@ -114,6 +116,7 @@ impl Election {
             received: BTreeMap::new(),
             established: BTreeMap::new(),
             finalize_at: None,
+            told_at: Time(0),
             notify_at: Time(0),
             interval_us: config.notify_us.0,
             armed: None,
@@ -150,7 +153,7 @@ impl Election {
         out: &mut Vec<Effect>,
     ) -> Option<Elected> {
         if self.running {
-            self.answer_while_looking(from, &n, out);
+            self.answer_while_looking(now, from, &n, out);
             let elected = self.weigh(now, from, &n, out);
             if elected.is_none() {
                 self.arm(out);
@@ -214,13 +217,21 @@ impl Election {
         self.quorum.weight(new.leader) > 0 && key(new) > key(old)
     }
 
-    fn answer_while_looking(&self, from: PeerId, n: &Notification, out: &mut Vec<Effect>) {
+    fn answer_while_looking(
+        &self,
+        now: Time,
+        from: PeerId,
+        n: &Notification,
+        out: &mut Vec<Effect>,
+    ) {
         // A listener has nothing to tell; answering, it would be answered in turn, for ever.
         if n.state != PeerState::Looking || !self.may_vote {
             return;
         }
         let listens = n.vote.leader == NOBODY;
-        let worse = n.round == self.round && self.better(&self.vote, &n.vote);
+        // Soon after a broadcast the two votes have merely crossed.
+        let crossed = now.0 < self.told_at.0 + self.notify_us.0;
+        let worse = !crossed && n.round == self.round && self.better(&self.vote, &n.vote);
         if listens || worse || n.round < self.round {
             self.send(from, out);
         }
@@ -377,6 +388,7 @@ impl Election {
                 self.send(*to, out);
             }
         }
+        self.told_at = now;
         self.notify_at = Time(now.0 + self.interval_us);
     }
 

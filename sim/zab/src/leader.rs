@@ -28,7 +28,7 @@
 use crate::core::{Core, Flow, Leave};
 use crate::handler::{Handler, HandlerStage};
 use crate::marks::mark;
-use crate::sync::{Committed, Decision, Why, decide};
+use crate::sync::{Committed, Decision, Why, decide, decide_within};
 use crate::{
     Delivery, Effect, Epoch, LinkId, Message, Note, Payload, PeerId, PeerSet, Phase, SnapshotId,
     SyncId, SyncKind, SyncSource, Time, Timer, Txn, Zxid,
@@ -342,6 +342,7 @@ impl Leader {
         &mut self,
         core: &mut Core,
         token: u64,
+        start: Zxid,
         txns: Option<Vec<Arc<Txn>>>,
         out: &mut Vec<Effect>,
     ) -> Flow {
@@ -369,13 +370,17 @@ impl Leader {
         // What follows `base` is in memory, where it is known how much of it is committed.
         let base = core.history.base();
         txns.truncate(txns.partition_point(|txn| txn.zxid <= base));
-        let first = txns.first().map(|txn| txn.prev);
-        if first == Some(last) && txns.last().map(|txn| txn.zxid) == Some(base) {
-            self.synchronize_with(core, link, Decision::Diff, &txns, out);
+        let decision = if txns.last().map(|txn| txn.zxid) == Some(base) {
+            decide_within(last, handler.floor, start)
         } else {
             mark("disk-diff-overtaken", out);
-            self.synchronize_with(core, link, Decision::Snap(Why::TooOld), &[], out);
-        }
+            Decision::Snap(Why::TooOld)
+        };
+        let txns = match decision {
+            Decision::Snap(_) => &[],
+            _ => &txns[..],
+        };
+        self.synchronize_with(core, link, decision, txns, out);
         Ok(())
     }
 

@@ -72,9 +72,10 @@ enum Stage {
 }
 
 impl Stage {
-    /// Past NEWLEADER's first step: proposals go to the log as they come.
+    /// From here on proposals go to the log as they come. Not while currentEpoch is being written: what it vouches for is
+    /// durable before it, the rest comes after it.
     fn is_logging(self) -> bool {
-        self > Stage::Preparing
+        self >= Stage::Applying { applied: Zxid::ZERO }
     }
 }
 
@@ -493,6 +494,8 @@ impl Learner {
             if self.stage > Stage::AwaitUpToDate && !matches!(message, Message::Proposal(_)) {
                 self.note_committed(core, out);
             }
+        }
+        if self.stage > Stage::Preparing {
             core.deliver(self.delivery(), out);
         }
         Ok(())
@@ -515,20 +518,18 @@ impl Learner {
         }
     }
 
-    /// A COMMIT must be that of the first proposal not yet committed.
+    /// A COMMIT must be that of the first proposal not yet committed, logged or not.
     fn commit(&mut self, core: &mut Core, zxid: Zxid) -> bool {
-        if self.stage.is_logging() {
-            let next = core.history.next_outstanding() == Some(zxid);
-            if next {
+        if let Some(next) = core.history.next_outstanding() {
+            if next == zxid {
                 core.history.mark_next();
             }
-            next
-        } else {
-            let next = self.intake.proposals.get(self.intake.committed);
-            let next = next.is_some_and(|txn| txn.zxid == zxid);
-            self.intake.committed += usize::from(next);
-            next
+            return next == zxid;
         }
+        let next = self.intake.proposals.get(self.intake.committed);
+        let next = next.is_some_and(|txn| txn.zxid == zxid);
+        self.intake.committed += usize::from(next);
+        next
     }
 
     fn note_committed(&self, core: &mut Core, out: &mut Vec<Effect>) {
@@ -578,7 +579,7 @@ impl Learner {
             }
             _ => {}
         }
-        if self.stage.is_logging() {
+        if self.stage > Stage::Preparing {
             core.deliver(self.delivery(), out);
         }
         self.advance(core, out)
@@ -591,6 +592,8 @@ impl Learner {
                 Stage::WritingCurrentEpoch { .. } => {
                     core.storage.set_current_epoch(self.epoch, out);
                 }
+                // What came in the meantime; it is acknowledged by itself.
+                Stage::Applying { .. } => self.log_intake(core, out),
                 Stage::AwaitUpToDate => {
                     self.acked = core.history.mark();
                     let epoch = self.epoch;
@@ -616,7 +619,13 @@ impl Learner {
                     Cut::Trunc { done } => done && core.history.applied() == self.intake.base,
                     Cut::Snap { installed, .. } => installed,
                 };
-                ready.then(|| self.log_intake(core, out))
+                ready.then(|| {
+                    self.log_intake(core, out);
+                    Stage::Logging {
+                        durable: core.storage.last(),
+                        applied: core.history.mark(),
+                    }
+                })
             }
             Stage::Logging { durable, applied } if core.storage.durable() >= durable => {
                 Some(if core.storage.current() == self.epoch {
@@ -642,21 +651,18 @@ impl Learner {
     }
 
     /// Everything received goes to the log, in order; what the leader had committed of it, to the application.
-    fn log_intake(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Stage {
+    fn log_intake(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
         let proposals = std::mem::take(&mut self.intake.proposals);
         let any = !proposals.is_empty();
         for txn in proposals {
             core.append(txn, out);
         }
-        for _ in 0..self.intake.committed {
+        for _ in 0..std::mem::take(&mut self.intake.committed) {
             core.history.mark_next();
         }
+        self.intake.base = core.storage.last();
         if any {
             core.storage.sync(out);
-        }
-        Stage::Logging {
-            durable: core.storage.last(),
-            applied: core.history.mark(),
         }
     }
 

@@ -29,7 +29,8 @@ const VERSION: u32 = 1;
 /// Bytes of a segment's header.
 pub(crate) const SEGMENT_HEADER: usize = 24;
 const RECORD_HEADER: usize = 28;
-const MARK_LEN: usize = 24;
+/// Bytes of a mark.
+pub(crate) const MARK_LEN: usize = 24;
 
 impl Txn {
     /// Encodes a transaction: the leader does it once, and every server keeps these very bytes.
@@ -207,7 +208,7 @@ pub(crate) struct Expect {
 }
 
 impl Expect {
-    fn file(&self) -> FileName {
+    pub(crate) fn file(&self) -> FileName {
         FileName::Log {
             generation: self.generation,
             first: self.first,

@@ -240,9 +240,9 @@ impl Peer {
                 core.snapshot = None;
                 out.push(Effect::Note(Note::SnapshotTaken { zxid }));
             }
-            Event::LogRead { token, txns } => {
+            Event::LogRead { token, start, txns } => {
                 return match &mut self.mode {
-                    Mode::Leader(leader) => leader.on_log_read(core, token, txns, out),
+                    Mode::Leader(leader) => leader.on_log_read(core, token, start, txns, out),
                     _ => Ok(()),
                 };
             }
@@ -387,6 +387,7 @@ impl Peer {
             Mode::Idle => unreachable!("no role to give up"),
         };
         core.lose_barriers(out);
+        core.election.settle(PeerState::Looking);
         core.abandon_own_snapshot(out);
         core.change_role(
             Role {

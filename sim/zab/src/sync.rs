@@ -87,29 +87,38 @@ pub(crate) fn decide(
     committed: &Committed<'_>,
     may_read_disk: bool,
 ) -> Decision {
-    let is_new_epoch = last.counter() == 0 && last != Zxid::ZERO;
     if last == committed.last {
         Decision::EmptyDiff
     } else if last > committed.last {
-        if is_new_epoch {
+        if is_new_epoch(last) {
             return Decision::Snap(Why::NewEpochAhead);
         }
         cut(committed.last, floor, Decision::Trunc { to: committed.last })
     } else if last >= committed.base {
         let common = (committed.floor_of)(last);
-        assert!(committed.base <= common && common <= last);
-        if common == last || is_new_epoch {
-            Decision::Diff
-        } else if common.epoch() != last.epoch() {
-            Decision::Snap(Why::CrossesEpoch)
-        } else {
-            cut(common, floor, Decision::TruncDiff { to: common })
-        }
+        assert!(committed.base <= common);
+        decide_within(last, floor, common)
     } else if may_read_disk {
         Decision::ReadDisk
     } else {
         Decision::Snap(Why::TooOld)
     }
+}
+
+/// The learner's last lies within what is at hand, of memory or of the disk; `common` is the leader's greatest at or below it.
+pub(crate) fn decide_within(last: Zxid, floor: Zxid, common: Zxid) -> Decision {
+    assert!(common <= last);
+    if common == last || is_new_epoch(last) {
+        Decision::Diff
+    } else if common.epoch() != last.epoch() {
+        Decision::Snap(Why::CrossesEpoch)
+    } else {
+        cut(common, floor, Decision::TruncDiff { to: common })
+    }
+}
+
+fn is_new_epoch(zxid: Zxid) -> bool {
+    zxid.counter() == 0 && zxid != Zxid::ZERO
 }
 
 fn cut(to: Zxid, floor: Zxid, decision: Decision) -> Decision {
