@@ -27,6 +27,9 @@ mod tree;
 mod txn;
 mod watches;
 
+#[cfg(test)]
+mod tests;
+
 pub use api::*;
 pub use codec::DecodeError;
 pub use recovery::digest_of;
