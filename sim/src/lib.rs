@@ -21,19 +21,30 @@ mod host;
 mod judge;
 mod nemesis;
 mod net;
+#[cfg(madsim)]
+mod panics;
 pub mod plan;
 mod process;
 #[cfg(madsim)]
 mod program;
 mod queue;
+#[cfg(madsim)]
+mod run;
+#[cfg(madsim)]
+mod server;
 mod stream;
 mod trace;
+#[cfg(madsim)]
+mod witness;
 #[cfg(madsim)]
 mod world;
 
 #[cfg(madsim)]
 pub use executor::BoxFuture;
+pub use nemesis::{FAULT_KINDS, PROFILES, SERVERS_MAX, draw_faults, validate};
 #[cfg(madsim)]
 pub use program::{Program, ProgramContext, Stopping};
+#[cfg(madsim)]
+pub use run::{RunOptions, RunOutcome, Runtime, Trace, run};
 pub use stream::Stream;
 pub use trace::TraceLine;

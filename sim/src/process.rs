@@ -15,8 +15,8 @@ pub(crate) trait Machine {
     /// One input in, effects out.
     fn step(&mut self, now: zab::Time, input: Input, out: &mut Vec<Effect>);
 
-    /// What it waits for, in words, where it does not serve.
-    fn waiting_for(&self) -> Option<String>;
+    /// What it waits for, in words.
+    fn waiting_for(&self) -> String;
 }
 
 /// What is installed on every server.
@@ -197,6 +197,10 @@ pub(crate) struct ServerProcess {
     pub(crate) failed_starts: u32,
     /// Durable data of its disk was destroyed, and no leader has brought it up to date since.
     pub(crate) damaged: bool,
+    /// It stays as it is when the world heals.
+    pub(crate) stays_broken: bool,
+    /// The last transaction in its tree.
+    pub(crate) applied: zabsim_types::Zxid,
     /// The strikes that want to start it; a supervisor's start is superseded by a fault that names its own time.
     pub(crate) start_at: Option<Time>,
     pub(crate) restart_stream: Stream,
@@ -234,6 +238,7 @@ impl ServerProcess {
         self.role = NO_ROLE;
         self.established = None;
         self.synchronizing.clear();
+        self.applied = zabsim_types::Zxid::ZERO;
     }
 }
 

@@ -245,7 +245,18 @@ impl World {
             self.executor.run_until_idle();
             for client in 0..self.clients.len() {
                 self.take_commands(client);
+                self.look_for_panic(client);
             }
+        }
+    }
+
+    fn look_for_panic(&mut self, client: usize) {
+        let process = &self.clients[client];
+        let panic = process.program.as_ref().and_then(|program| program.take_panic());
+        if let Some(message) = panic {
+            let id = process.id.0;
+            self.panicked
+                .get_or_insert(format!("the program of c{id} panicked: {message}"));
         }
     }
 

@@ -115,7 +115,7 @@ impl World {
                 after_effects,
                 unsynced,
             } => {
-                let servers = self.up(self.resolve(fault, target, ends));
+                let servers = self.resolve_up(fault, target, ends);
                 let crash = |restart| PendingCrash {
                     after_effects: *after_effects,
                     unsynced: *unsynced,
@@ -138,7 +138,7 @@ impl World {
                 })
             }
             Action::Pause { target } => {
-                let servers = self.up(self.resolve(fault, target, ends));
+                let servers = self.resolve_up(fault, target, ends);
                 self.each(&servers, "pauses", |world, server| {
                     world.pause_server(server);
                     world.strikes[strike].undo.push(Undo::Resume(server));
@@ -243,7 +243,7 @@ impl World {
                 })
             }
             Action::FsyncError { target } => {
-                let servers = self.up(self.resolve(fault, target, ends));
+                let servers = self.resolve_up(fault, target, ends);
                 self.each(&servers, "fails the next fsync of", |world, server| {
                     world.servers[server].disk.fail_next_sync();
                 })
@@ -364,7 +364,9 @@ impl World {
         (places(from), places(to))
     }
 
-    fn up(&self, mut servers: Vec<usize>) -> Vec<usize> {
+    /// Of those that `target` means, the ones that run.
+    fn resolve_up(&mut self, fault: usize, target: &Target, ends: Ends) -> Vec<usize> {
+        let mut servers = self.resolve(fault, target, ends);
         servers.retain(|&server| self.servers[server].is_up());
         servers
     }

@@ -6,6 +6,7 @@
 
 mod clients;
 mod faults;
+mod phases;
 mod servers;
 mod view;
 mod watchers;
@@ -27,6 +28,7 @@ use crate::queue::{Event, Queue};
 use crate::stream::Stream;
 use crate::trace::{Entry, Place, Trace};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::witness::Log;
 use faults::Strike;
 use zab::{QuorumConfig, QuorumRule};
 use zabsim_client::{Port, Session};
@@ -69,6 +71,10 @@ pub(crate) struct World {
     /// The server whose step is being carried out.
     stepping: Option<usize>,
     pub(crate) violated: bool,
+    /// A program panicked, and how.
+    pub(crate) panicked: Option<String>,
+    /// The committed log.
+    pub(crate) log: Log,
     /// How often the checks were shown something, and what some of these times and the full checks took.
     observations: u64,
     sampled_ns: u64,
@@ -104,7 +110,7 @@ impl World {
         );
         let quorum = quorum_config(&plan);
         let voters: Vec<ServerId> = (1..=ensemble.voters).map(ServerId).collect();
-        let observers = (ensemble.voters + 1..=servers as u8).map(ServerId).collect();
+        let observers: Vec<ServerId> = (ensemble.voters + 1..=servers as u8).map(ServerId).collect();
         let servers = (1..=servers as u8)
             .map(|id| new_server(&plan, seed, ServerId(id), &quorum, &*software))
             .collect();
@@ -133,6 +139,8 @@ impl World {
             healed: false,
             stepping: None,
             violated: false,
+            panicked: None,
+            log: Log::default(),
             observations: 0,
             sampled_ns: 0,
             full_checks_ns: 0,
@@ -241,7 +249,7 @@ impl World {
 
     /// Whether there is no point in going on.
     pub(crate) fn halted(&self) -> bool {
-        self.violated
+        self.violated || self.panicked.is_some()
     }
 
     fn handle(&mut self, event: Event) {
@@ -457,6 +465,8 @@ fn new_server(
         synchronizing: BTreeSet::new(),
         fatal: None,
         damaged: false,
+        stays_broken: false,
+        applied: zabsim_types::Zxid::ZERO,
         failed_starts: 0,
         start_at: None,
         restart_stream: Stream::new(seed, "restart", index),

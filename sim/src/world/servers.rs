@@ -154,7 +154,7 @@ impl World {
                 self.net
                     .close_gently(&mut self.queue, self.now, conn.0 as u32, server as u32);
             }
-            Effect::Note(note) => self.service_note(id, &note),
+            Effect::Note(note) => self.service_note(server, &note),
         }
     }
 
@@ -268,6 +268,9 @@ impl World {
     fn zab_note(&mut self, server: usize, note: &Note) {
         let id = self.servers[server].id;
         self.judge.observe(id, note);
+        if self.servers[server].role.state == zab::PeerState::Leading {
+            self.log.observe(note);
+        }
         match note {
             Note::Established { epoch, .. } => {
                 self.servers[server].established = Some(*epoch);
@@ -313,8 +316,12 @@ impl World {
         }
     }
 
-    fn service_note(&mut self, id: ServerId, note: &zabsim_server::Note) {
+    fn service_note(&mut self, server: usize, note: &zabsim_server::Note) {
+        let id = self.servers[server].id;
         match note {
+            zabsim_server::Note::Applied { zxid, .. } | zabsim_server::Note::Restored { zxid } => {
+                self.servers[server].applied = *zxid;
+            }
             zabsim_server::Note::SessionExpiring { session } => {
                 self.reached("session-expired");
                 self.tell(id, format!("expires session {session}"));
@@ -344,8 +351,11 @@ impl World {
         self.tell(id, format!("stops: {reason}"));
         self.reached("fatal");
         self.judge.fatal(id);
-        self.crash_server(server, Unsynced::Kept, Some(wait));
         self.servers[server].fatal = Some(reason);
+        self.crash_server(server, Unsynced::Kept, Some(wait));
+        if self.healed {
+            self.replace_bad_disk(server);
+        }
     }
 
     /// Kills a process. `Unsynced::Kept`: it alone dies; else its machine with it.

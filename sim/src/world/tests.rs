@@ -53,8 +53,8 @@ impl Machine for Echo {
         out.push(Effect::Frame { conn, frame });
     }
 
-    fn waiting_for(&self) -> Option<String> {
-        None
+    fn waiting_for(&self) -> String {
+        "requests".to_string()
     }
 }
 

@@ -116,7 +116,7 @@ impl World {
             Effect::Note(note) => self.observed(server, &Observed::Service(note)),
             _ => return,
         }
-        self.violated |= self.checks.is_violated();
+        self.violated |= self.checks.violation().is_some();
     }
 
     pub(super) fn check_completion(&mut self, server: usize, input: &zab::Input) {
@@ -136,7 +136,7 @@ impl World {
         self.checks
             .at_crash(self.now, process.id, process.disk.durable());
         self.full_checks_ns += start.elapsed().as_nanos() as u64;
-        self.violated |= self.checks.is_violated();
+        self.violated |= self.checks.violation().is_some();
     }
 
     /// Durable data of a server is about to be destroyed.
