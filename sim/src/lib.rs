@@ -5,5 +5,11 @@
 pub(crate) mod disk;
 #[allow(dead_code)] // Until the world is wired to it.
 pub(crate) mod judge;
+#[allow(dead_code)] // Until the world is wired to it.
+pub(crate) mod nemesis;
 pub mod plan;
 pub mod stream;
+
+pub use nemesis::{
+    DISK_OPS, FAULT_KINDS, MESSAGES, NOTES, PROFILES, SERVERS_MAX, draw_faults, validate,
+};
