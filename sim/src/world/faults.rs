@@ -1,6 +1,7 @@
 //! Faults in the world: what each action does, and how it is undone.
 
 use super::{World, sight};
+use crate::checks::Observed;
 use crate::judge::{Harm, Ruling};
 use crate::nemesis::{Ends, RETRY_US};
 use crate::net::{Item, LinkKind, Node};
@@ -570,6 +571,7 @@ impl World {
                 let restart = self.restart_after(server, lasts);
                 self.crash_server(server, Unsynced::Lost, Some(restart));
                 self.servers[server].disk.wipe();
+                self.check_disk_after_crash(server);
                 format!("wipes the disk of {id}")
             }
             Harm::Rot => {
@@ -578,12 +580,18 @@ impl World {
                     _ => None,
                 };
                 match self.servers[server].disk.rot(file.as_deref()) {
-                    Some(flipped) => format!("flips on {id} {flipped}"),
+                    Some(flipped) => {
+                        if !self.servers[server].is_up() {
+                            self.check_disk_after_crash(server);
+                        }
+                        format!("flips on {id} {flipped}")
+                    }
                     None => format!("finds no byte to flip on {id}"),
                 }
             }
             Harm::BadRead => {
                 self.servers[server].disk.bad_read_next(true);
+                self.observed(server, &Observed::BadRead);
                 format!("makes a read of {id} lie")
             }
         }
