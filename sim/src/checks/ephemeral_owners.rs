@@ -45,7 +45,10 @@ impl EphemeralOwners {
                 d.require(ID, left.is_empty(), || {
                     format!(
                         "{zxid} ends session {session} and leaves its ephemerals {}",
-                        left.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                        left.iter()
+                            .map(ToString::to_string)
+                            .collect::<Vec<_>>()
+                            .join(", ")
                     )
                 });
             }

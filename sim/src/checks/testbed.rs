@@ -76,7 +76,14 @@ impl Bed {
         self.see(id, Observed::Sent { to, message });
     }
 
-    pub(super) fn role(&mut self, id: ServerId, state: PeerState, phase: Phase, epoch: u32, leader: Option<ServerId>) {
+    pub(super) fn role(
+        &mut self,
+        id: ServerId,
+        state: PeerState,
+        phase: Phase,
+        epoch: u32,
+        leader: Option<ServerId>,
+    ) {
         let role = Role {
             state,
             phase,
@@ -180,7 +187,13 @@ impl Bed {
         self.see(id, Observed::Service(&note));
     }
 
-    pub(super) fn applied(&mut self, id: ServerId, zxid: Zxid, digest: Option<u64>, committed: bool) {
+    pub(super) fn applied(
+        &mut self,
+        id: ServerId,
+        zxid: Zxid,
+        digest: Option<u64>,
+        committed: bool,
+    ) {
         let note = zabsim_server::Note::Applied {
             zxid: zabsim_types::Zxid(zxid.0),
             digest,
@@ -264,8 +277,20 @@ impl Bed {
 
     /// Election and discovery: `leader` proposes `epoch`, `follower` accepts it.
     pub(super) fn discover(&mut self, leader: ServerId, follower: ServerId, epoch: u32) {
-        self.role(leader, PeerState::Leading, Phase::Discovery, 0, Some(leader));
-        self.role(follower, PeerState::Following, Phase::Discovery, 0, Some(leader));
+        self.role(
+            leader,
+            PeerState::Leading,
+            Phase::Discovery,
+            0,
+            Some(leader),
+        );
+        self.role(
+            follower,
+            PeerState::Following,
+            Phase::Discovery,
+            0,
+            Some(leader),
+        );
         self.accept(leader, epoch);
         let message = Message::LeaderInfo {
             epoch: Epoch(epoch),
@@ -274,7 +299,13 @@ impl Bed {
         self.accept(follower, epoch);
         self.ack_epoch(leader, follower);
         self.adopt(leader, epoch);
-        self.role(leader, PeerState::Leading, Phase::Synchronization, epoch, Some(leader));
+        self.role(
+            leader,
+            PeerState::Leading,
+            Phase::Synchronization,
+            epoch,
+            Some(leader),
+        );
     }
 
     pub(super) fn ack_epoch(&mut self, leader: ServerId, follower: ServerId) {
@@ -305,7 +336,13 @@ impl Bed {
 
     /// The follower's side: log, sync, apply, epoch. The ACK(NEWLEADER) is left to the caller.
     pub(super) fn take_diff(&mut self, leader: ServerId, follower: ServerId, epoch: u32) {
-        self.role(follower, PeerState::Following, Phase::Synchronization, epoch, Some(leader));
+        self.role(
+            follower,
+            PeerState::Following,
+            Phase::Synchronization,
+            epoch,
+            Some(leader),
+        );
         let have = self.tail(follower);
         let lacking: Vec<Arc<Txn>> = (self.hosts[&leader].log.iter())
             .filter(|t| t.zxid > have)
@@ -331,12 +368,24 @@ impl Bed {
             history,
         };
         self.note(leader, established);
-        self.role(leader, PeerState::Leading, Phase::Broadcast, epoch, Some(leader));
+        self.role(
+            leader,
+            PeerState::Leading,
+            Phase::Broadcast,
+            epoch,
+            Some(leader),
+        );
     }
 
     pub(super) fn serve(&mut self, leader: ServerId, follower: ServerId, epoch: u32) {
         self.send(leader, follower, Message::UpToDate);
-        self.role(follower, PeerState::Following, Phase::Broadcast, epoch, Some(leader));
+        self.role(
+            follower,
+            PeerState::Following,
+            Phase::Broadcast,
+            epoch,
+            Some(leader),
+        );
     }
 
     /// From looking to serving, all of it.
@@ -351,7 +400,13 @@ impl Bed {
 
     /// `follower` joins a leader that serves already.
     pub(super) fn join(&mut self, leader: ServerId, follower: ServerId, epoch: u32) {
-        self.role(follower, PeerState::Following, Phase::Discovery, 0, Some(leader));
+        self.role(
+            follower,
+            PeerState::Following,
+            Phase::Discovery,
+            0,
+            Some(leader),
+        );
         let message = Message::LeaderInfo {
             epoch: Epoch(epoch),
         };
@@ -442,7 +497,11 @@ impl Bed {
 
     pub(super) fn examined(&self, check: &str) -> u64 {
         let reports = self.checks.reports();
-        reports.iter().find(|r| r.name == check).expect("a check").examined
+        reports
+            .iter()
+            .find(|r| r.name == check)
+            .expect("a check")
+            .examined
     }
 }
 

@@ -41,7 +41,11 @@ fn an_honest_run_satisfies_every_check() {
 #[test]
 fn names_are_kebab_case_and_unique() {
     let mut names: Vec<_> = STEP_CHECKS.iter().map(|(name, _)| *name).collect();
-    assert!(names.iter().all(|n| n.chars().all(|c| c == '-' || c.is_ascii_lowercase())));
+    assert!(
+        names
+            .iter()
+            .all(|n| n.chars().all(|c| c == '-' || c.is_ascii_lowercase()))
+    );
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), STEP_CHECKS.len());
@@ -87,7 +91,13 @@ mod leadership {
     fn proposing_an_epoch_is_no_claim_yet() {
         let mut bed = Bed::new();
         for leader in [S1, S2] {
-            bed.role(leader, PeerState::Leading, Phase::Discovery, 0, Some(leader));
+            bed.role(
+                leader,
+                PeerState::Leading,
+                Phase::Discovery,
+                0,
+                Some(leader),
+            );
             bed.accept(leader, 1);
             bed.send(leader, S3, Message::LeaderInfo { epoch: Epoch(1) });
         }
@@ -107,7 +117,10 @@ mod integrity {
             bed.sync(id);
         }
         bed.commit(S1, S2, z(1, 3));
-        bed.breaks("integrity", "s1 delivers ⟨1,3⟩, which no leader ever broadcast");
+        bed.breaks(
+            "integrity",
+            "s1 delivers ⟨1,3⟩, which no leader ever broadcast",
+        );
     }
 
     #[test]
@@ -153,7 +166,10 @@ mod order {
         bed.note(S2, Note::Committed { zxid: z(1, 4) });
         bed.holds();
         bed.applied(S2, z(1, 4), None, true);
-        bed.breaks("total-order", "s2 delivers ⟨1,4⟩ onto ⟨1,2⟩, but its predecessor is ⟨1,3⟩");
+        bed.breaks(
+            "total-order",
+            "s2 delivers ⟨1,4⟩ onto ⟨1,2⟩, but its predecessor is ⟨1,3⟩",
+        );
         bed.also_breaks("local-primary-order");
     }
 
@@ -171,7 +187,10 @@ mod order {
         let mut bed = Bed::serving();
         let txn = bed.next_txn(S1, z(2, 1));
         bed.note(S1, Note::Proposed { txn });
-        bed.breaks("local-primary-order", "s1 broadcasts ⟨2,1⟩ but has established epoch 1");
+        bed.breaks(
+            "local-primary-order",
+            "s1 broadcasts ⟨2,1⟩ but has established epoch 1",
+        );
     }
 
     #[test]
@@ -200,7 +219,10 @@ mod order {
         bed.restored(S1, z(1, 1));
         let txn = bed.next_txn(S1, z(2, 1));
         bed.propose(S1, &txn);
-        bed.breaks("primary-integrity", "its tree stands at ⟨1,1⟩, though ⟨1,2⟩ is committed");
+        bed.breaks(
+            "primary-integrity",
+            "its tree stands at ⟨1,1⟩, though ⟨1,2⟩ is committed",
+        );
     }
 }
 
@@ -246,7 +268,10 @@ mod sequence {
         bed.look(S2);
         bed.discover(S3, S2, 2);
         bed.establish(S3, 2);
-        bed.breaks("initial-history-integrity", "lacks ⟨1,2⟩, which is committed");
+        bed.breaks(
+            "initial-history-integrity",
+            "lacks ⟨1,2⟩, which is committed",
+        );
     }
 
     #[test]
@@ -273,10 +298,19 @@ mod sequence {
         let mut bed = Bed::serving();
         bed.crash(S2);
         bed.boot(S2);
-        bed.role(S2, PeerState::Following, Phase::Synchronization, 1, Some(S3));
+        bed.role(
+            S2,
+            PeerState::Following,
+            Phase::Synchronization,
+            1,
+            Some(S3),
+        );
         bed.restored(S2, Zxid::ZERO);
         bed.role(S2, PeerState::Following, Phase::Broadcast, 1, Some(S3));
-        bed.breaks("committed-monotonic", "though it has delivered ⟨1,2⟩ before");
+        bed.breaks(
+            "committed-monotonic",
+            "though it has delivered ⟨1,2⟩ before",
+        );
     }
 }
 
@@ -293,7 +327,10 @@ mod synchronization {
         bed.take_diff(S2, S3, 2);
         bed.restored(S3, Zxid::ZERO); // as if nothing had been applied
         bed.ack_new_leader(S2, S3, 2);
-        bed.breaks("commit-consistency", "while its tree stands at ⟨0,0⟩; s2 synchronized it up to ⟨1,2⟩");
+        bed.breaks(
+            "commit-consistency",
+            "while its tree stands at ⟨0,0⟩; s2 synchronized it up to ⟨1,2⟩",
+        );
     }
 
     #[test]
@@ -302,7 +339,13 @@ mod synchronization {
         let txn = bed.next_txn(S1, z(1, 3));
         bed.propose(S1, &txn);
         bed.look(S1);
-        bed.role(S1, PeerState::Following, Phase::Synchronization, 1, Some(S2));
+        bed.role(
+            S1,
+            PeerState::Following,
+            Phase::Synchronization,
+            1,
+            Some(S2),
+        );
         bed.role(S1, PeerState::Following, Phase::Broadcast, 1, Some(S2));
         bed.breaks("commit-consistency", "begins to serve with a tree at ⟨1,3⟩");
     }
@@ -317,7 +360,10 @@ mod synchronization {
         bed.elect(S2, S3, 2);
         bed.look(S1);
         bed.join(S2, S1, 2);
-        bed.breaks("history-consistency", "s1 follows s2 in epoch 2 with ⟨1,3⟩ in its log");
+        bed.breaks(
+            "history-consistency",
+            "s1 follows s2 in epoch 2 with ⟨1,3⟩ in its log",
+        );
     }
 
     #[test]
@@ -346,7 +392,10 @@ mod synchronization {
         let txn = bed.next_txn(S1, z(1, 5));
         bed.propose(S1, &txn);
         bed.append(S3, &txn);
-        bed.breaks("history-consistency", "s3 appends ⟨1,5⟩ behind ⟨1,3⟩; its predecessor is ⟨1,4⟩");
+        bed.breaks(
+            "history-consistency",
+            "s3 appends ⟨1,5⟩ behind ⟨1,3⟩; its predecessor is ⟨1,4⟩",
+        );
     }
 }
 
@@ -361,7 +410,10 @@ mod durability {
         bed.sync(S1);
         bed.append(S2, &txn); // no fsync
         bed.note(S1, Note::Committed { zxid: z(1, 3) });
-        bed.breaks("committed-durability", "⟨1,3⟩ is committed and durable only at s1, which is no quorum");
+        bed.breaks(
+            "committed-durability",
+            "⟨1,3⟩ is committed and durable only at s1, which is no quorum",
+        );
     }
 
     #[test]
@@ -393,7 +445,10 @@ mod durability {
         let ticket = bed.issue(S2, |ticket| DiskOp::Sync { file: LOG, ticket });
         bed.holds();
         bed.send(S2, S1, Message::Ack { zxid: z(1, 3) });
-        bed.breaks("durability-before-ack", "s2 acknowledges ⟨1,3⟩ while its log is durable up to ⟨1,2⟩ only");
+        bed.breaks(
+            "durability-before-ack",
+            "s2 acknowledges ⟨1,3⟩ while its log is durable up to ⟨1,2⟩ only",
+        );
         bed.see(S2, Observed::DiskDone(ticket));
     }
 
@@ -416,7 +471,10 @@ mod durability {
         bed.append(S2, &txn);
         bed.see(S2, Observed::DiskDone(ticket));
         bed.note(S2, Note::Logged { zxid: z(1, 3) });
-        bed.breaks("durability-before-ack", "s2 takes its log for durable up to ⟨1,3⟩");
+        bed.breaks(
+            "durability-before-ack",
+            "s2 takes its log for durable up to ⟨1,3⟩",
+        );
     }
 
     /// B1: the accepted epoch is only in memory.
@@ -427,7 +485,10 @@ mod durability {
         bed.accept(S1, 1);
         bed.send(S1, S2, Message::LeaderInfo { epoch: Epoch(1) });
         bed.ack_epoch(S1, S2);
-        bed.breaks("durability-before-ack", "s2 sends ACKEPOCH to s1, which offered 1, while its acceptedEpoch on disk is 0");
+        bed.breaks(
+            "durability-before-ack",
+            "s2 sends ACKEPOCH to s1, which offered 1, while its acceptedEpoch on disk is 0",
+        );
     }
 
     #[test]
@@ -444,15 +505,25 @@ mod durability {
         bed.look(S2);
         bed.discover(S2, S3, 2);
         bed.send_diff(S2, S3, 2);
-        bed.role(S3, PeerState::Following, Phase::Synchronization, 2, Some(S2));
+        bed.role(
+            S3,
+            PeerState::Following,
+            Phase::Synchronization,
+            2,
+            Some(S2),
+        );
         bed.applied(S3, z(1, 1), None, true);
         bed.applied(S3, z(1, 2), None, true);
         bed.holds();
         bed.adopt(S3, 2);
-        bed.breaks("durability-before-ack", "s3 has currentEpoch 2 on disk before its history");
+        bed.breaks(
+            "durability-before-ack",
+            "s3 has currentEpoch 2 on disk before its history",
+        );
         bed.ack_new_leader(S2, S3, 2);
         bed.establish(S2, 2);
-        let detail = &bed.checks.reports()[super::super::CheckId::DurabilityBeforeAck as usize].detail;
+        let detail =
+            &bed.checks.reports()[super::super::CheckId::DurabilityBeforeAck as usize].detail;
         assert!(detail.ends_with("(and 2 more)"), "{detail}");
     }
 
@@ -462,9 +533,18 @@ mod durability {
         let mut bed = Bed::new();
         bed.discover(S1, S2, 1);
         bed.send_diff(S1, S2, 1);
-        bed.role(S2, PeerState::Following, Phase::Synchronization, 1, Some(S1));
+        bed.role(
+            S2,
+            PeerState::Following,
+            Phase::Synchronization,
+            1,
+            Some(S1),
+        );
         bed.ack_new_leader(S1, S2, 1);
-        bed.breaks("durability-before-ack", "while its currentEpoch on disk is 0; it must be 1");
+        bed.breaks(
+            "durability-before-ack",
+            "while its currentEpoch on disk is 0; it must be 1",
+        );
     }
 
     #[test]
@@ -484,7 +564,10 @@ mod durability {
         bed.propose(S1, &txn);
         bed.sync(S1);
         bed.send(S1, S2, Message::Commit { zxid: z(1, 3) });
-        bed.breaks("durability-before-ack", "s1 tells s2 that ⟨1,3⟩ is committed; durable it is at s1");
+        bed.breaks(
+            "durability-before-ack",
+            "s1 tells s2 that ⟨1,3⟩ is committed; durable it is at s1",
+        );
     }
 }
 
@@ -504,7 +587,10 @@ mod epochs {
         let mut bed = Bed::new();
         bed.accept(S1, 1);
         bed.adopt(S1, 2);
-        bed.breaks("epoch-monotonicity", "s1's acceptedEpoch 1 is below its currentEpoch 2");
+        bed.breaks(
+            "epoch-monotonicity",
+            "s1's acceptedEpoch 1 is below its currentEpoch 2",
+        );
     }
 
     /// B7 and B8: the log may be ahead of currentEpoch while a history is taken over, also over a crash, but not in office.
@@ -519,7 +605,13 @@ mod epochs {
         bed.look(S3);
         bed.discover(S3, S1, 3);
         bed.send_diff(S3, S1, 3);
-        bed.role(S1, PeerState::Following, Phase::Synchronization, 3, Some(S3));
+        bed.role(
+            S1,
+            PeerState::Following,
+            Phase::Synchronization,
+            3,
+            Some(S3),
+        );
         let txn = Arc::new(Txn::new(z(2, 1), z(1, 2), b"anything"));
         bed.append(S1, &txn);
         bed.sync(S1);
@@ -544,7 +636,10 @@ mod epochs {
         let mut bed = Bed::serving();
         bed.see(S1, Observed::Crashed);
         let mut files = bed.files(S1);
-        files.insert(FileName::CurrentEpoch, super::super::testbed::small_file(2, 0));
+        files.insert(
+            FileName::CurrentEpoch,
+            super::super::testbed::small_file(2, 0),
+        );
         bed.checks.at_crash(zabsim_types::Time(0), S1, &files);
         bed.breaks("epoch-monotonicity", "after a crash they are 1 and 0");
     }
@@ -574,7 +669,10 @@ mod bytes {
         bed.boot(S2);
         bed.restored(S2, z(1, 1));
         bed.applied(S2, z(1, 2), Some(0xbad), false);
-        bed.breaks("same-zxid-same-digest", "s2's tree at ⟨1,2⟩ has the digest 0000000000000bad");
+        bed.breaks(
+            "same-zxid-same-digest",
+            "s2's tree at ⟨1,2⟩ has the digest 0000000000000bad",
+        );
     }
 
     #[test]
@@ -654,7 +752,10 @@ mod disks {
         let mut bed = Bed::serving();
         bed.restored(S2, z(1, 1));
         bed.role(S2, PeerState::Looking, Phase::Election, 0, None);
-        bed.breaks("disk-only-recovery", "s2 looks for a leader with a tree at ⟨1,1⟩; a restart would bring it to ⟨1,2⟩");
+        bed.breaks(
+            "disk-only-recovery",
+            "s2 looks for a leader with a tree at ⟨1,1⟩; a restart would bring it to ⟨1,2⟩",
+        );
     }
 
     /// A30: applied, but in no log.
@@ -662,7 +763,10 @@ mod disks {
     fn a_tree_ahead_of_the_log() {
         let mut bed = Bed::serving();
         bed.applied(S2, z(1, 3), None, true);
-        bed.breaks("disk-only-recovery", "s2's tree comes to ⟨1,3⟩; its disk is durable up to ⟨1,2⟩");
+        bed.breaks(
+            "disk-only-recovery",
+            "s2's tree comes to ⟨1,3⟩; its disk is durable up to ⟨1,2⟩",
+        );
     }
 
     /// A17, A18: the log is cut, the snapshot above the cut stays.
@@ -681,7 +785,10 @@ mod disks {
         bed.truncate(S1, 2);
         bed.holds();
         bed.note(S1, Note::Truncated { to: z(1, 2) });
-        bed.breaks("disk-only-recovery", "s1 keeps a snapshot of ⟨1,3⟩ while its log ends with ⟨1,2⟩");
+        bed.breaks(
+            "disk-only-recovery",
+            "s1 keeps a snapshot of ⟨1,3⟩ while its log ends with ⟨1,2⟩",
+        );
     }
 
     /// A21: what stands in the file is not what was appended.
@@ -704,7 +811,10 @@ mod disks {
         bed.holds();
         // The records before were compared when s2 began to serve; these two are new.
         bed.checks.at_role_change(zabsim_types::Time(0), S2, &files);
-        bed.breaks("disk-only-recovery", "holds ⟨1,2⟩ in other bytes than were appended");
+        bed.breaks(
+            "disk-only-recovery",
+            "holds ⟨1,2⟩ in other bytes than were appended",
+        );
     }
 
     #[test]
@@ -717,7 +827,13 @@ mod disks {
         bed.ack_epoch(S1, S3);
         bed.send(S1, S3, Message::Snap { zxid: z(1, 2) });
         bed.send(S1, S3, Message::NewLeader { epoch: Epoch(1) });
-        bed.role(S3, PeerState::Following, Phase::Synchronization, 1, Some(S1));
+        bed.role(
+            S3,
+            PeerState::Following,
+            Phase::Synchronization,
+            1,
+            Some(S1),
+        );
         bed.restored(S3, z(1, 2)); // in memory before it is on disk
         let (generation, zxid) = (1, z(1, 2));
         bed.disk(S3, |ticket| DiskOp::Rename {
@@ -743,7 +859,10 @@ mod events {
             why: "nothing is outstanding",
         };
         bed.note(S2, note);
-        bed.breaks("no-illegal-event", "s2 got COMMIT in phase Discovery: nothing is outstanding");
+        bed.breaks(
+            "no-illegal-event",
+            "s2 got COMMIT in phase Discovery: nothing is outstanding",
+        );
     }
 
     /// A6: the log thread is quicker than the main thread.
@@ -751,7 +870,13 @@ mod events {
     fn an_ack_overtakes_newleaders() {
         let mut bed = Bed::serving();
         bed.look(S3);
-        bed.role(S3, PeerState::Following, Phase::Synchronization, 1, Some(S1));
+        bed.role(
+            S3,
+            PeerState::Following,
+            Phase::Synchronization,
+            1,
+            Some(S1),
+        );
         bed.send(S3, S1, Message::Ack { zxid: Zxid::ZERO });
         bed.breaks("no-illegal-event", "before it has acknowledged NEWLEADER");
     }
@@ -762,7 +887,10 @@ mod events {
         let mut bed = Bed::serving();
         bed.see(S1, Observed::DiskFailed);
         bed.send(S1, S2, Message::Ping { round: 1 });
-        bed.breaks("no-illegal-event", "after a disk operation has failed; it must stop");
+        bed.breaks(
+            "no-illegal-event",
+            "after a disk operation has failed; it must stop",
+        );
     }
 
     #[test]
@@ -779,7 +907,10 @@ mod events {
     fn stopping_without_a_cause() {
         let mut bed = Bed::serving();
         bed.see(S1, Observed::Fatal("COMMIT without a proposal"));
-        bed.breaks("no-illegal-event", "nothing is wrong with its disk: COMMIT without a proposal");
+        bed.breaks(
+            "no-illegal-event",
+            "nothing is wrong with its disk: COMMIT without a proposal",
+        );
     }
 }
 
@@ -807,22 +938,48 @@ mod ephemerals {
     #[test]
     fn an_ephemeral_of_a_session_that_has_ended() {
         let mut bed = Bed::serving();
-        write(&mut bed, z(1, 3), 7, TxnBody::CreateSession { timeout_ms: 1 });
+        write(
+            &mut bed,
+            z(1, 3),
+            7,
+            TxnBody::CreateSession { timeout_ms: 1 },
+        );
         write(&mut bed, z(1, 4), 7, create("/e", 7));
         let ephemerals = vec!["/e".into()];
         write(&mut bed, z(1, 5), 7, TxnBody::CloseSession { ephemerals });
         bed.holds();
-        write(&mut bed, z(1, 6), 7, TxnBody::Multi(vec![create("/late", 7)]));
-        bed.breaks("ephemeral-owners", "⟨1,6⟩ creates the ephemeral /late of session 0x7");
+        write(
+            &mut bed,
+            z(1, 6),
+            7,
+            TxnBody::Multi(vec![create("/late", 7)]),
+        );
+        bed.breaks(
+            "ephemeral-owners",
+            "⟨1,6⟩ creates the ephemeral /late of session 0x7",
+        );
     }
 
     #[test]
     fn a_session_ends_without_one_of_its_ephemerals() {
         let mut bed = Bed::serving();
-        write(&mut bed, z(1, 3), 7, TxnBody::CreateSession { timeout_ms: 1 });
+        write(
+            &mut bed,
+            z(1, 3),
+            7,
+            TxnBody::CreateSession { timeout_ms: 1 },
+        );
         write(&mut bed, z(1, 4), 7, create("/e", 7));
-        write(&mut bed, z(1, 5), 7, TxnBody::CloseSession { ephemerals: vec![] });
-        bed.breaks("ephemeral-owners", "⟨1,5⟩ ends session 0x7 and leaves its ephemerals /e");
+        write(
+            &mut bed,
+            z(1, 5),
+            7,
+            TxnBody::CloseSession { ephemerals: vec![] },
+        );
+        bed.breaks(
+            "ephemeral-owners",
+            "⟨1,5⟩ ends session 0x7 and leaves its ephemerals /e",
+        );
     }
 }
 

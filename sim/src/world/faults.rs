@@ -183,9 +183,7 @@ impl World {
                 for &a in &from {
                     for &b in to.iter().filter(|&&b| b != a) {
                         let (a, b) = (a as Node, b as Node);
-                        broken +=
-                            self.net
-                                .reset(&mut self.queue, self.now, a, b, *half_open);
+                        broken += self.net.reset(&mut self.queue, self.now, a, b, *half_open);
                     }
                 }
                 let how = if *half_open { "half-opens" } else { "resets" };
@@ -418,7 +416,10 @@ impl World {
         for &client in clients {
             act(self, client);
         }
-        let names: Vec<String> = clients.iter().map(|client| format!("c{}", client + 1)).collect();
+        let names: Vec<String> = clients
+            .iter()
+            .map(|client| format!("c{}", client + 1))
+            .collect();
         (!clients.is_empty()).then(|| format!("{what} {}", names.join(" ")))
     }
 
@@ -528,13 +529,7 @@ impl World {
 
     // ---- damage ----
 
-    fn harm(
-        &mut self,
-        fault: usize,
-        ends: Ends,
-        target: &Target,
-        harm: Harm,
-    ) -> Option<String> {
+    fn harm(&mut self, fault: usize, ends: Ends, target: &Target, harm: Harm) -> Option<String> {
         let servers = self.resolve(fault, target, ends);
         let words: Vec<String> = servers
             .iter()
