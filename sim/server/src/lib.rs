@@ -20,6 +20,7 @@ mod node;
 mod prep;
 mod recovery;
 mod request;
+mod server;
 mod service;
 mod sessions;
 mod snapshot;
@@ -27,8 +28,12 @@ mod tree;
 mod txn;
 mod watches;
 
+#[cfg(test)]
+mod tests;
+
 pub use api::*;
 pub use codec::DecodeError;
 pub use recovery::digest_of;
 pub use request::describe;
+pub use server::Server;
 pub use txn::{Txn, TxnBody};

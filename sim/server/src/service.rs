@@ -258,6 +258,10 @@ impl Service {
         }
     }
 
+    pub(crate) fn is_serving(&self) -> bool {
+        self.serving == Serving::Yes
+    }
+
     /// For a report of what a server waits for: what is queued here.
     pub(crate) fn waiting_for(&self) -> String {
         let prepare = self.leader.as_ref().map_or(0, |l| l.queue.len());
