@@ -28,16 +28,6 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         for at in &session.answered {
             let call = &history.calls[*at as usize];
             finding.examined += 1;
-            let floor = if call.is_update() { seen } else { written };
-            if (call.is_update() && call.zxid <= floor) || call.zxid < floor {
-                finding.fail(history.time(call.done), || {
-                    format!(
-                        "{} took effect at {}, though its session had seen {floor} before",
-                        said(call),
-                        call.zxid
-                    )
-                });
-            }
             if let Some(other) = before.map(|at| &history.calls[at])
                 && other.process == call.process
             {
@@ -50,6 +40,16 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                         )
                     });
                 }
+            }
+            let floor = if call.is_update() { seen } else { written };
+            if (call.is_update() && call.zxid <= floor) || call.zxid < floor {
+                finding.fail(history.time(call.done), || {
+                    format!(
+                        "{} took effect at {}, though its session had seen {floor} before",
+                        said(call),
+                        call.zxid
+                    )
+                });
             }
             seen = seen.max(call.zxid);
             if call.is_update() {

@@ -50,6 +50,11 @@ impl<'a> Call<'a> {
         matches!(self.outcome, Outcome::Ok(_) | Outcome::Fail(_))
     }
 
+    /// When its answer arrived. That its connection was lost is no answer: it may take effect still.
+    pub fn answered(&self) -> At {
+        if self.is_definite() { self.done } else { NEVER }
+    }
+
     pub fn is_update(&self) -> bool {
         self.op.is_update()
     }

@@ -118,7 +118,7 @@ fn real_time(evidence: &Evidence<'_>, finding: &mut Finding) {
         let Claim::Call(at) = claim else { continue };
         let call = &history.calls[*at as usize];
         match latest {
-            Some((before, zxid)) if call.done < before.invoked => {
+            Some((before, zxid)) if call.answered() < before.invoked => {
                 finding.fail(history.time(before.invoked), || {
                     format!(
                         "{} was answered before {} was called, yet its transaction {} comes after {zxid}",

@@ -1,7 +1,9 @@
 //! Monotonic session: what a session has seen it never sees undone, on whatever server it goes on.
 //!
-//! Exactly: along everything that a session's client is given, in order (replies, watch events, the answers to
-//! `SetWatches`), a reply's header zxid is no smaller than any zxid given before.
+//! Exactly: along everything that a session's client is given, in order, the zxid of a reply (or of the answer to
+//! `SetWatches`) is no smaller than that of any reply before it, and than that of any watch event before it on the same
+//! connection. Across connections neither an event nor the answer to `SetWatches` counts: a client tells its next server the
+//! last zxid of a reply's header (`ClientCnxn.readResponse`), and neither of the two shows any data.
 //!
 //! Source: ZooKeeper's guarantee of a single system image; `ZooKeeperServer.processConnectRequest` refuses a client that has
 //! seen more than the server.
@@ -19,37 +21,56 @@ pub(super) const CHECK: Check = Check {
 fn run(evidence: &Evidence<'_>) -> Finding {
     let history = &evidence.history;
     let mut finding = Finding::default();
-    let mut seen: BTreeMap<SessionId, Zxid> = BTreeMap::new();
+    // Of each session, what replies showed, and what events showed on this connection.
+    let mut seen: BTreeMap<SessionId, (Zxid, Zxid)> = BTreeMap::new();
     for event in history.events {
-        let (zxid, what) = match &event.kind {
+        let zxid = match &event.kind {
             HistoryKind::Ok { id, zxid, .. } | HistoryKind::Fail { id, zxid, .. } => {
                 if !history.call(*id).is_some_and(|call| call.is_definite()) {
                     continue;
                 }
-                (*zxid, "a reply")
+                *zxid
             }
             HistoryKind::Session {
                 change: SessionChange::WatchesSet { zxid, .. },
-            } => (*zxid, "the answer to SetWatches"),
+            } => {
+                let (by_replies, by_events) = seen.entry(event.session).or_default();
+                finding.examined += 1;
+                if *zxid < *by_replies {
+                    finding.fail(event.time, || {
+                        let client = event.process.0;
+                        format!("client {client} set its watches again at {zxid} after it had seen {by_replies}")
+                    });
+                }
+                *by_events = (*zxid).max(*by_events);
+                continue;
+            }
             HistoryKind::Watch {
                 zxid: Some(zxid), ..
             } => {
                 // That it is not late is for the check of watches.
-                let seen = seen.entry(event.session).or_default();
-                *seen = (*zxid).max(*seen);
+                let (_, by_events) = seen.entry(event.session).or_default();
+                *by_events = (*zxid).max(*by_events);
+                continue;
+            }
+            HistoryKind::Session {
+                change: SessionChange::Connected { .. },
+            } => {
+                seen.entry(event.session).or_default().1 = Zxid::ZERO;
                 continue;
             }
             _ => continue,
         };
         finding.examined += 1;
-        let seen = seen.entry(event.session).or_default();
-        if zxid < *seen {
+        let (by_replies, by_events) = seen.entry(event.session).or_default();
+        let floor = (*by_replies).max(*by_events);
+        if zxid < floor {
             finding.fail(event.time, || {
                 let client = event.process.0;
-                format!("client {client} got {what} at {zxid} after it had seen {seen}")
+                format!("client {client} got a reply at {zxid} after it had seen {floor}")
             });
         }
-        *seen = zxid.max(*seen);
+        *by_replies = zxid.max(*by_replies);
     }
     finding.with_detail(format!("replies in {} sessions", seen.len()))
 }

@@ -23,7 +23,11 @@ fn op(byte: u8) -> Op {
         10 => sequential(&format!("{path}-")),
         11 => ephemeral(path),
         12 => ephemeral_sequential(&format!("{path}-")),
-        13 => sync(if byte < 128 { SyncMode::Leader } else { SyncMode::Quorum }),
+        13 => sync(if byte < 128 {
+            SyncMode::Leader
+        } else {
+            SyncMode::Quorum
+        }),
         14 => multi([set(path, "m"), create("/b"), delete("/a/x")]),
         _ => multi([create(path), set(path, "n")]),
     }
@@ -90,9 +94,10 @@ fn broken(run: &Run) -> Vec<&'static str> {
 
 /// The positions of the replies that fit.
 fn replies(run: &Run, fits: impl Fn(&Reply) -> bool) -> Vec<usize> {
-    let fitting = run.history.iter().enumerate().filter(|(_, event)| {
-        matches!(&event.kind, HistoryKind::Ok { result, .. } if fits(result))
-    });
+    let fitting =
+        run.history.iter().enumerate().filter(
+            |(_, event)| matches!(&event.kind, HistoryKind::Ok { result, .. } if fits(result)),
+        );
     fitting.map(|(at, _)| at).collect()
 }
 
@@ -206,7 +211,7 @@ proptest! {
         }
         prop_assume!(!events.is_empty());
         run.history.remove(events[pick.index(events.len())]);
-        prop_assert!(broken(&run).contains(&"watches"));
+        prop_assert!(broken(&run).contains(&"watches"), "{:?}", run.reports());
     }
 
     #[test]

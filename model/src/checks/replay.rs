@@ -6,7 +6,7 @@
 //!
 //! - a request with a reply names its transaction by the header's zxid;
 //! - a transaction that no reply names belongs to a request of its session without a reply. Which one, the session's order
-//!   says: after every request answered at an earlier zxid, before every request answered at this or a later one. Of the
+//!   says: behind every update answered at an earlier zxid, before every request answered at this or a later one. Of the
 //!   requests in that gap the first that could have had this effect is taken; taking the first can only make later matches
 //!   and the real-time order easier, so nothing legal is refused.
 //!
@@ -370,8 +370,9 @@ impl<'a> Contended<'a> {
     }
 }
 
-/// The calls of the session between those answered before `zxid` and those answered at or after it. The cursor moves to
-/// the gap's begin, and later past the calls that are taken.
+/// The calls of the session between its last update before `zxid` and its first call answered at or after it. A read in
+/// between may have been answered at an older state: by a server that the session moved to and that was behind. The cursor
+/// moves to the gap's begin, and later past the calls that are taken.
 fn gap_around<'h>(
     history: &'h History<'_>,
     slot: usize,
@@ -386,7 +387,9 @@ fn gap_around<'h>(
             if call.zxid >= zxid {
                 break;
             }
-            *cursor = end + 1;
+            if call.is_update() {
+                *cursor = end + 1;
+            }
         }
         end += 1;
     }

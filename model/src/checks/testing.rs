@@ -299,7 +299,9 @@ impl World {
                 });
             }
         }
-        if let Some((client, call, result)) = answer {
+        if let Some((client, call, result)) = answer
+            && self.clients[client].replica == replica
+        {
             let mut line = self.clients[client].line.iter_mut();
             if let Some(pending) = line.find(|pending| pending.call == call) {
                 pending.result = Some(result);

@@ -1,9 +1,9 @@
 //! Bounded unknown outcomes: a request without a reply happened once and in its place, or not at all.
 //!
 //! Exactly: a transaction that answers no request is that of an unanswered one of its session, and lies between its
-//! neighbours in the session: after every request answered before it was made, and at or before the zxid of every later
-//! request that was answered (the connection it went by was dead then; what it carried can come no more). A request that
-//! never left its client never happens. Of the unanswered requests sent on one connection those carried out are a prefix: if
+//! neighbours in the session: behind every request answered before it was made, and before every later update that was
+//! answered (the session had moved then; what the dead connection carried is refused). A later *read* may have been answered
+//! before it happened, by a server that was behind. A request that never left its client never happens. Of the unanswered requests sent on one connection those carried out are a prefix: if
 //! one was, those before it were, or failed.
 //!
 //! Source: ZooKeeper's session order with `SessionMovedException` (`PrepRequestProcessor.checkSession`); the conclusion that
