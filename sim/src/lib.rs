@@ -5,7 +5,7 @@
 pub(crate) mod disk;
 #[allow(dead_code)] // Until the world is wired to it.
 pub(crate) mod judge;
-#[allow(dead_code)] // Until the world is wired to it.
+#[allow(dead_code, unused_imports)] // Until the world is wired to it.
 pub(crate) mod nemesis;
 pub mod plan;
 pub mod stream;

@@ -518,7 +518,7 @@ fn file_prefix(prefix: &str) -> Checked {
         file.starts_with(prefix) || (file.ends_with('.') && prefix.starts_with(*file))
     };
     require(
-        !prefix.is_empty() && FILES.iter().any(|file| fits(&file)),
+        !prefix.is_empty() && FILES.iter().any(|file| fits(file)),
         || {
             format!(
                 "no file's name begins with `{prefix}`; they begin with {}",
