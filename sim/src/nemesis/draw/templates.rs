@@ -196,7 +196,7 @@ fn bridge(d: &mut Draw<'_>) {
     d.stream.shuffle(&mut servers);
     let bridge = servers.remove(0);
     let (left, right) = servers.split_at(servers.len() / 2);
-    let groups = [left, right].map(|half| [&[bridge.clone()], half].concat());
+    let groups = [left, right].map(|half| [std::slice::from_ref(&bridge), half].concat());
     let lasts = d.beyond_sync_limit();
     d.strike(
         Action::Partition {
