@@ -61,7 +61,13 @@ fn in_leaders_log(m: &Mirror, d: &mut Docket, learner: ServerId, zxid: Zxid, sum
         return;
     }
     let history = &leader.disk.history;
-    d.require(ID, history.holds(zxid, sum), || {
+    // What the leader has proposed it has in memory; its own disk may be the last to get it, while it begins a new segment
+    // for one.
+    let proposed = || {
+        let fact = m.ledger.fact(zxid);
+        fact.is_some_and(|fact| fact.proposer == Some(leader.id) && fact.sum == sum)
+    };
+    d.require(ID, history.holds(zxid, sum) || proposed(), || {
         format!(
             "{learner} follows {} in epoch {} with {zxid} in its log, which the leader's log (to {}) has not",
             leader.id,
