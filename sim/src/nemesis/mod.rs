@@ -119,6 +119,7 @@ impl Nemesis {
     }
 
     /// The fault itself.
+    #[cfg(test)]
     pub(crate) fn fault(&self, index: FaultIndex) -> &Fault {
         &self.faults[index].fault
     }
