@@ -598,7 +598,7 @@ impl Service {
         }
         self.notify(path, WatchKind::NodeDeleted, zxid);
         if let Some(parent) = parent_of(path) {
-            self.notify(&parent.to_string(), WatchKind::NodeChildrenChanged, zxid);
+            self.notify(parent, WatchKind::NodeChildrenChanged, zxid);
         }
         true
     }
