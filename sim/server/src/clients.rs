@@ -68,6 +68,11 @@ enum Pending {
         xid: Xid,
         with_stat: WithStat,
     },
+    /// A write behind a sync that is not passed yet: see [`Conn::holds_writes`].
+    Held {
+        xid: Xid,
+        op: Op,
+    },
     Sync {
         xid: Xid,
         path: ZPath,
@@ -364,6 +369,9 @@ impl Service {
             })),
             ClientFrame::Request { xid, op } => match op {
                 Op::Sync { path, mode } => self.begin_sync(id, xid, path, mode, out),
+                op if op.is_update() && self.clients.conns[&id].holds_writes() => {
+                    Pending::Held { xid, op }
+                }
                 op if op.is_update() => self.begin_write(id, xid, op, out),
                 op => Pending::Read { xid, op },
             },
@@ -422,12 +430,17 @@ impl Service {
             return;
         };
         let conn = self.clients.conns.get_mut(&conn_id);
+        let mut holds = false;
         for pending in conn.into_iter().flat_map(|c| &mut c.queue) {
+            holds |= matches!(pending, Pending::Held { .. });
             if let Pending::Sync { id: of, done, .. } = pending
                 && *of == id
             {
                 *done = true;
             }
+        }
+        if holds {
+            self.release_writes(conn_id, out);
         }
         self.answer(conn_id, out);
     }
@@ -449,6 +462,30 @@ impl Service {
         }
     }
 
+    /// A sync was passed: the writes behind it, up to the next one, may go.
+    fn release_writes(&mut self, id: ConnId, out: &mut Out<'_>) {
+        let Some(conn) = self.clients.conns.get_mut(&id) else {
+            return;
+        };
+        // The queue is taken apart and put together again: submitting needs the rest of the server.
+        let mut held = std::mem::take(&mut conn.queue);
+        let mut queue = VecDeque::with_capacity(held.len());
+        while let Some(pending) = held.pop_front() {
+            match pending {
+                Pending::Held { xid, op } => queue.push_back(self.begin_write(id, xid, op, out)),
+                Pending::Sync { done: false, .. } => {
+                    queue.push_back(pending);
+                    break;
+                }
+                other => queue.push_back(other),
+            }
+        }
+        queue.append(&mut held);
+        if let Some(conn) = self.clients.conns.get_mut(&id) {
+            conn.queue = queue;
+        }
+    }
+
     /// Answers a connection's requests up to the first that has to wait.
     fn answer(&mut self, id: ConnId, out: &mut Out<'_>) {
         let zxid = self.db.applied();
@@ -459,7 +496,9 @@ impl Service {
             && let Some(pending) = conn.queue.pop_front()
         {
             let reply = match pending {
-                Pending::Write { .. } => unreachable!("a write waits for its transaction"),
+                Pending::Write { .. } | Pending::Held { .. } => {
+                    unreachable!("a write waits for its transaction")
+                }
                 Pending::Ping => ServerFrame::Pong { zxid },
                 Pending::SetWatches(set) => {
                     set_watches(&self.db, &mut self.clients.watches, id, &set, out);
@@ -534,7 +573,8 @@ impl Service {
             .conns
             .get_mut(&id)
             .and_then(|conn| conn.queue.pop_front());
-        // Requests of one connection reach the leader in order, and a lost one takes the connection with it.
+        // Requests of one connection reach the leader in order, and a lost one takes the connection with it. Whatever was
+        // answerable before this write was answered at the beginning of the turn.
         let Some(Pending::Write { xid, with_stat }) = front else {
             panic!("{zxid} answers {txn}, which is not what its connection waits for");
         };
@@ -546,9 +586,17 @@ impl Service {
 }
 
 impl Conn {
+    /// Whether a write has to wait here, behind a sync, before it goes to the leader. Sent at once it could be applied
+    /// before the sync is passed (a quorum's proof takes a round trip), and its reply, which has to follow the sync's,
+    /// would name an older state than the reply before it.
+    fn holds_writes(&self) -> bool {
+        let undone = |pending: &Pending| matches!(pending, Pending::Sync { done: false, .. });
+        self.queue.iter().any(undone)
+    }
+
     fn can_answer(&self) -> bool {
         match self.queue.front() {
-            None | Some(Pending::Write { .. }) => false,
+            None | Some(Pending::Write { .. } | Pending::Held { .. }) => false,
             Some(Pending::Sync { done, .. }) => *done,
             Some(Pending::Read { .. } | Pending::Ping | Pending::SetWatches(_)) => true,
         }
