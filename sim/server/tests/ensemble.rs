@@ -301,6 +301,14 @@ impl World {
         self.same_digest(Zxid(zxid.0), digest);
     }
 
+    /// A server that does not serve, and what it waits for.
+    fn someone_idle(&self) -> Option<(PeerId, String)> {
+        self.nodes.iter().find_map(|(id, node)| {
+            let server = node.server.as_ref().expect("all are up");
+            (!server.is_serving()).then(|| (*id, server.waiting_for()))
+        })
+    }
+
     fn same_digest(&mut self, zxid: Zxid, digest: u64) {
         let first = *self.digests.entry(zxid).or_insert(digest);
         assert_eq!(first, digest, "two states of {zxid}");
