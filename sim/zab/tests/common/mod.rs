@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 mod oracle;
+pub mod solo;
 mod words;
 
 pub use oracle::Oracle;
