@@ -40,7 +40,9 @@ fn strand_a_proposal_on_s3(bus: &mut Bus, txns: u32) {
     for _ in 0..txns {
         bus.propose_at(s(3));
     }
-    bus.run_until(10 * SECOND, "s2 leads without s3", |bus| bus.nodes[&s(2)].leads());
+    bus.run_until(10 * SECOND, "s2 leads without s3", |bus| {
+        bus.nodes[&s(2)].leads()
+    });
     bus.run_until(10 * SECOND, "s3 gives up", |bus| !bus.nodes[&s(3)].leads());
     bus.run_for(SECOND);
 }
@@ -129,7 +131,9 @@ fn proposals_and_commits_arrive_during_synchronization() {
     bus.take_transcript();
     bus.start(s(1));
     // One before the decision, the rest while the history is on its way, is logged, is acknowledged.
-    bus.run_until(SECOND, "s1 has answered", |bus| bus.nodes[&s(1)].peer().waiting_for().starts_with("DIFF"));
+    bus.run_until(SECOND, "s1 has answered", |bus| {
+        bus.nodes[&s(1)].peer().waiting_for().starts_with("DIFF")
+    });
     for _ in 0..4 {
         bus.propose();
         bus.run_for(700);
@@ -176,7 +180,10 @@ fn a_blank_disk_makes_no_quorum() {
     bus.wipe(s(1));
     bus.start(s(1));
     bus.run_for(20 * SECOND);
-    assert!(!bus.nodes.values().any(|node| node.serves()), "s2 may know more");
+    assert!(
+        !bus.nodes.values().any(|node| node.serves()),
+        "s2 may know more"
+    );
     assert!(bus.nodes[&s(1)].peer().is_blank());
     bus.start(s(2));
     bus.settle();

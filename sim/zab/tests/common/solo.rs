@@ -98,7 +98,8 @@ impl Solo {
 
     pub fn hear(&mut self, link: LinkId, message: Message) -> Vec<Effect> {
         let from = self.links[link.0 as usize];
-        self.lines.push(format!("{from} → s1  {}", describe(&message)));
+        self.lines
+            .push(format!("{from} → s1  {}", describe(&message)));
         self.input(Input::Message { link, message })
     }
 
