@@ -19,6 +19,7 @@ mod leader;
 mod node;
 mod prep;
 mod recovery;
+mod replies;
 mod request;
 mod server;
 mod service;

@@ -228,10 +228,8 @@ impl World {
                 };
                 self.link_input(link, end, input);
             }
-            Event::LinkMessage(link, end, message) => {
-                if !self.links[&link].closed {
-                    self.link_input(link, end, zab::Input::Message { link, message });
-                }
+            Event::LinkMessage(link, end, message) if !self.links[&link].closed => {
+                self.link_input(link, end, zab::Input::Message { link, message });
             }
             Event::LinkBroken(link, end) => {
                 self.link_input(link, end, zab::Input::LinkBroken { link });
