@@ -363,7 +363,7 @@ fn live(acts: &[Act]) -> Life {
 #[test]
 fn whatever_crashes_what_was_told_stays() {
     let cases = Cases {
-        cases: 500,
+        cases: 250,
         failure_persistence: None,
         ..Cases::default()
     };
