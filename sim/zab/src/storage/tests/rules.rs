@@ -178,6 +178,32 @@ fn a_snapshot_waits_for_the_log_beside_it() {
     );
 }
 
+/// Who takes a snapshot is told of it, whatever else is asked meanwhile.
+#[test]
+fn a_cut_waits_for_a_snapshot_that_is_wholly_written() {
+    let mut machine = lived();
+    machine.append(2, 1);
+    machine.call(|storage, out| storage.begin_snapshot(zxid(1, 5), out));
+    machine.call(|storage, out| storage.snapshot_chunk(b"whole".as_slice().into(), true, out));
+    let to = zxid(2, 1);
+    let expected = [
+        Event::Logged { zxid: zxid(2, 2) },
+        Event::SnapshotTaken { zxid: zxid(1, 5) },
+        Event::Truncated { to },
+    ];
+    assert_eq!(machine.truncate(to), expected);
+    // One that is not wholly written is abandoned.
+    machine.call(|storage, out| storage.begin_snapshot(to, out));
+    assert_eq!(machine.truncate(to), [Event::Truncated { to }]);
+    assert!(
+        machine
+            .disk
+            .names()
+            .iter()
+            .all(|name| !name.ends_with(".part"))
+    );
+}
+
 #[test]
 fn an_abandoned_snapshot_leaves_nothing() {
     let mut machine = lived();
