@@ -110,7 +110,7 @@ impl Storage {
     ) {
         match (self.work.take(), data) {
             (Some(Work::Listing), DiskData::Files(files)) => {
-                self.walk(Box::new(Recovery::new(files)), out, events);
+                self.walk(Box::new(Recovery::new(files, false)), out, events);
             }
             (Some(Work::Recovering { mut recovery, file }), DiskData::Bytes(bytes)) => {
                 recovery.feed(file, bytes.as_deref());
@@ -178,7 +178,7 @@ impl Storage {
                     generation: self.generation,
                     first: *first,
                     after: to,
-                    may_be_torn: false,
+                    successor: None,
                 };
                 self.find_cut(to, expect, false, out);
             }
