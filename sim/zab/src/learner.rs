@@ -379,7 +379,9 @@ impl Learner {
             ));
         }
         self.epoch = epoch;
-        if epoch == accepted {
+        // A blank disk's epochs may be mere guesses from the tail of a history that it had begun to take over: both are
+        // written, so that a disk marked as fit to vote has them. It does not count in any case.
+        if epoch == accepted && !core.storage.is_blank() {
             // Promised before, perhaps to another leader of the same number: a second promise must not count for either.
             mark("ackepoch-minus-one", out);
             self.ack_epoch(core, None, out);
@@ -647,7 +649,8 @@ impl Learner {
                 })
             }
             Stage::Logging { durable, applied } if core.storage.durable() >= durable => {
-                Some(if core.storage.current() == self.epoch {
+                let written = core.storage.current() == self.epoch && !core.storage.is_blank();
+                Some(if written {
                     Stage::Applying { applied }
                 } else {
                     Stage::WritingCurrentEpoch { applied }

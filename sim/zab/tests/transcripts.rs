@@ -281,3 +281,131 @@ fn newleader_history_then_epoch_then_acknowledgements() {
 fn z(epoch: u32, counter: u32) -> Zxid {
     Zxid::new(Epoch(epoch), counter)
 }
+
+/// s1 leads, as far as it and s2 are concerned; s2 and s3 are the test.
+fn leading() -> (Solo, [zab::LinkId; 2]) {
+    let mut solo = Solo::new(|_| {});
+    solo.lead();
+    let links = [solo.open(2, false), solo.open(3, false)];
+    (solo, links)
+}
+
+fn info(accepted: u32, blank: bool) -> Message {
+    Message::LearnerInfo {
+        accepted: Epoch(accepted),
+        observer: false,
+        blank,
+    }
+}
+
+fn ack_epoch(current: Option<u32>, last: Zxid) -> Message {
+    Message::AckEpoch {
+        last,
+        current: current.map(Epoch),
+        floor: Zxid::ZERO,
+    }
+}
+
+#[test]
+fn a_minus_one_answer_makes_no_quorum() {
+    let (mut solo, [s2, s3]) = leading();
+    solo.hear(s2, info(4, false));
+    assert_eq!(solo.peer.accepted_epoch(), Epoch(5));
+    solo.hear(s2, ack_epoch(None, Zxid::ZERO));
+    assert_eq!(solo.peer.current_epoch(), Epoch(0), "s1 alone is no quorum");
+    solo.hear(s3, info(0, false));
+    solo.hear(s3, ack_epoch(Some(0), Zxid::ZERO));
+    assert_eq!(solo.peer.current_epoch(), Epoch(5));
+    // It is brought up to date like the others, and its history then counts.
+    solo.hear(s2, Message::AckNewLeader { epoch: Epoch(5) });
+    assert_eq!(solo.peer.role().phase, zab::Phase::Broadcast);
+}
+
+#[test]
+fn nothing_that_a_blank_server_says_makes_a_quorum() {
+    let (mut solo, [s2, s3]) = leading();
+    solo.hear(s2, info(0, true));
+    assert_eq!(
+        solo.peer.accepted_epoch(),
+        Epoch(0),
+        "no quorum has introduced itself"
+    );
+    solo.hear(s3, info(0, false));
+    solo.hear(s2, ack_epoch(Some(0), Zxid::ZERO));
+    assert_eq!(
+        solo.peer.current_epoch(),
+        Epoch(0),
+        "no quorum has promised"
+    );
+    solo.hear(s3, ack_epoch(Some(0), Zxid::ZERO));
+    solo.hear(s2, Message::AckNewLeader { epoch: Epoch(1) });
+    assert_eq!(
+        solo.peer.role().phase,
+        zab::Phase::Synchronization,
+        "no quorum has the history"
+    );
+    solo.hear(s3, Message::AckNewLeader { epoch: Epoch(1) });
+    assert_eq!(solo.peer.role().phase, zab::Phase::Broadcast);
+    // Only an answer of s3 proves that this leader still leads; the blank server's own does not.
+    solo.text();
+    solo.hear(s2, Message::Pong { round: 1 });
+    assert!(!solo.text().contains("UPTODATE"));
+    solo.hear(s3, Message::Pong { round: 1 });
+    assert!(solo.text().contains("s1 → s2  UPTODATE"));
+}
+
+#[test]
+fn who_knows_more_than_an_unestablished_leader_is_turned_away() {
+    let (mut solo, [s2, s3]) = leading();
+    solo.hear(s2, info(1, false));
+    solo.hear(s2, ack_epoch(Some(0), Zxid::ZERO));
+    assert_eq!(solo.peer.role().phase, zab::Phase::Synchronization);
+    // The quorum of promises is there, the epoch is not established.
+    solo.hear(s3, info(1, false));
+    solo.text();
+    solo.hear(s3, ack_epoch(Some(1), z(1, 1)));
+    assert!(solo.text().contains("* ahead-of-leader"));
+}
+
+#[test]
+fn an_acknowledgement_before_that_of_newleader_is_illegal() {
+    let (mut solo, [s2, _]) = leading();
+    solo.hear(s2, info(0, false));
+    solo.hear(s2, ack_epoch(Some(0), Zxid::ZERO));
+    solo.text();
+    solo.hear(s2, Message::Ack { zxid: z(1, 1) });
+    assert!(solo.text().contains("refuses ACK"));
+}
+
+#[test]
+fn acknowledgements_die_with_their_link() {
+    let (mut solo, [s2, _]) = leading();
+    solo.hear(s2, info(0, false));
+    solo.hear(s2, ack_epoch(Some(0), Zxid::ZERO));
+    solo.hear(s2, Message::AckNewLeader { epoch: Epoch(1) });
+    solo.disk_is_stuck = true;
+    let payload = || b"x"[..].into();
+    solo.input(zab::Input::Propose {
+        zxid: z(1, 1),
+        payload: payload(),
+    });
+    solo.input(zab::Input::Propose {
+        zxid: z(1, 2),
+        payload: payload(),
+    });
+    // s2 has both on disk, s1 none; then s2 comes back by another link, and is cut to what is committed.
+    solo.hear(s2, Message::Ack { zxid: z(1, 2) });
+    let again = solo.open(2, false);
+    solo.hear(again, info(1, false));
+    solo.hear(again, ack_epoch(None, z(1, 2)));
+    assert!(solo.text().contains("TRUNC to ⟨0,0⟩"));
+    solo.release_disk();
+    assert_eq!(
+        solo.peer.last_committed(),
+        Zxid::ZERO,
+        "s2 has nothing on disk any more"
+    );
+    solo.hear(again, Message::AckNewLeader { epoch: Epoch(1) });
+    solo.hear(again, Message::Ack { zxid: z(1, 1) });
+    assert_eq!(solo.peer.last_committed(), z(1, 1));
+}

@@ -3,8 +3,8 @@
 use super::{config, describe, describe_effect, s};
 use std::collections::VecDeque;
 use zab::{
-    Config, Delivery, Effect, Epoch, Input, LinkId, MemoryDisk, Message, Notification, Peer,
-    PeerId, PeerState, QuorumConfig, Time, Vote, Zxid,
+    Config, Delivery, DiskOp, Effect, Epoch, Input, LinkId, MemoryDisk, Message, Notification,
+    Peer, PeerId, PeerState, QuorumConfig, Time, Timer, Vote, Zxid,
 };
 
 /// s1 of three; disk and application answer at once.
@@ -15,6 +15,9 @@ pub struct Solo {
     pub lines: Vec<String>,
     /// The links by number: who is at the other end.
     links: Vec<PeerId>,
+    /// Disk operations are kept until `release_disk`.
+    pub disk_is_stuck: bool,
+    stuck: Vec<DiskOp>,
 }
 
 impl Solo {
@@ -32,6 +35,8 @@ impl Solo {
             now: 0,
             lines: Vec::new(),
             links: Vec::new(),
+            disk_is_stuck: false,
+            stuck: Vec::new(),
         };
         solo.input(Input::Boot);
         solo
@@ -49,6 +54,7 @@ impl Solo {
                 let peer_of = |link: LinkId| Some(links[link.0 as usize]);
                 self.lines.extend(describe_effect(s(1), effect, peer_of));
                 match effect {
+                    Effect::Disk(op) if self.disk_is_stuck => self.stuck.push(op.clone()),
                     Effect::Disk(op) => inputs.extend(self.disk.perform(op.clone())),
                     Effect::Deliver { txn, .. } => {
                         inputs.push_back(Input::Applied { zxid: txn.zxid });
@@ -59,6 +65,26 @@ impl Solo {
             all.extend(effects);
         }
         all
+    }
+
+    /// The disk does what it was asked to do.
+    pub fn release_disk(&mut self) {
+        self.disk_is_stuck = false;
+        for op in std::mem::take(&mut self.stuck) {
+            if let Some(done) = self.disk.perform(op) {
+                self.input(done);
+            }
+        }
+    }
+
+    /// s2 and s3 vote for this peer, and nothing better comes.
+    pub fn lead(&mut self) {
+        for from in [2, 3] {
+            self.hear_vote(from, 1, PeerState::Looking, 0);
+        }
+        self.now += 1_000_000;
+        self.input(Input::Timer(Timer::Election));
+        assert_eq!(self.peer.role().state, PeerState::Leading, "it was elected");
     }
 
     fn hear_vote(&mut self, from: u8, leader: u8, state: PeerState, epoch: u32) {
