@@ -500,7 +500,11 @@ impl Leader {
     /// A quorum has this history, in this epoch: now, and not before, it is committed.
     fn establish(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
         let (epoch, history) = (self.epoch, core.history.tail());
-        assert_eq!(history, core.history.applied(), "applied before the election");
+        assert_eq!(
+            history,
+            core.history.applied(),
+            "applied before the election"
+        );
         self.enter(core, Stage::Established);
         self.proposed = Zxid::new(epoch, 0);
         core.election.set_vote_epoch(epoch);
@@ -670,10 +674,11 @@ impl Leader {
         Ok(())
     }
 
-    pub(crate) fn to_learner(&mut self, peer: PeerId, payload: Payload, out: &mut Vec<Effect>) {
-        let receiver = self.handlers.iter_mut().find(|(_, handler)| {
-            handler.peer == peer && handler.stage == HandlerStage::UpToDate
-        });
+    pub(crate) fn tell_learner(&mut self, peer: PeerId, payload: Payload, out: &mut Vec<Effect>) {
+        let receiver = self
+            .handlers
+            .iter_mut()
+            .find(|(_, handler)| handler.peer == peer && handler.stage == HandlerStage::UpToDate);
         if let Some((link, handler)) = receiver {
             handler.send(*link, Message::App(payload), out);
         }
@@ -695,7 +700,10 @@ impl Leader {
         out: &mut Vec<Effect>,
     ) -> Flow {
         if !self.established() {
-            assert!(link.is_none(), "no learner is up to date before the leader is established");
+            assert!(
+                link.is_none(),
+                "no learner is up to date before the leader is established"
+            );
             out.push(Effect::SyncLost { id });
             return Ok(());
         }

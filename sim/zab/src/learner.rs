@@ -60,14 +60,23 @@ enum Stage {
     Receiving,
     Preparing,
     /// Until the log is durable up to `durable`; what the leader had committed by then is applied before the ACK.
-    Logging { durable: Zxid, applied: Zxid },
-    WritingCurrentEpoch { applied: Zxid },
-    Applying { applied: Zxid },
+    Logging {
+        durable: Zxid,
+        applied: Zxid,
+    },
+    WritingCurrentEpoch {
+        applied: Zxid,
+    },
+    Applying {
+        applied: Zxid,
+    },
     AwaitUpToDate,
     /// A formerly blank disk is being marked as fit to vote.
     WritingMarker,
     /// The commits that came before UPTODATE are being applied: a client must not be served in between (ZOOKEEPER-2807).
-    CatchingUp { applied: Zxid },
+    CatchingUp {
+        applied: Zxid,
+    },
     Serving,
 }
 
@@ -75,7 +84,9 @@ impl Stage {
     /// From here on proposals go to the log as they come. Not while currentEpoch is being written: what it vouches for is
     /// durable before it, the rest comes after it.
     fn is_logging(self) -> bool {
-        self >= Stage::Applying { applied: Zxid::ZERO }
+        self >= Stage::Applying {
+            applied: Zxid::ZERO,
+        }
     }
 }
 
@@ -150,8 +161,14 @@ impl Learner {
         }
         // Whatever was restored but not installed, the disk knows nothing of.
         debug_assert!(
-            !matches!(self.intake.cut, Cut::Snap { complete: true, installed: false, .. })
-                || core.memory_ahead
+            !matches!(
+                self.intake.cut,
+                Cut::Snap {
+                    complete: true,
+                    installed: false,
+                    ..
+                }
+            ) || core.memory_ahead
         );
     }
 
@@ -318,7 +335,9 @@ impl Learner {
             Message::Proposal(_) | Message::Commit { .. } | Message::Inform(_) => {
                 self.on_history(core, message, out)
             }
-            Message::UpToDate if self.stage == Stage::AwaitUpToDate => self.on_up_to_date(core, out),
+            Message::UpToDate if self.stage == Stage::AwaitUpToDate => {
+                self.on_up_to_date(core, out)
+            }
             Message::Synced { id } if self.stage == Stage::Serving => {
                 if self.syncs.front() != Some(&id) {
                     core.illegal(&message, "no barrier of that name is next", out);
@@ -360,7 +379,9 @@ impl Learner {
             ));
         }
         self.epoch = epoch;
-        if epoch == accepted {
+        // A blank disk's epochs may be mere guesses from the tail of a history that it had begun to take over: both are
+        // written, so that a disk marked as fit to vote has them. It does not count in any case.
+        if epoch == accepted && !core.storage.is_blank() {
             // Promised before, perhaps to another leader of the same number: a second promise must not count for either.
             mark("ackepoch-minus-one", out);
             self.ack_epoch(core, None, out);
@@ -473,7 +494,7 @@ impl Learner {
         }
         if self.stage > Stage::Receiving && self.stage <= Stage::AwaitUpToDate {
             match message {
-                Message::Proposal(_) => mark("proposal-after-uncommitted-sync", out),
+                Message::Proposal(_) => mark("proposal-before-uptodate", out),
                 _ => mark("commit-before-uptodate", out),
             }
         }
@@ -628,7 +649,8 @@ impl Learner {
                 })
             }
             Stage::Logging { durable, applied } if core.storage.durable() >= durable => {
-                Some(if core.storage.current() == self.epoch {
+                let written = core.storage.current() == self.epoch && !core.storage.is_blank();
+                Some(if written {
                     Stage::Applying { applied }
                 } else {
                     Stage::WritingCurrentEpoch { applied }
@@ -669,9 +691,8 @@ impl Learner {
     /// Acknowledges what is durable, once NEWLEADER is acknowledged; a blank server once it may vote.
     fn ack(&mut self, core: &Core, out: &mut Vec<Effect>) {
         let zxid = core.storage.durable();
-        let may_ack = self.stage >= Stage::AwaitUpToDate
-            && !self.observer
-            && !core.storage.is_blank();
+        let may_ack =
+            self.stage >= Stage::AwaitUpToDate && !self.observer && !core.storage.is_blank();
         if may_ack && zxid > self.acked {
             self.acked = zxid;
             self.send(Message::Ack { zxid }, out);
@@ -687,7 +708,7 @@ impl Learner {
         }
     }
 
-    pub(crate) fn to_leader(&mut self, payload: Payload, out: &mut Vec<Effect>) {
+    pub(crate) fn tell_leader(&mut self, payload: Payload, out: &mut Vec<Effect>) {
         if self.stage == Stage::Serving {
             self.send(Message::App(payload), out);
         }
