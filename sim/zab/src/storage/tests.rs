@@ -99,7 +99,7 @@ impl Disk {
 
     pub(super) fn newest_segment(&self) -> Option<FileName> {
         let segment = |file: &&FileName| matches!(file, FileName::Log { .. });
-        self.files.keys().filter(segment).next_back().copied()
+        self.files.keys().rfind(segment).copied()
     }
 
     pub(super) fn durable(&self) -> BTreeMap<FileName, Payload> {
