@@ -3,7 +3,6 @@
 use super::World;
 use super::faults::peers;
 use super::view::leader_of;
-use std::time::Instant;
 use zabsim_types::ServerId;
 
 impl World {
@@ -139,13 +138,11 @@ impl World {
 
     /// The step checks' last look, at all disks.
     pub(crate) fn check_at_end(&mut self) {
-        let start = Instant::now();
         let disks = self
             .servers
             .iter_mut()
             .map(|server| (server.id, server.disk.durable()));
         self.checks.at_end(self.now, disks);
-        let _ = start;
     }
 
     /// Kills what runs and ends the trace.
