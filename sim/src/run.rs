@@ -182,7 +182,7 @@ fn run_while(
     world: &mut World,
     deadline: Time,
     step_us: u64,
-    unfinished: impl Fn(&World) -> bool,
+    unfinished: impl Fn(&mut World) -> bool,
 ) -> bool {
     while unfinished(world) {
         if world.halted() || world.now >= deadline {
