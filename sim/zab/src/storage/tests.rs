@@ -49,8 +49,8 @@ struct File {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     files: BTreeMap<FileName, File>,
-    /// The next read of a file with something in it comes back short.
-    pub(super) short_read: bool,
+    /// The next read of this file comes back short by so many bytes.
+    pub(super) misread: Option<(FileName, usize)>,
 }
 
 impl Disk {
@@ -95,6 +95,11 @@ impl Disk {
 
     pub(super) fn names(&self) -> Vec<String> {
         self.files.keys().map(FileName::to_string).collect()
+    }
+
+    pub(super) fn newest_segment(&self) -> Option<FileName> {
+        let segment = |file: &&FileName| matches!(file, FileName::Log { .. });
+        self.files.keys().rfind(segment).copied()
     }
 
     pub(super) fn durable(&self) -> BTreeMap<FileName, Payload> {
@@ -154,10 +159,9 @@ impl Disk {
             }
             DiskOp::Read { file, ticket } => {
                 let bytes = self.files.get(&file).map(|content| &content.bytes[..]);
-                let short = self.short_read && bytes.is_some_and(|bytes| bytes.len() > 5);
-                self.short_read &= !short;
-                let cut = if short { 5 } else { 0 };
-                let bytes = bytes.map(|bytes| bytes[..bytes.len() - cut].into());
+                let short = self.misread.take_if(|(which, _)| *which == file);
+                let cut = short.map_or(0, |(_, short)| short);
+                let bytes = bytes.map(|bytes| bytes[..bytes.len().saturating_sub(cut)].into());
                 (ticket, Some(DiskData::Bytes(bytes)))
             }
         };
@@ -182,7 +186,7 @@ impl Disk {
         let empties = !matches!(loss, Loss::Sectors(seed) if seed & 1 == 1);
         disk.files
             .retain(|_, content| empties || !content.bytes.is_empty());
-        disk.short_read = false;
+        disk.misread = None;
         disk
     }
 }

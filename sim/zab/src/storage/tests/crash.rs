@@ -70,7 +70,8 @@ enum Act {
         more: u8,
     },
     ReadLog(u8),
-    ShortRead,
+    /// Of the newest of the files.
+    ShortRead(u8),
     Crash(Loss),
 }
 
@@ -92,7 +93,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => any::<u8>().prop_map(Act::Truncate),
         1 => (any::<u8>(), 0u8..3).prop_map(|(share, more)| Act::Install { share, more }),
         2 => any::<u8>().prop_map(Act::ReadLog),
-        1 => Just(Act::ShortRead),
+        1 => (1u8..90).prop_map(Act::ShortRead),
         2 => loss.prop_map(Act::Crash),
     ];
     prop::collection::vec(act, 1..60)
@@ -292,7 +293,10 @@ impl Life {
                 self.machine
                     .call(|storage, out| storage.read_log_from(after, 1, out));
             }
-            Act::ShortRead => self.machine.disk.short_read = true,
+            Act::ShortRead(short) => {
+                let newest = self.machine.disk.newest_segment();
+                self.machine.disk.misread = newest.map(|file| (file, usize::from(short)));
+            }
             Act::Crash(loss) => self.crash(loss),
         }
     }
@@ -363,7 +367,7 @@ fn live(acts: &[Act]) -> Life {
 #[test]
 fn whatever_crashes_what_was_told_stays() {
     let cases = Cases {
-        cases: 500,
+        cases: 250,
         failure_persistence: None,
         ..Cases::default()
     };
