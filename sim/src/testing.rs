@@ -65,7 +65,7 @@
 //!     admin.create("/config", "v1", CreateMode::Persistent).await.expect("creates");
 //!     app.sync("/config", Default::default()).await.expect("reaches the leader");
 //!
-//!     let (data, _, changed) = app.get_data_watch("/config").await.expect("reads");
+//!     let ((data, _), changed) = app.get_data_watch("/config").await.expect("reads");
 //!     assert_eq!(data.as_deref(), Some(&b"v1"[..]));
 //!
 //!     sim.partition(&[&[1, 2], &[3, 4, 5]]).await;
