@@ -1,10 +1,12 @@
 //! Whole ensembles, end to end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use zabsim::plan::{
     Action, Climate, Ensemble, EventPattern, Fault, Plan, Target, Trigger, Unsynced,
 };
+use zabsim::recipes::{election::Election, fenced::FencedResource, lock::Lock};
 use zabsim::{Program, RunOptions, RunOutcome, Runtime};
 use zabsim_types::run::{TimelineEntry, Verdict};
 use zabsim_types::{CreateMode, ServerId, Time};
@@ -103,6 +105,62 @@ fn three_servers_elect_a_leader_and_serve() {
     assert!(outcome.report.client_ops.ok > 500);
 }
 
+/// Every client holds the same lock now and then and writes to what it guards; and stands for the same election.
+fn contenders(clients: u32) -> Vec<Program> {
+    let ledger = Arc::new(FencedResource::new("/locks/ledger"));
+    (0..clients)
+        .map(|_| {
+            let ledger = ledger.clone();
+            let program: Program = Box::new(move |mut context| {
+                Box::pin(async move {
+                    let client = context.client.clone();
+                    let lock = Lock::new(&client, "/locks/ledger");
+                    let election = Election::new(&client, "/leader", b"me");
+                    while !context.stopping() {
+                        if client.state().is_over() {
+                            client.open().await;
+                        }
+                        let pause = Duration::from_millis(context.stream.range((1, 50)));
+                        if context.stream.per_mille(700) {
+                            if let Ok(guard) = lock.acquire().await {
+                                let _ = ledger.write(&client, guard.token());
+                                client.sleep(pause).await;
+                                let _ = guard.release().await;
+                            }
+                        } else if let Ok(leadership) = election.campaign().await {
+                            client.sleep(pause).await;
+                            let _ = leadership.resign().await;
+                        }
+                        client.sleep(pause).await;
+                    }
+                })
+            });
+            program
+        })
+        .collect()
+}
+
+#[test]
+fn locks_and_elections_hold_under_faults() {
+    for seed in 1..=4 {
+        let outcome = zabsim::run(&stormy(seed), seed, contenders(3), RunOptions::default());
+        assert_eq!(outcome.report.verdict, Verdict::Pass, "{}", show(&outcome));
+        for name in [
+            "mutual-exclusion",
+            "fencing",
+            "one-leader-per-term",
+            "linearizable-writes",
+        ] {
+            let mut checks = outcome.report.checks.iter();
+            let check = checks.find(|check| check.name == name);
+            assert!(
+                check.is_some_and(|check| check.examined > 0),
+                "{name}: {check:?}"
+            );
+        }
+    }
+}
+
 /// Seeds and a rounds' worth of random faults, for a look by hand: `SEEDS=1..50 cargo test --release -- --ignored`.
 #[test]
 #[ignore = "a campaign by hand"]
@@ -114,13 +172,18 @@ fn campaign() {
     let mut tally = BTreeMap::new();
     let mut reached = BTreeMap::new();
     for seed in first..=last {
-        let mut plan = plan(5, 5);
+        let voters = std::env::var("VOTERS").map_or(5, |n| n.parse().unwrap());
+        let mut plan = plan(voters, 5);
+        plan.ensemble.observers = std::env::var("OBSERVERS").map_or(0, |n| n.parse().unwrap());
         plan.safety_us = 60_000_000;
         plan.faults = zabsim::draw_faults(seed, &profile, &plan);
         let outcome = zabsim::run(
             &plan,
             seed,
-            writers(5),
+            match std::env::var("WORK").as_deref() {
+                Ok("locks") => contenders(5),
+                _ => writers(5),
+            },
             RunOptions {
                 keep_trace: first == last,
                 ..RunOptions::default()
