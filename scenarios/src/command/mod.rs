@@ -8,6 +8,8 @@ mod run;
 mod tour;
 
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Bad usage or bad input.
@@ -38,33 +40,53 @@ enum Command {
     Replay(replay::Arguments),
 }
 
-/// Parses the command line, does what it says, and returns the exit code.
-pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // `--help` and `--version` come this way too, and are no errors.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
-        }
-    };
-    let done = match arguments.command {
-        None => tour::tour(),
-        Some(Command::Run(arguments)) => run::run(&arguments),
-        Some(Command::List(arguments)) => list::list(&arguments),
-        Some(Command::Replay(arguments)) => replay::replay(&arguments),
-    };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(message) => {
-            eprintln!("zabsim: {message}");
-            ExitCode::from(USAGE)
-        }
+/// Where a command writes: the terminal, or a test's buffers.
+pub struct Output<'a> {
+    /// What was asked for.
+    pub out: &'a mut dyn Write,
+    /// What went wrong, and remarks.
+    pub err: &'a mut dyn Write,
+}
+
+impl Output<'_> {
+    /// A reader that has had enough (`zabsim list | head`) is no error.
+    fn print(&mut self, text: &str) {
+        let _ = self.out.write_all(text.as_bytes());
+    }
+
+    fn complain(&mut self, text: &str) {
+        let _ = writeln!(self.err, "zabsim: {text}");
     }
 }
 
-/// Prints to standard output. A reader that has had enough (`zabsim list | head`) is no error.
-pub(crate) fn print(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+/// Does what the process's command line says, and returns the exit code.
+pub fn main() -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    ExitCode::from(run_with(std::env::args_os(), &mut Output { out: &mut out, err: &mut err }))
+}
+
+/// Does what a command line says, its first word being the program's name, and returns the exit code.
+pub fn run_with(arguments: impl IntoIterator<Item = OsString>, output: &mut Output<'_>) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        // `--help` and `--version` come this way too, and are no errors.
+        Err(message) if message.use_stderr() => {
+            let _ = write!(output.err, "{}", message.render());
+            return USAGE;
+        }
+        Err(message) => {
+            output.print(&message.render().to_string());
+            return 0;
+        }
+    };
+    let done = match arguments.command {
+        None => tour::tour(output),
+        Some(Command::Run(arguments)) => run::run(&arguments, output),
+        Some(Command::List(arguments)) => list::list(&arguments, output),
+        Some(Command::Replay(arguments)) => replay::replay(&arguments, output),
+    };
+    done.unwrap_or_else(|message| {
+        output.complain(&message);
+        USAGE
+    })
 }

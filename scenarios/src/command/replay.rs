@@ -1,6 +1,6 @@
 //! `zabsim replay`: a saved run once more; it must come out the same to the last bit.
 
-use super::print;
+use super::Output;
 use crate::format::Scenario;
 use crate::library::read_bounded;
 use crate::runner::run_scenario;
@@ -15,7 +15,7 @@ pub(super) struct Arguments {
     file: PathBuf,
 }
 
-pub(super) fn replay(arguments: &Arguments) -> Result<u8, String> {
+pub(super) fn replay(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
     let file = if arguments.file.is_dir() { arguments.file.join("run.json") } else { arguments.file.clone() };
     let saved = read_report(&file)?;
     let scenario = Scenario::parse(&format!("{} (its scenario)", file.display()), &saved.scenario_toml)
@@ -23,19 +23,19 @@ pub(super) fn replay(arguments: &Arguments) -> Result<u8, String> {
     let trace_file = file.with_file_name("trace.txt");
     let finished = run_scenario(&scenario, &saved.scenario, parse_seed(&saved.seed)?, trace_file.exists());
     if finished.report.trace_hash == saved.trace_hash {
-        print(&format!("same: {} events, trace hash {}\n", saved.events, saved.trace_hash));
+        output.print(&format!("same: {} events, trace hash {}\n", saved.events, saved.trace_hash));
         return Ok(0);
     }
-    print(&format!(
+    output.print(&format!(
         "DIVERGED: saved trace hash {} ({} events), this time {} ({} events)\n",
         saved.trace_hash, saved.events, finished.report.trace_hash, finished.report.events
     ));
     if saved.version != finished.report.version {
-        print(&format!("the run was saved by version {}, this is {}\n", saved.version, finished.report.version));
+        output.print(&format!("the run was saved by version {}, this is {}\n", saved.version, finished.report.version));
     }
     match (&finished.trace, fs::read_to_string(&trace_file)) {
-        (Some(trace), Ok(old)) => print(&first_difference(&old, &trace.to_string())),
-        _ => print("no trace was saved with it; `zabsim run … --out DIR --trace` keeps one\n"),
+        (Some(trace), Ok(old)) => output.print(&first_difference(&old, &trace.to_string())),
+        _ => output.print("no trace was saved with it; `zabsim run … --out DIR --trace` keeps one\n"),
     }
     Ok(Verdict::Diverged.exit_code())
 }

@@ -1,6 +1,6 @@
 //! `zabsim run`: one scenario, one seed or several.
 
-use super::print;
+use super::Output;
 use crate::format::Scenario;
 use crate::library;
 use crate::runner::{Finished, run_scenario, unmet};
@@ -34,18 +34,18 @@ pub(super) struct Arguments {
     verbose: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
+pub(super) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
     let scenario = library::find(&arguments.name).map_err(|error| error.to_string())?;
     if let Some(remark) = remark(&scenario) {
-        eprintln!("zabsim: {remark}");
+        output.complain(&remark);
     }
     match &arguments.seeds {
-        Some(range) => run_several(arguments, &scenario, parse_range(range)?),
-        None => run_one(arguments, &scenario),
+        Some(range) => run_several(arguments, &scenario, parse_range(range)?, output),
+        None => run_one(arguments, &scenario, output),
     }
 }
 
-fn run_one(arguments: &Arguments, scenario: &Scenario) -> Result<u8, String> {
+fn run_one(arguments: &Arguments, scenario: &Scenario, output: &mut Output<'_>) -> Result<u8, String> {
     let seed = arguments.seed.as_deref().map_or(Ok(1), parse_seed)?;
     let finished = run_scenario(scenario, &arguments.name, seed, arguments.trace);
     if let Some(dir) = &arguments.out {
@@ -56,15 +56,15 @@ fn run_one(arguments: &Arguments, scenario: &Scenario) -> Result<u8, String> {
         save(dir, &saved).map_err(|error| error.to_string())?;
     }
     if arguments.json {
-        print(&format!("{}\n", json(&finished)?));
+        output.print(&format!("{}\n", json(&finished)?));
     } else {
         let detail = if arguments.verbose { Detail::Full } else { Detail::Short };
-        print(&render(&finished.report, detail));
+        output.print(&render(&finished.report, detail));
         for line in unmet(scenario, &finished.report) {
-            print(&format!("Expected   {line}\n"));
+            output.print(&format!("Expected   {line}\n"));
         }
         if let Some(dir) = &arguments.out {
-            print(&format!("Saved      {}\n", dir.display()));
+            output.print(&format!("Saved      {}\n", dir.display()));
         }
     }
     Ok(exit_code(scenario, &finished))
@@ -86,7 +86,12 @@ fn json(finished: &Finished) -> Result<String, String> {
     serde_json::to_string(&finished.report).map_err(|error| format!("the report has no JSON form: {error}"))
 }
 
-fn run_several(arguments: &Arguments, scenario: &Scenario, seeds: RangeInclusive<u64>) -> Result<u8, String> {
+fn run_several(
+    arguments: &Arguments,
+    scenario: &Scenario,
+    seeds: RangeInclusive<u64>,
+    output: &mut Output<'_>,
+) -> Result<u8, String> {
     let mut worst = 0;
     let mut verdicts: BTreeMap<&str, u64> = BTreeMap::new();
     // Scripted triggers that fired in none of the runs: a schedule that is never reached proves nothing.
@@ -104,13 +109,13 @@ fn run_several(arguments: &Arguments, scenario: &Scenario, seeds: RangeInclusive
             Some(labels) => labels.retain(|label| report.untriggered.contains(label)),
         }
         if arguments.json {
-            print(&format!("{}\n", json(&finished)?));
+            output.print(&format!("{}\n", json(&finished)?));
         } else if !report.as_expected {
             let why = match &report.violation {
                 Some(violation) => format!("{}: {}", violation.check, violation.message),
                 None => unmet(scenario, report).join("; "),
             };
-            print(&format!("{}  {}  {why}\n", seed_text(seed), report.verdict.word()));
+            output.print(&format!("{}  {}  {why}\n", seed_text(seed), report.verdict.word()));
         }
         if worst == 0 {
             worst = exit_code(scenario, &finished);
@@ -119,7 +124,7 @@ fn run_several(arguments: &Arguments, scenario: &Scenario, seeds: RangeInclusive
     let never_fired = never_fired.unwrap_or_default();
     if !arguments.json {
         let counts: Vec<_> = verdicts.iter().map(|(word, count)| format!("{count} {word}")).collect();
-        print(&format!(
+        output.print(&format!(
             "{}: {runs} runs: {}; {:.0} events/s, {:.1} runs/s\n",
             arguments.name,
             counts.join(", "),
@@ -127,7 +132,7 @@ fn run_several(arguments: &Arguments, scenario: &Scenario, seeds: RangeInclusive
             runs as f64 / wall_ms.max(0.001) * 1_000.0
         ));
         if !never_fired.is_empty() {
-            print(&format!("never triggered in any run: {}\n", never_fired.join(", ")));
+            output.print(&format!("never triggered in any run: {}\n", never_fired.join(", ")));
         }
     }
     Ok(if worst == 0 && !never_fired.is_empty() { 1 } else { worst })

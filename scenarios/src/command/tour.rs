@@ -1,6 +1,6 @@
 //! Without arguments: a short tour for somebody who has just built the program.
 
-use super::print;
+use super::Output;
 use crate::library;
 use crate::runner::run_scenario;
 use zabsim_reports::{Detail, render};
@@ -9,15 +9,15 @@ use zabsim_reports::{Detail, render};
 const SCENARIO: &str = "leader-crash";
 const SEED: u64 = 1;
 
-pub(super) fn tour() -> Result<u8, String> {
+pub(super) fn tour(output: &mut Output<'_>) -> Result<u8, String> {
     let scenario = library::find(SCENARIO).map_err(|error| error.to_string())?;
-    print(
+    output.print(
         "zabsim runs a whole ZAB ensemble, its clients and its faults in one deterministic simulation, and checks what the\n\
          servers and the clients saw. Here is one run: clients hold locks and elect leaders while the servers' leader dies.\n\n",
     );
     let finished = run_scenario(&scenario, SCENARIO, SEED, false);
-    print(&render(&finished.report, Detail::Short));
-    print(
+    output.print(&render(&finished.report, Detail::Short));
+    output.print(
         "\nThe same scenario and seed give the same trace hash, on any machine. What to try next:\n\
          \x20 cargo run --release -- run leader-crash --seed 2      another seed: the same faults, another interleaving\n\
          \x20 cargo run --release -- run standard -v                five servers, random faults, everything shown\n\
