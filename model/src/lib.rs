@@ -1,1 +1,37 @@
-//! (being built)
+//! The truth: what the service must answer, and whether a history of a run is one that it may have produced.
+//!
+//! Three parts, each usable alone:
+//!
+//! 1. [`reference`]: the service's state machine as plainly as it can be said: one tree, one transaction after the other
+//!    ([`Model`]), and an ideal single server around it, with sessions and one-shot watches ([`Service`]).
+//! 2. [`conformance`]: what a real Apache ZooKeeper answered, recorded case by case, and the comparison of one recorded
+//!    reply with one of ours. The model is held to it, and so is an ensemble.
+//! 3. [`checks`]: each promise to clients as one check over a [`History`](zabsim_types::HistoryEvent) and, where there is
+//!    one, the committed log of the run ([`Witness`]).
+//!
+//! Nothing here shares a line with the servers under test: the model was written from the documentation and from recorded
+//! answers, so that a mistake in one cannot hide in the other.
+//!
+//! ```
+//! use zabsim_model::Service;
+//! use zabsim_types::{CreateMode, Op, SessionId};
+//!
+//! let mut service = Service::new();
+//! let me = SessionId(1);
+//! service.open(me, 10_000);
+//! let create = Op::Create { path: "/a".into(), data: None, mode: CreateMode::Persistent, with_stat: false };
+//! let first = service.request(me, &create);
+//! assert!(first.result.is_ok());
+//! // A failed write consumes a transaction too.
+//! let second = service.request(me, &create);
+//! assert!(second.result.is_err() && second.zxid > first.zxid);
+//! ```
+
+pub mod checks;
+pub mod conformance;
+pub mod reference;
+mod witness;
+
+pub use checks::{Options, check_all};
+pub use reference::{Model, Service, Stamp, Trigger, WatchList};
+pub use witness::{CommittedTxn, TxnKind, Witness};

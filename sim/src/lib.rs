@@ -1,4 +1,50 @@
 //! The world: a discrete-event simulator that owns the links, disks, clocks and processes of a simulated ensemble, breaks
 //! them by script, and checks the protocol's invariants at every step.
 
+#[cfg(not(madsim))]
+compile_error!(
+    "zabsim runs client programs on madsim, which exists only under `--cfg madsim`. Put these lines into \
+     `.cargo/config.toml` at the top of your project:\n\n    [build]\n    rustflags = [\"--cfg\", \"madsim\"]\n    \
+     rustdocflags = [\"--cfg\", \"madsim\"]\n\n\
+     They are lost where RUSTFLAGS is set, where cargo is called from outside of the project with `--manifest-path`, and \
+     by `cargo fuzz`: say `RUSTFLAGS=\"--cfg madsim\"` there."
+);
+
+#[cfg(madsim)]
+mod checks;
+mod clock;
+mod disk;
+#[cfg(madsim)]
+mod executor;
+#[cfg(madsim)]
+mod host;
+mod judge;
+mod nemesis;
+mod net;
+#[cfg(madsim)]
+mod panics;
 pub mod plan;
+mod process;
+#[cfg(madsim)]
+mod program;
+mod queue;
+#[cfg(madsim)]
+mod run;
+#[cfg(madsim)]
+mod server;
+mod stream;
+mod trace;
+#[cfg(madsim)]
+mod witness;
+#[cfg(madsim)]
+mod world;
+
+#[cfg(madsim)]
+pub use executor::BoxFuture;
+pub use nemesis::{FAULT_KINDS, PROFILES, SERVERS_MAX, draw_faults, validate};
+#[cfg(madsim)]
+pub use program::{Program, ProgramContext, Stopping};
+#[cfg(madsim)]
+pub use run::{RunOptions, RunOutcome, Runtime, Trace, run};
+pub use stream::Stream;
+pub use trace::TraceLine;

@@ -11,5 +11,18 @@
 //! 3. The recipes: ordinary programs over [`Client`].
 
 mod api;
+mod client;
+mod combine;
+mod error;
+mod port;
+pub mod recipes;
+mod session;
+mod watches;
 
 pub use api::*;
+pub use client::{Call, Client, Discarded, Multi, Notices, Sleep, UntilState, Watch};
+pub use combine::{Either, join, join_all, select};
+pub use error::ClientError;
+pub use port::{Notice, Port, SessionState, Watched};
+pub use recipes::contender::Loss;
+pub use session::Session;

@@ -6,6 +6,11 @@ use zabsim_types::{ClientFrame, ServerFrame, SessionId, Zxid};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnId(pub u64);
 
+impl ConnId {
+    /// No connection: the leader's own requests. The driver never uses it.
+    pub const NONE: ConnId = ConnId(u64::MAX);
+}
+
 /// The stages of the pipeline that run by themselves, as ZooKeeper's threads do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Stage {

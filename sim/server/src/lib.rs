@@ -12,5 +12,28 @@
 //! [`Input::Run`], and the stage then does what is queued. Stages may be run in any order.
 
 mod api;
+mod clients;
+mod codec;
+mod database;
+mod leader;
+mod node;
+mod prep;
+mod recovery;
+mod request;
+mod server;
+mod service;
+mod sessions;
+mod snapshot;
+mod tree;
+mod txn;
+mod watches;
+
+#[cfg(test)]
+mod tests;
 
 pub use api::*;
+pub use codec::DecodeError;
+pub use recovery::digest_of;
+pub use request::describe;
+pub use server::Server;
+pub use txn::{Txn, TxnBody};

@@ -28,7 +28,23 @@
 //! Where ZooKeeper itself is unsafe, the code says **BASE** and what it does instead.
 
 mod api;
+mod core;
+mod election;
+mod handler;
+mod history;
+mod leader;
+mod learner;
+mod log;
+mod marks;
+mod memory;
+mod peer;
 mod quorum;
+mod storage;
+mod sync;
 
 pub use api::*;
-pub use quorum::{QuorumConfig, QuorumRule};
+pub use marks::MARKS;
+pub use memory::MemoryDisk;
+pub use peer::Peer;
+pub use quorum::{PeerSet, QuorumConfig, QuorumRule};
+pub use storage::{Offline, format_files, recover_offline};

@@ -1,0 +1,5 @@
+//! (soon)
+/// Options.
+pub struct Options;
+/// All.
+pub fn check_all() {}

@@ -1,0 +1,592 @@
+//! A client session as a sans-IO state machine: one [`Input`] in, a list of [`Effect`]s out, to be carried out in order.
+//!
+//! Source: ZooKeeper 3.9, `ClientCnxn` and its `SendThread`.
+//!
+//! # What it guarantees
+//!
+//! - Requests leave in the order of their submission and are answered in that order; each is completed exactly once.
+//! - Notifications, completions and changes of state come out in the order in which the server sent them.
+//! - When a connection breaks, every request that was under way is [`Outcome::Lost`]: its outcome is unknown. A request
+//!   handed over while there is no connection waits for the next one and is lost only with its session, with `sent: false`.
+//!   (ZooKeeper queues it too, but drops its queue at each attempt to connect that fails.)
+//! - The session never goes back in time: `Connect` names the highest zxid that replies *and notifications* have shown, and
+//!   a server behind it refuses. (ZooKeeper counts replies alone; a client that was told of a change could then
+//!   read the state before it at a server that lags.)
+//! - Watches survive a reconnection: `SetWatches` goes ahead of every other request. Its relative zxid is the last one of
+//!   a *reply header*: two notifications of one transaction can be parted by the end of a connection, and counting
+//!   the first as "seen up to here" would lose the second for good.
+//! - A session is over when a server says so, when the close of it was answered, or when for 4/3 of its timeout no server was
+//!   heard from (ZOOKEEPER-4508). A close whose reply is lost leaves the session open or
+//!   expired, whichever the next connection shows. (ZooKeeper gives up there and leaves the session to its timeout.)
+//!
+//! # Its times
+//!
+//! From the timeout T that the server granted: a connection is given up after 2/3 T of silence, a ping goes out
+//! after 1/3 T (10 s at most) in which nothing was sent, an attempt to connect has T divided by the number of servers.
+//!
+//! # A session in ten lines
+//!
+//! ```
+//! use zabsim_client::{Config, Effect, Input, Session};
+//! use zabsim_types::{ClientFrame, ConnectReply, ServerFrame, ServerId, SessionId, Time};
+//!
+//! let mut session = Session::new(Config {
+//!     servers: vec![ServerId(1), ServerId(2)],
+//!     timeout_ms: 6_000,
+//!     reconnect_us: 100_000,
+//!     guid_seed: 1,
+//! });
+//! let mut out = Vec::new();
+//! session.step(Time::ZERO, Input::Open, &mut out);
+//! assert_eq!(out[0], Effect::Connect { server: ServerId(1) });
+//!
+//! out.clear();
+//! session.step(Time::from_ms(1), Input::Connected, &mut out);
+//! assert!(matches!(out[0], Effect::Send(ClientFrame::Connect(_))));
+//!
+//! let granted = ConnectReply {
+//!     timeout_ms: 6_000,
+//!     session: SessionId(0x01_0000),
+//!     password: [7; 16],
+//!     server: ServerId(1),
+//! };
+//! session.step(Time::from_ms(2), Input::Frame(ServerFrame::Connected(granted)), &mut out);
+//! assert_eq!(session.id(), SessionId(0x01_0000));
+//! ```
+
+use crate::watches::{Asked, WatchList, Watches};
+use crate::{Config, Effect, Input, Outcome};
+use std::collections::VecDeque;
+use zabsim_types::{
+    CallId, ClientFrame, ConnectReply, ConnectRequest, ErrorCode, Op, OpResult, ServerFrame,
+    ServerId, SessionChange, SessionId, Time, WatchEvent, Xid, ZPath, Zxid,
+};
+
+/// ZooKeeper's `MAX_SEND_PING_INTERVAL`.
+const PING_INTERVAL_US_MAX: u64 = 10_000_000;
+
+/// A client's session, one after another: see the module's documentation.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    link: Link,
+    id: SessionId,
+    password: [u8; 16],
+    /// Granted by the server; asked for until then.
+    timeout_ms: u32,
+    /// The highest zxid of replies and notifications: no server behind it will do.
+    seen: Zxid,
+    /// The last zxid of a reply header: everything up to it has been notified.
+    replied: Zxid,
+    /// Index into the servers of the next attempt.
+    next_server: usize,
+    /// Counts connections on which a session was attached, across sessions.
+    conn: u32,
+    next_xid: i32,
+    /// A `closeSession` is queued or under way: nothing may follow it.
+    closing: bool,
+    in_flight: VecDeque<InFlight>,
+    queue: VecDeque<(CallId, Op)>,
+    watches: Watches,
+    heard: Time,
+    sent: Time,
+    /// What the driver's timer is set to. It may go off early: deadlines move on with every frame, and setting
+    /// it anew for each would cost the driver more than a turn for nothing now and then.
+    timer: Option<Time>,
+}
+
+/// How far the session has got in having a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Link {
+    /// There is no session: never opened, closed, or expired.
+    None,
+    /// Until the next attempt.
+    Waiting { until: Time },
+    /// A connection was asked for.
+    Connecting { server: ServerId, deadline: Time },
+    /// It is up, and the session is not attached yet.
+    Attaching { server: ServerId, deadline: Time },
+    /// The session is attached.
+    Up { server: ServerId },
+}
+
+/// A request under way.
+#[derive(Debug)]
+enum InFlight {
+    Request {
+        call: CallId,
+        xid: Xid,
+        watch: Option<(Asked, ZPath)>,
+        closes: bool,
+    },
+    SetWatches {
+        relative: Zxid,
+    },
+}
+
+impl Session {
+    /// A client that has no session yet.
+    ///
+    /// # Panics
+    ///
+    /// If the configuration names no server or a timeout of zero.
+    pub fn new(config: Config) -> Session {
+        assert!(
+            !config.servers.is_empty(),
+            "a client needs at least one server"
+        );
+        assert!(
+            config.timeout_ms > 0,
+            "a session's timeout must be positive"
+        );
+        Session {
+            timeout_ms: config.timeout_ms,
+            config,
+            link: Link::None,
+            id: SessionId::NONE,
+            password: [0; 16],
+            seen: Zxid::ZERO,
+            replied: Zxid::ZERO,
+            next_server: 0,
+            conn: 0,
+            next_xid: 1,
+            closing: false,
+            in_flight: VecDeque::new(),
+            queue: VecDeque::new(),
+            watches: Watches::default(),
+            heard: Time::ZERO,
+            sent: Time::ZERO,
+            timer: None,
+        }
+    }
+
+    /// Takes one input; appends what is to be done.
+    pub fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
+        match input {
+            Input::Open => self.open(now, out),
+            Input::Connected => self.attach(now, out),
+            Input::Disconnected => self.lose_connection(now, out),
+            Input::Frame(frame) => self.take_frame(now, frame, out),
+            Input::Timer => self.check_deadlines(now, out),
+            Input::Submit { call, op } => self.submit(now, call, op, out),
+            Input::Move { to } => self.move_to(now, to, out),
+        }
+        self.set_timer(now, out);
+    }
+
+    /// The session; `NONE` before the first is granted and after it is over.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The session's password, for whoever would take it up at another server.
+    pub fn password(&self) -> [u8; 16] {
+        self.password
+    }
+
+    /// The timeout granted, in milliseconds; the one asked for before that.
+    pub fn timeout_ms(&self) -> u32 {
+        self.timeout_ms
+    }
+
+    /// The highest zxid seen in this session.
+    pub fn last_zxid_seen(&self) -> Zxid {
+        self.seen
+    }
+
+    /// The server at which the session is attached.
+    pub fn attached_to(&self) -> Option<ServerId> {
+        match self.link {
+            Link::Up { server } => Some(server),
+            _ => None,
+        }
+    }
+
+    /// Requests without an outcome yet: under way and waiting.
+    pub fn outstanding(&self) -> usize {
+        let under_way = self
+            .in_flight
+            .iter()
+            .filter(|f| matches!(f, InFlight::Request { .. }))
+            .count();
+        under_way + self.queue.len()
+    }
+
+    /// A new session, with nothing carried over from the one before: not its watches, its zxid or its numbers.
+    fn open(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if self.link != Link::None {
+            return; // A second `Open` asks for what is under way already.
+        }
+        assert!(self.in_flight.is_empty() && self.queue.is_empty());
+        self.id = SessionId::NONE;
+        self.password = [0; 16];
+        self.timeout_ms = self.config.timeout_ms;
+        self.seen = Zxid::ZERO;
+        self.replied = Zxid::ZERO;
+        self.next_xid = 1;
+        self.closing = false;
+        self.watches.clear();
+        self.heard = now;
+        self.connect_to_next(now, out);
+    }
+
+    fn connect_to_next(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let server = self.config.servers[self.next_server];
+        self.connect(now, server, out);
+    }
+
+    fn connect(&mut self, now: Time, server: ServerId, out: &mut Vec<Effect>) {
+        if let Some(at) = self.config.servers.iter().position(|s| *s == server) {
+            self.next_server = (at + 1) % self.config.servers.len();
+        }
+        let deadline = now.plus(self.timeout_us() / self.config.servers.len() as u64);
+        self.link = Link::Connecting { server, deadline };
+        out.push(Effect::Connect { server });
+    }
+
+    fn attach(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let Link::Connecting { server, deadline } = self.link else {
+            return; // Given up meanwhile.
+        };
+        self.link = Link::Attaching { server, deadline };
+        let request = ConnectRequest {
+            last_zxid_seen: self.seen,
+            timeout_ms: self.config.timeout_ms,
+            session: self.id,
+            password: self.password,
+        };
+        self.send(now, ClientFrame::Connect(request), out);
+    }
+
+    fn send(&mut self, now: Time, frame: ClientFrame, out: &mut Vec<Effect>) {
+        self.sent = now;
+        out.push(Effect::Send(frame));
+    }
+
+    fn submit(&mut self, now: Time, call: CallId, op: Op, out: &mut Vec<Effect>) {
+        if self.link == Link::None {
+            return out.push(lost(call, ErrorCode::SessionExpired, false));
+        }
+        if self.closing {
+            return out.push(lost(call, ErrorCode::ConnectionLoss, false));
+        }
+        self.closing = matches!(op, Op::CloseSession);
+        match self.link {
+            Link::Up { .. } => self.send_request(now, call, op, out),
+            _ => self.queue.push_back((call, op)),
+        }
+    }
+
+    fn send_request(&mut self, now: Time, call: CallId, op: Op, out: &mut Vec<Effect>) {
+        let xid = Xid(self.next_xid);
+        // Negative numbers mean something else on the wire.
+        self.next_xid = self.next_xid.checked_add(1).unwrap_or(1);
+        self.in_flight.push_back(InFlight::Request {
+            call,
+            xid,
+            watch: WatchList::asked_by(&op).map(|(asked, path)| (asked, path.clone())),
+            closes: matches!(op, Op::CloseSession),
+        });
+        self.send(now, ClientFrame::Request { xid, op }, out);
+    }
+
+    fn take_frame(&mut self, now: Time, frame: ServerFrame, out: &mut Vec<Effect>) {
+        match (self.link, frame) {
+            (Link::Attaching { server, .. }, ServerFrame::Connected(reply)) => {
+                self.heard = now;
+                self.take_connect_reply(now, server, reply, out);
+            }
+            (Link::Up { .. }, frame) => {
+                self.heard = now;
+                self.take_frame_attached(now, frame, out);
+            }
+            // An answer to nothing: the server is confused about this connection.
+            (Link::Attaching { .. }, _) => self.drop_connection(now, out),
+            // The rest of a connection that was given up.
+            (Link::None | Link::Waiting { .. } | Link::Connecting { .. }, _) => {}
+        }
+    }
+
+    fn take_connect_reply(
+        &mut self,
+        now: Time,
+        server: ServerId,
+        reply: ConnectReply,
+        out: &mut Vec<Effect>,
+    ) {
+        if reply.timeout_ms == 0 || reply.session == SessionId::NONE {
+            out.push(Effect::Disconnect);
+            return self.expire(out);
+        }
+        let reattached = self.id != SessionId::NONE;
+        if reattached && reply.session != self.id {
+            return self.drop_connection(now, out);
+        }
+        self.id = reply.session;
+        self.password = reply.password;
+        self.timeout_ms = reply.timeout_ms;
+        self.link = Link::Up { server };
+        self.conn += 1;
+        out.push(Effect::Changed {
+            session: self.id,
+            change: SessionChange::Connected {
+                server,
+                conn: self.conn,
+                timeout_ms: self.timeout_ms,
+                reattached,
+            },
+        });
+        let relative = self.replied;
+        if let Some(frame) = self.watches.set_watches(relative) {
+            self.in_flight.push_back(InFlight::SetWatches { relative });
+            self.send(now, frame, out);
+        }
+        while let Some((call, op)) = self.queue.pop_front() {
+            self.send_request(now, call, op, out);
+        }
+    }
+
+    fn take_frame_attached(&mut self, now: Time, frame: ServerFrame, out: &mut Vec<Effect>) {
+        match frame {
+            ServerFrame::Reply { xid, zxid, result } => {
+                self.take_reply(now, xid, zxid, result, out)
+            }
+            ServerFrame::Event { zxid, event } => self.take_event(zxid, event, out),
+            ServerFrame::Pong { .. } => {}
+            ServerFrame::WatchesSet { zxid } => match self.in_flight.front() {
+                Some(InFlight::SetWatches { relative }) => {
+                    let relative = *relative;
+                    self.in_flight.pop_front();
+                    self.note_reply(zxid);
+                    out.push(Effect::Changed {
+                        session: self.id,
+                        change: SessionChange::WatchesSet {
+                            relative,
+                            zxid,
+                            conn: self.conn,
+                        },
+                    });
+                }
+                _ => self.drop_connection(now, out),
+            },
+            ServerFrame::Connected(_) => self.drop_connection(now, out),
+        }
+    }
+
+    fn take_reply(
+        &mut self,
+        now: Time,
+        xid: Xid,
+        zxid: Zxid,
+        result: OpResult,
+        out: &mut Vec<Effect>,
+    ) {
+        match self.in_flight.front() {
+            Some(InFlight::Request { xid: due, .. }) if *due == xid => {}
+            // Out of order: nothing on this connection can be matched with its request any more.
+            _ => return self.drop_connection(now, out),
+        }
+        let Some(InFlight::Request {
+            call,
+            watch,
+            closes,
+            ..
+        }) = self.in_flight.pop_front()
+        else {
+            unreachable!("the front was looked at above");
+        };
+        self.note_reply(zxid);
+        if let Some((asked, path)) = watch
+            && let Some(list) = asked.registered_by(&result)
+        {
+            self.watches.register(list, path);
+        }
+        let closed = closes && result.is_ok();
+        let conn = self.conn;
+        out.push(Effect::Complete {
+            call,
+            outcome: Outcome::Replied {
+                xid,
+                conn,
+                zxid,
+                result,
+            },
+        });
+        if closed {
+            assert!(
+                self.in_flight.is_empty() && self.queue.is_empty(),
+                "nothing follows a closeSession"
+            );
+            out.push(Effect::Disconnect);
+            self.end(SessionChange::Closed, out);
+        } else if closes {
+            self.closing = false;
+        }
+    }
+
+    fn note_reply(&mut self, zxid: Zxid) {
+        // As ZooKeeper does: errors that the server answers without looking at its tree carry no zxid.
+        if zxid > Zxid::ZERO {
+            self.replied = zxid;
+            self.seen = self.seen.max(zxid);
+        }
+    }
+
+    fn take_event(&mut self, zxid: Option<Zxid>, event: WatchEvent, out: &mut Vec<Effect>) {
+        self.seen = self.seen.max(zxid.unwrap_or(Zxid::ZERO));
+        // Told even where no watch is known: whether the server may send it is for the checks to judge.
+        self.watches.use_up(event.kind, &event.path);
+        out.push(Effect::Event {
+            zxid,
+            conn: self.conn,
+            event,
+        });
+    }
+
+    /// The driver says that the connection is gone, or never came up.
+    fn lose_connection(&mut self, now: Time, out: &mut Vec<Effect>) {
+        match self.link {
+            Link::None | Link::Waiting { .. } => {}
+            Link::Connecting { .. } | Link::Attaching { .. } | Link::Up { .. } => {
+                self.lose_requests(out);
+                self.wait_for_next(now, out);
+            }
+        }
+    }
+
+    /// The session leaves the connection by itself.
+    fn drop_connection(&mut self, now: Time, out: &mut Vec<Effect>) {
+        out.push(Effect::Disconnect);
+        self.lose_connection(now, out);
+    }
+
+    fn lose_requests(&mut self, out: &mut Vec<Effect>) {
+        for request in self.in_flight.drain(..) {
+            if let InFlight::Request { call, closes, .. } = request {
+                self.closing &= !closes;
+                out.push(lost(call, ErrorCode::ConnectionLoss, true));
+            }
+        }
+        if let Link::Up { .. } = self.link {
+            out.push(Effect::Changed {
+                session: self.id,
+                change: SessionChange::Disconnected,
+            });
+        }
+    }
+
+    fn wait_for_next(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if self.config.reconnect_us == 0 {
+            return self.connect_to_next(now, out);
+        }
+        let until = now.plus(self.config.reconnect_us);
+        self.link = Link::Waiting { until };
+    }
+
+    fn move_to(&mut self, now: Time, to: Option<ServerId>, out: &mut Vec<Effect>) {
+        match self.link {
+            Link::None => return,
+            Link::Waiting { .. } => {}
+            Link::Connecting { .. } | Link::Attaching { .. } | Link::Up { .. } => {
+                out.push(Effect::Disconnect);
+                self.lose_requests(out);
+            }
+        }
+        match to {
+            Some(server) => self.connect(now, server, out),
+            None => self.connect_to_next(now, out),
+        }
+    }
+
+    fn expire(&mut self, out: &mut Vec<Effect>) {
+        assert!(self.in_flight.is_empty(), "lost with their connection");
+        for (call, _) in self.queue.drain(..) {
+            out.push(lost(call, ErrorCode::SessionExpired, false));
+        }
+        self.end(SessionChange::Expired, out);
+    }
+
+    fn end(&mut self, change: SessionChange, out: &mut Vec<Effect>) {
+        out.push(Effect::Changed {
+            session: self.id,
+            change,
+        });
+        self.link = Link::None;
+        self.id = SessionId::NONE;
+        self.closing = false;
+        self.watches.clear();
+    }
+
+    fn check_deadlines(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.timer = None;
+        match self.link {
+            Link::None => {}
+            Link::Up { .. } => {
+                if now >= self.read_deadline() {
+                    self.drop_connection(now, out);
+                } else if now >= self.ping_deadline() {
+                    self.send(now, ClientFrame::Ping, out);
+                }
+            }
+            Link::Waiting { until } => {
+                if now >= self.expiry_deadline() {
+                    self.expire(out);
+                } else if now >= until {
+                    self.connect_to_next(now, out);
+                }
+            }
+            Link::Connecting { deadline, .. } | Link::Attaching { deadline, .. } => {
+                if now >= self.expiry_deadline() {
+                    out.push(Effect::Disconnect);
+                    self.expire(out);
+                } else if now >= deadline {
+                    self.drop_connection(now, out);
+                }
+            }
+        }
+    }
+
+    fn set_timer(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let at = match self.link {
+            Link::None => return,
+            Link::Up { .. } => self.read_deadline().min(self.ping_deadline()),
+            Link::Waiting { until: at }
+            | Link::Connecting { deadline: at, .. }
+            | Link::Attaching { deadline: at, .. } => at.min(self.expiry_deadline()),
+        };
+        // After a pause of the process a deadline can lie behind it.
+        let at = at.max(now);
+        if self.timer.is_none_or(|set| at < set) {
+            self.timer = Some(at);
+            out.push(Effect::SetTimer { at });
+        }
+    }
+
+    const fn timeout_us(&self) -> u64 {
+        self.timeout_ms as u64 * 1_000
+    }
+
+    fn read_deadline(&self) -> Time {
+        self.heard.plus(self.timeout_us() * 2 / 3)
+    }
+
+    fn ping_deadline(&self) -> Time {
+        self.sent
+            .plus((self.timeout_us() / 3).min(PING_INTERVAL_US_MAX))
+    }
+
+    /// When the session is over without anybody's word. One that was never granted cannot expire.
+    fn expiry_deadline(&self) -> Time {
+        match self.id {
+            SessionId::NONE => Time(u64::MAX),
+            _ => self.heard.plus(self.timeout_us() * 4 / 3),
+        }
+    }
+}
+
+fn lost(call: CallId, error: ErrorCode, sent: bool) -> Effect {
+    Effect::Complete {
+        call,
+        outcome: Outcome::Lost { error, sent },
+    }
+}

@@ -1,0 +1,329 @@
+//! What is replicated: the data tree and the session table, and how a transaction changes them.
+//!
+//! For each transaction first the session table changes, then the tree, and `applied` last: a snapshot that begins in
+//! between could otherwise claim a createSession that it lacks.
+//!
+//! **Exactness.** After a fuzzy snapshot was restored, the state is between two states until the log has been replayed to
+//! where the snapshot's writing ended. From then on the same zxid means the same digest on every server, and a transaction
+//! that does not fit (a create of a node that exists) is a bug: we panic. Before, misfits are expected and passed over.
+
+use crate::tree::Tree;
+use crate::txn::{Txn, TxnBody};
+use std::collections::BTreeMap;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+use zabsim_types::{ErrorCode, SessionId, Stat, ZPath, Zxid};
+
+/// The replicated state of one server.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pub(crate) tree: Tree,
+    /// Timeouts in milliseconds, by session.
+    sessions: BTreeMap<SessionId, u32>,
+    sessions_digest: u64,
+    applied: Zxid,
+    exact_from: Zxid,
+}
+
+/// One change of the tree, as watches see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Change {
+    pub(crate) kind: ChangeKind,
+    pub(crate) path: ZPath,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ChangeKind {
+    Created,
+    Deleted,
+    DataSet,
+}
+
+/// What came of one transaction, in buffers that are used again.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// Changes of the tree, in order.
+    pub(crate) changes: Vec<Change>,
+    /// For each part the node after it (create, setData), or zeros.
+    pub(crate) stats: Vec<Stat>,
+}
+
+impl Database {
+    /// The initial state.
+    pub(crate) fn new() -> Database {
+        Database {
+            tree: Tree::new(),
+            sessions: BTreeMap::new(),
+            sessions_digest: 0,
+            applied: Zxid::ZERO,
+            exact_from: Zxid::ZERO,
+        }
+    }
+
+    /// From a snapshot that was begun at `begun` and finished when `finished` was applied.
+    pub(crate) fn restored(
+        tree: Tree,
+        sessions: BTreeMap<SessionId, u32>,
+        begun: Zxid,
+        finished: Zxid,
+    ) -> Database {
+        let sessions_digest = sessions
+            .iter()
+            .fold(0u64, |d, (s, t)| d.wrapping_add(session_hash(*s, *t)));
+        Database {
+            tree,
+            sessions,
+            sessions_digest,
+            applied: begun,
+            exact_from: finished,
+        }
+    }
+
+    /// The last transaction applied.
+    pub(crate) fn applied(&self) -> Zxid {
+        self.applied
+    }
+
+    /// Whether the state is that of `applied` exactly.
+    pub(crate) fn exact(&self) -> bool {
+        self.applied >= self.exact_from
+    }
+
+    /// The transaction from which on the state is exact.
+    pub(crate) fn exact_from(&self) -> Zxid {
+        self.exact_from
+    }
+
+    /// Of the tree and the session table; `None` while they are between two states.
+    pub(crate) fn digest(&self) -> Option<u64> {
+        self.exact()
+            .then(|| self.tree.digest().wrapping_add(self.sessions_digest))
+    }
+
+    pub(crate) fn sessions(&self) -> &BTreeMap<SessionId, u32> {
+        &self.sessions
+    }
+
+    /// Takes in the next transaction.
+    ///
+    /// # Panics
+    /// Where it is not the next, or does not fit an exact state.
+    pub(crate) fn apply(&mut self, zxid: Zxid, txn: &Txn, outcome: &mut Outcome) {
+        assert!(
+            zxid > self.applied,
+            "{zxid} comes after {} was applied",
+            self.applied
+        );
+        outcome.changes.clear();
+        outcome.stats.clear();
+        match &txn.body {
+            TxnBody::CreateSession { timeout_ms } => {
+                let old = self.sessions.insert(txn.session, *timeout_ms);
+                self.must_fit(
+                    zxid,
+                    txn,
+                    old.is_none().then_some(()).ok_or(ErrorCode::SystemError),
+                );
+                if let Some(old) = old {
+                    self.forget_hash(txn.session, old);
+                }
+                let hash = session_hash(txn.session, *timeout_ms);
+                self.sessions_digest = self.sessions_digest.wrapping_add(hash);
+            }
+            TxnBody::CloseSession { ephemerals } => {
+                let old = self.sessions.remove(&txn.session);
+                self.must_fit(zxid, txn, old.map(|_| ()).ok_or(ErrorCode::UnknownSession));
+                if let Some(old) = old {
+                    self.forget_hash(txn.session, old);
+                }
+                self.delete_ephemerals(zxid, txn, ephemerals, outcome);
+            }
+            TxnBody::Multi(parts) => {
+                for part in parts {
+                    self.apply_part(zxid, txn, part, outcome);
+                }
+            }
+            part => self.apply_part(zxid, txn, part, outcome),
+        }
+        self.applied = zxid;
+    }
+
+    /// The list in the transaction decides, not the tree: over a fuzzy snapshot some of them are gone already, and their
+    /// parents must hear of it all the same (ZOOKEEPER-3145).
+    fn delete_ephemerals(&mut self, zxid: Zxid, txn: &Txn, paths: &[ZPath], outcome: &mut Outcome) {
+        for path in paths {
+            let fits = self.tree.delete(path, zxid);
+            self.must_fit(zxid, txn, fits);
+            outcome.changes.push(Change {
+                kind: ChangeKind::Deleted,
+                path: path.clone(),
+            });
+        }
+        if self.exact() {
+            assert!(
+                self.tree.ephemerals(txn.session).next().is_none(),
+                "{zxid} ends session {} but not all of its ephemerals",
+                txn.session
+            );
+        }
+    }
+
+    fn apply_part(&mut self, zxid: Zxid, txn: &Txn, part: &TxnBody, outcome: &mut Outcome) {
+        let mut stat = Stat::default();
+        let change = match part {
+            TxnBody::Create {
+                path,
+                data,
+                owner,
+                parent_creates,
+            } => {
+                let made = self.tree.create(
+                    path,
+                    data.clone(),
+                    *owner,
+                    *parent_creates,
+                    zxid,
+                    txn.time_ms,
+                );
+                stat = made.unwrap_or_default();
+                self.must_fit(zxid, txn, made.map(|_| ()));
+                Some((ChangeKind::Created, path))
+            }
+            TxnBody::Delete { path } => {
+                let gone = self.tree.delete(path, zxid);
+                self.must_fit(zxid, txn, gone);
+                Some((ChangeKind::Deleted, path))
+            }
+            TxnBody::SetData {
+                path,
+                data,
+                version,
+            } => {
+                let set = self
+                    .tree
+                    .set_data(path, data.clone(), *version, zxid, txn.time_ms);
+                stat = set.unwrap_or_default();
+                self.must_fit(zxid, txn, set.map(|_| ()));
+                Some((ChangeKind::DataSet, path))
+            }
+            TxnBody::Check { .. } | TxnBody::Error(_) => None,
+            TxnBody::Multi(_) | TxnBody::CreateSession { .. } | TxnBody::CloseSession { .. } => {
+                unreachable!("the decoder refuses these as parts")
+            }
+        };
+        outcome.stats.push(stat);
+        if let Some((kind, path)) = change {
+            let path = path.clone();
+            outcome.changes.push(Change { kind, path });
+        }
+    }
+
+    fn must_fit(&self, zxid: Zxid, txn: &Txn, result: Result<(), ErrorCode>) {
+        // `applied` is still the transaction before: at `exact_from` itself the state was not exact yet.
+        if let Err(error) = result
+            && self.exact()
+        {
+            panic!(
+                "{zxid} does not fit the state of {}: {error} on {txn}",
+                self.applied
+            );
+        }
+    }
+
+    fn forget_hash(&mut self, session: SessionId, timeout_ms: u32) {
+        let hash = session_hash(session, timeout_ms);
+        self.sessions_digest = self.sessions_digest.wrapping_sub(hash);
+    }
+}
+
+fn session_hash(session: SessionId, timeout_ms: u32) -> u64 {
+    xxh3_64_with_seed(&session.0.to_le_bytes(), u64::from(timeout_ms) + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ConnId;
+    use zabsim_types::Xid;
+
+    fn txn(session: i64, body: TxnBody) -> Txn {
+        Txn {
+            session: SessionId(session),
+            conn: ConnId(0),
+            cxid: Xid(0),
+            time_ms: 0,
+            body,
+        }
+    }
+
+    fn create(path: &str, owner: i64, parent_creates: i32) -> TxnBody {
+        TxnBody::Create {
+            path: path.into(),
+            data: None,
+            owner: SessionId(owner),
+            parent_creates,
+        }
+    }
+
+    #[test]
+    fn the_session_table_is_in_the_digest() {
+        let mut db = Database::new();
+        let mut out = Outcome::default();
+        let fresh = db.digest();
+        db.apply(
+            Zxid(1),
+            &txn(5, TxnBody::CreateSession { timeout_ms: 10 }),
+            &mut out,
+        );
+        assert_ne!(db.digest(), fresh);
+        let end = TxnBody::CloseSession { ephemerals: vec![] };
+        db.apply(Zxid(2), &txn(5, end), &mut out);
+        assert_eq!(db.digest(), fresh);
+    }
+
+    #[test]
+    #[should_panic(expected = "does not fit the state of ⟨0,1⟩: NodeExists (-110)")]
+    fn a_misfit_on_an_exact_state_is_a_bug() {
+        let mut db = Database::new();
+        let mut out = Outcome::default();
+        db.apply(Zxid(1), &txn(5, create("/a", 0, 1)), &mut out);
+        db.apply(Zxid(2), &txn(5, create("/a", 0, 2)), &mut out);
+    }
+
+    #[test]
+    #[should_panic(expected = "but not all of its ephemerals")]
+    fn an_ephemeral_does_not_outlive_its_session() {
+        let mut db = Database::new();
+        let mut out = Outcome::default();
+        db.apply(
+            Zxid(1),
+            &txn(5, TxnBody::CreateSession { timeout_ms: 10 }),
+            &mut out,
+        );
+        db.apply(Zxid(2), &txn(5, create("/e", 5, 1)), &mut out);
+        let end = TxnBody::CloseSession { ephemerals: vec![] };
+        db.apply(Zxid(3), &txn(5, end), &mut out);
+    }
+
+    /// ZOOKEEPER-3145: the snapshot has the parent from before the close and lacks the ephemeral.
+    #[test]
+    fn closing_over_a_fuzzy_snapshot_still_tells_the_parent() {
+        let mut db = Database::new();
+        let mut out = Outcome::default();
+        db.apply(
+            Zxid(1),
+            &txn(5, TxnBody::CreateSession { timeout_ms: 10 }),
+            &mut out,
+        );
+        db.apply(Zxid(2), &txn(5, create("/p", 0, 1)), &mut out);
+        let mut fuzzy = Database::restored(db.tree.clone(), db.sessions.clone(), Zxid(2), Zxid(4));
+        db.apply(Zxid(3), &txn(5, create("/p/e", 5, 1)), &mut out);
+        let end = TxnBody::CloseSession {
+            ephemerals: vec!["/p/e".into()],
+        };
+        db.apply(Zxid(4), &txn(5, end.clone()), &mut out);
+        // The child's create is lost to the fuzzy tree on purpose: only the close tells.
+        assert_eq!(fuzzy.digest(), None);
+        fuzzy.apply(Zxid(4), &txn(5, end), &mut out);
+        assert_eq!(fuzzy.tree.stat("/p").unwrap().pzxid, Zxid(4));
+    }
+}

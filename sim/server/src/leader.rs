@@ -1,0 +1,117 @@
+//! What only the leader's service has: the queue of requests to prepare, the overlay of outstanding changes, and the
+//! tracker of sessions. It lives exactly as long as one established leadership.
+
+use crate::database::Database;
+use crate::prep::{Overlay, prepare};
+use crate::request::{App, Request, RequestKind};
+use crate::sessions::Tracker;
+use crate::{Config, ConnId, Note};
+use std::collections::VecDeque;
+use zab::{PeerId, Time};
+use zabsim_types::{SessionId, Xid, Zxid};
+
+pub(crate) struct Leader {
+    /// Requests in order of arrival, of all servers' clients and of the leader itself.
+    pub(crate) queue: VecDeque<Request>,
+    pub(crate) tracker: Tracker,
+    /// Messages of learners that came before this leader had caught up with its own history.
+    pub(crate) early: Vec<(PeerId, App)>,
+    overlay: Overlay,
+    last_proposed: Zxid,
+    counter_max: u32,
+}
+
+impl Leader {
+    pub(crate) fn new(config: &Config, epoch: zab::Epoch) -> Leader {
+        Leader {
+            queue: VecDeque::new(),
+            tracker: Tracker::new(config.zab.tick_us),
+            early: Vec::new(),
+            overlay: Overlay::default(),
+            last_proposed: Zxid::new(epoch.0, 0),
+            counter_max: config.zab.counter_max,
+        }
+    }
+
+    /// The whole initial history is applied: every session of its table is alive for a full timeout from now.
+    pub(crate) fn take_over(&mut self, db: &Database, now: Time) {
+        for (session, timeout_ms) in db.sessions() {
+            self.tracker.track(*session, *timeout_ms, None, now);
+        }
+    }
+
+    /// Ends sessions that own ephemerals and are in no table. An exact state has none; ZooKeeper removes such nodes from
+    /// its own tree alone, we through the log, so that the trees stay equal (**BASE**).
+    pub(crate) fn end_unknown_owners(&mut self, db: &Database) -> usize {
+        let unknown: Vec<SessionId> = db
+            .tree
+            .owners()
+            .filter(|owner| !db.sessions().contains_key(owner))
+            .collect();
+        for session in &unknown {
+            self.queue.push_back(expiry(*session));
+        }
+        unknown.len()
+    }
+
+    /// The next request as a proposal. `None`: there is none, or the epoch's numbers are used up, upon which the peer steps
+    /// down (ZOOKEEPER-1277).
+    pub(crate) fn prepare_next(&mut self, db: &Database, now: Time) -> Option<zab::Input> {
+        if self.last_proposed.counter() >= self.counter_max {
+            return None;
+        }
+        let request = self.queue.pop_front()?;
+        let zxid = Zxid(self.last_proposed.0 + 1);
+        let txn = prepare(
+            &mut self.overlay,
+            &mut self.tracker,
+            db,
+            &request,
+            zxid,
+            now,
+        );
+        self.last_proposed = zxid;
+        Some(zab::Input::Propose {
+            zxid: zab::Zxid(zxid.0),
+            payload: txn.encode(),
+        })
+    }
+
+    /// A transaction reached the tree.
+    pub(crate) fn applied(&mut self, zxid: Zxid) {
+        self.overlay.applied(zxid);
+    }
+
+    /// A session goes on at this connection, if it lives. Everything proposed so far may hold writes of its earlier
+    /// connections: the zxid returned is to be applied where it goes on, before it does.
+    pub(crate) fn revalidate(
+        &mut self,
+        session: SessionId,
+        timeout_ms: u32,
+        conn: ConnId,
+        now: Time,
+    ) -> (bool, Zxid) {
+        let valid = self.tracker.touch(session, timeout_ms, now);
+        if valid {
+            self.tracker.set_owner(session, conn);
+        }
+        (valid, self.last_proposed)
+    }
+
+    /// The sessions that were silent for too long: their end is queued.
+    pub(crate) fn expire(&mut self, now: Time, mut note: impl FnMut(Note)) {
+        for session in self.tracker.expire(now) {
+            note(Note::SessionExpiring { session });
+            self.queue.push_back(expiry(session));
+        }
+    }
+}
+
+fn expiry(session: SessionId) -> Request {
+    Request {
+        session,
+        conn: ConnId::NONE,
+        xid: Xid(0),
+        kind: RequestKind::Expire,
+    }
+}

@@ -1,0 +1,412 @@
+//! What servers say to each other about clients: writes that a learner hands to the leader, session touches, and the
+//! revalidation of a session that reattaches (ZooKeeper's REQUEST, PING and REVALIDATE packets).
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::{ConnId, txn};
+use std::fmt;
+use zabsim_types::{CreateMode, Op, SessionId, Xid, Zxid};
+
+/// The first byte of an encoded request.
+const REQUEST: u8 = b'R';
+/// The first byte of an encoded message between the applications.
+const APP: u8 = b'A';
+
+/// Something for the leader's pipeline.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Request {
+    pub(crate) session: SessionId,
+    /// Where it came in; unique in a run, so it also says who owns the session.
+    pub(crate) conn: ConnId,
+    pub(crate) xid: Xid,
+    pub(crate) kind: RequestKind,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum RequestKind {
+    CreateSession {
+        timeout_ms: u32,
+    },
+    /// An update: never a read or a sync.
+    Op(Op),
+    /// The leader's own: the session was silent for too long. Never encoded.
+    Expire,
+}
+
+/// A message between a learner's service and the leader's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum App {
+    /// To the leader: these sessions showed life since the last time; with the timeouts granted to them.
+    Touch(Vec<(SessionId, u32)>),
+    /// To the leader: this session wants to go on at this connection of mine.
+    Revalidate {
+        conn: ConnId,
+        session: SessionId,
+        timeout_ms: u32,
+    },
+    /// To the learner: the answer.
+    Revalidated {
+        conn: ConnId,
+        valid: bool,
+        /// The last transaction proposed so far: the session may go on once this is applied, so that it sees whatever its
+        /// own earlier connections wrote.
+        barrier: Zxid,
+    },
+}
+
+const CREATE_SESSION: u8 = 1;
+const OP: u8 = 2;
+
+impl Request {
+    pub(crate) fn encode(&self) -> zab::Payload {
+        let mut w = Writer::with_capacity(64);
+        w.u8(REQUEST);
+        w.session(self.session);
+        w.u64(self.conn.0);
+        w.i32(self.xid.0);
+        match &self.kind {
+            RequestKind::CreateSession { timeout_ms } => {
+                w.u8(CREATE_SESSION);
+                w.u32(*timeout_ms);
+            }
+            RequestKind::Op(op) => {
+                w.u8(OP);
+                encode_op(&mut w, op);
+            }
+            RequestKind::Expire => unreachable!("the leader keeps its expiries to itself"),
+        }
+        w.bytes.into()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Request, DecodeError> {
+        let mut r = Reader::new(bytes, "request");
+        let magic = r.u8()?;
+        if magic != REQUEST {
+            return Err(r.error(format!(
+                "a request begins with {REQUEST}, this with {magic}"
+            )));
+        }
+        let request = Request {
+            session: r.session()?,
+            conn: ConnId(r.u64()?),
+            xid: Xid(r.i32()?),
+            kind: match r.u8()? {
+                CREATE_SESSION => RequestKind::CreateSession {
+                    timeout_ms: r.u32()?,
+                },
+                OP => RequestKind::Op(decode_op(&mut r, false)?),
+                other => return Err(r.error(format!("{other} is no kind of request"))),
+            },
+        };
+        r.end()?;
+        Ok(request)
+    }
+}
+
+const OP_CREATE: u8 = 1;
+const OP_DELETE: u8 = 2;
+const OP_SET_DATA: u8 = 3;
+const OP_CHECK: u8 = 4;
+const OP_MULTI: u8 = 5;
+const OP_CLOSE: u8 = 6;
+/// Something that is no update inside a multi; the leader refuses it, whatever it was.
+const OP_ALIEN: u8 = 7;
+
+fn encode_op(w: &mut Writer, op: &Op) {
+    match op {
+        Op::Create {
+            path,
+            data,
+            mode,
+            with_stat,
+        } => {
+            w.u8(OP_CREATE);
+            w.str(path);
+            w.data(data);
+            w.u8(u8::from(mode.is_ephemeral()) | u8::from(mode.is_sequential()) << 1);
+            w.u8(u8::from(*with_stat));
+        }
+        Op::Delete { path, version } => {
+            w.u8(OP_DELETE);
+            w.str(path);
+            w.i32(*version);
+        }
+        Op::SetData {
+            path,
+            data,
+            version,
+        } => {
+            w.u8(OP_SET_DATA);
+            w.str(path);
+            w.data(data);
+            w.i32(*version);
+        }
+        Op::Check { path, version } => {
+            w.u8(OP_CHECK);
+            w.str(path);
+            w.i32(*version);
+        }
+        Op::Multi { ops } => {
+            w.u8(OP_MULTI);
+            w.count(ops.len());
+            for op in ops {
+                match op {
+                    Op::Multi { .. } => w.u8(OP_ALIEN),
+                    op => encode_op(w, op),
+                }
+            }
+        }
+        Op::CloseSession => w.u8(OP_CLOSE),
+        Op::GetData { .. } | Op::Exists { .. } | Op::GetChildren { .. } | Op::Sync { .. } => {
+            w.u8(OP_ALIEN);
+        }
+    }
+}
+
+fn decode_op(r: &mut Reader<'_>, part: bool) -> Result<Op, DecodeError> {
+    Ok(match r.u8()? {
+        OP_CREATE => Op::Create {
+            path: r.path()?,
+            data: r.data()?,
+            mode: match r.u8()? {
+                0 => CreateMode::Persistent,
+                1 => CreateMode::Ephemeral,
+                2 => CreateMode::PersistentSequential,
+                3 => CreateMode::EphemeralSequential,
+                other => return Err(r.error(format!("{other} is no create mode"))),
+            },
+            with_stat: r.u8()? != 0,
+        },
+        OP_DELETE => Op::Delete {
+            path: r.path()?,
+            version: r.i32()?,
+        },
+        OP_SET_DATA => Op::SetData {
+            path: r.path()?,
+            data: r.data()?,
+            version: r.i32()?,
+        },
+        OP_CHECK => Op::Check {
+            path: r.path()?,
+            version: r.i32()?,
+        },
+        OP_MULTI if !part => {
+            let n = r.count(1)?;
+            let mut ops = Vec::with_capacity(n);
+            for _ in 0..n {
+                ops.push(decode_op(r, true)?);
+            }
+            Op::Multi { ops }
+        }
+        OP_CLOSE => Op::CloseSession,
+        // Any of them will do: none is allowed where it stands.
+        OP_ALIEN if part => Op::Multi { ops: Vec::new() },
+        other => return Err(r.error(format!("{other} is no kind of operation here"))),
+    })
+}
+
+const TOUCH: u8 = 1;
+const REVALIDATE: u8 = 2;
+const REVALIDATED: u8 = 3;
+
+impl App {
+    pub(crate) fn encode(&self) -> zab::Payload {
+        let mut w = Writer::with_capacity(32);
+        w.u8(APP);
+        match self {
+            App::Touch(sessions) => {
+                w.u8(TOUCH);
+                w.count(sessions.len());
+                for (session, timeout_ms) in sessions {
+                    w.session(*session);
+                    w.u32(*timeout_ms);
+                }
+            }
+            App::Revalidate {
+                conn,
+                session,
+                timeout_ms,
+            } => {
+                w.u8(REVALIDATE);
+                w.u64(conn.0);
+                w.session(*session);
+                w.u32(*timeout_ms);
+            }
+            App::Revalidated {
+                conn,
+                valid,
+                barrier,
+            } => {
+                w.u8(REVALIDATED);
+                w.u64(conn.0);
+                w.u8(u8::from(*valid));
+                w.zxid(*barrier);
+            }
+        }
+        w.bytes.into()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<App, DecodeError> {
+        let mut r = Reader::new(bytes, "application message");
+        let magic = r.u8()?;
+        if magic != APP {
+            return Err(r.error(format!("a message begins with {APP}, this with {magic}")));
+        }
+        let app = match r.u8()? {
+            TOUCH => {
+                let n = r.count(12)?;
+                let mut sessions = Vec::with_capacity(n);
+                for _ in 0..n {
+                    sessions.push((r.session()?, r.u32()?));
+                }
+                App::Touch(sessions)
+            }
+            REVALIDATE => App::Revalidate {
+                conn: ConnId(r.u64()?),
+                session: r.session()?,
+                timeout_ms: r.u32()?,
+            },
+            REVALIDATED => App::Revalidated {
+                conn: ConnId(r.u64()?),
+                valid: r.u8()? != 0,
+                barrier: r.zxid()?,
+            },
+            other => return Err(r.error(format!("{other} is no kind of message"))),
+        };
+        r.end()?;
+        Ok(app)
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "request {} #{}: ", self.session, self.xid.0)?;
+        match &self.kind {
+            RequestKind::CreateSession { timeout_ms } => write!(f, "createSession {timeout_ms} ms"),
+            RequestKind::Expire => write!(f, "expire"),
+            RequestKind::Op(op) => match op {
+                Op::Create { path, mode, .. } => write!(f, "create {path} ({mode:?})"),
+                Op::Delete { path, version } => write!(f, "delete {path} version {version}"),
+                Op::SetData { path, version, .. } => write!(f, "setData {path} version {version}"),
+                Op::Multi { ops } => write!(f, "multi of {}", ops.len()),
+                op => write!(f, "{:?}", op.kind()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            App::Touch(sessions) => {
+                write!(f, "touch")?;
+                sessions.iter().try_for_each(|(s, _)| write!(f, " {s}"))
+            }
+            App::Revalidate { session, .. } => write!(f, "revalidate {session}"),
+            App::Revalidated { valid, barrier, .. } => match valid {
+                true => write!(f, "revalidated, once {barrier} is applied"),
+                false => write!(f, "not revalidated"),
+            },
+        }
+    }
+}
+
+/// Says in words what a payload is that servers exchange or log: a transaction, a forwarded request, a message between
+/// the services. For transcripts and timelines.
+pub fn describe(payload: &[u8]) -> String {
+    let said = match payload.first() {
+        Some(&txn::MAGIC) => txn::Txn::decode(payload).map(|t| t.to_string()),
+        Some(&REQUEST) => Request::decode(payload).map(|r| r.to_string()),
+        Some(&APP) => App::decode(payload).map(|a| a.to_string()),
+        Some(other) => return format!("unknown payload (begins with {other})"),
+        None => return "empty payload".to_owned(),
+    };
+    said.unwrap_or_else(|error| format!("unreadable payload: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_survive_forwarding() {
+        let create = Op::Create {
+            path: "/a".into(),
+            data: Some(b"x".as_slice().into()),
+            mode: CreateMode::EphemeralSequential,
+            with_stat: true,
+        };
+        let delete = Op::Delete {
+            path: "/a".into(),
+            version: -1,
+        };
+        let check = Op::Check {
+            path: "/a".into(),
+            version: 3,
+        };
+        for kind in [
+            RequestKind::CreateSession { timeout_ms: 9 },
+            RequestKind::Op(create.clone()),
+            RequestKind::Op(Op::CloseSession),
+            RequestKind::Op(Op::Multi {
+                ops: vec![create, delete, check],
+            }),
+        ] {
+            let request = Request {
+                session: SessionId(1),
+                conn: ConnId(2),
+                xid: Xid(3),
+                kind,
+            };
+            assert_eq!(Request::decode(&request.encode()), Ok(request));
+        }
+    }
+
+    #[test]
+    fn a_read_inside_a_multi_arrives_as_something_forbidden() {
+        let request = Request {
+            session: SessionId(1),
+            conn: ConnId(2),
+            xid: Xid(3),
+            kind: RequestKind::Op(Op::Multi {
+                ops: vec![Op::Exists {
+                    path: "/a".into(),
+                    watch: false,
+                }],
+            }),
+        };
+        let RequestKind::Op(Op::Multi { ops }) = Request::decode(&request.encode()).unwrap().kind
+        else {
+            panic!("a multi stays a multi");
+        };
+        assert_eq!(ops, [Op::Multi { ops: vec![] }]);
+    }
+
+    #[test]
+    fn app_messages_survive_and_are_described() {
+        for (app, said) in [
+            (App::Touch(vec![(SessionId(16), 9)]), "touch 0x10"),
+            (
+                App::Revalidate {
+                    conn: ConnId(1),
+                    session: SessionId(16),
+                    timeout_ms: 9,
+                },
+                "revalidate 0x10",
+            ),
+            (
+                App::Revalidated {
+                    conn: ConnId(1),
+                    valid: true,
+                    barrier: Zxid(5),
+                },
+                "revalidated, once ⟨0,5⟩ is applied",
+            ),
+        ] {
+            let bytes = app.encode();
+            assert_eq!(App::decode(&bytes), Ok(app));
+            assert_eq!(describe(&bytes), said);
+        }
+        assert_eq!(describe(&[]), "empty payload");
+        assert!(describe(b"T").starts_with("unreadable payload: transaction at byte 1"));
+    }
+}

@@ -1,0 +1,262 @@
+//! A snapshot written while transactions apply, restored and caught up from the log, is the live state; for random
+//! operations, random chunks and random timing.
+
+use super::*;
+use crate::database::{Database, Outcome};
+use crate::leader::Leader;
+use crate::request::{Request, RequestKind};
+use crate::snapshot::{SnapshotWriter, restore};
+use crate::{Txn, digest_of};
+use proptest::prelude::*;
+use zab::SnapshotId;
+
+/// A database and the leader that feeds it, one request at a time.
+struct Live {
+    db: Database,
+    leader: Leader,
+    log: Vec<(Zxid, Payload)>,
+}
+
+impl Live {
+    fn new() -> Live {
+        let mut live = Live {
+            db: Database::new(),
+            leader: Leader::new(&config(1), Epoch(1)),
+            log: Vec::new(),
+        };
+        for session in 0..3 {
+            live.submit(session, RequestKind::CreateSession { timeout_ms: 9_999 });
+        }
+        live
+    }
+
+    fn submit(&mut self, session: i64, kind: RequestKind) {
+        self.leader.queue.push_back(Request {
+            session: SessionId(session + 1),
+            conn: ConnId(session as u64),
+            xid: Xid(self.log.len() as i32),
+            kind,
+        });
+        let now = Time(self.log.len() as u64 * 1_000);
+        while let Some(zab::Input::Propose { zxid, payload }) =
+            self.leader.prepare_next(&self.db, now)
+        {
+            let txn = Txn::decode(&payload).unwrap();
+            let z = zabsim_types::Zxid(zxid.0);
+            self.db.apply(z, &txn, &mut Outcome::default());
+            self.leader.applied(z);
+            if let crate::TxnBody::CloseSession { .. } = txn.body {
+                self.leader.tracker.remove(txn.session);
+            }
+            self.log.push((zxid, payload));
+        }
+    }
+
+    fn txns_after(&self, zxid: Zxid) -> impl Iterator<Item = (Zxid, &[u8])> {
+        let after = self.log.iter().filter(move |(z, _)| *z > zxid);
+        after.map(|(z, payload)| (*z, &**payload))
+    }
+}
+
+/// Names from a small set, so that nodes come, go, and come again with other children.
+fn path() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4)
+        .prop_map(|names| format!("/{}", names.join("/")))
+}
+
+fn single() -> impl Strategy<Value = Op> {
+    let mode = prop::sample::select(vec![
+        CreateMode::Persistent,
+        CreateMode::Persistent,
+        CreateMode::Ephemeral,
+        CreateMode::PersistentSequential,
+        CreateMode::EphemeralSequential,
+    ]);
+    prop_oneof![
+        5 => (path(), mode).prop_map(|(path, mode)| create(&path, mode)),
+        3 => path().prop_map(|path| delete(&path)),
+        2 => (path(), "[a-z]{0,3}").prop_map(|(path, data)| set(&path, &data)),
+    ]
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Op(i64, Op),
+    Close(i64),
+    Open(i64),
+    Chunk(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let session = 0..3i64;
+    prop_oneof![
+        8 => (session.clone(), single()).prop_map(|(s, op)| Step::Op(s, op)),
+        2 => (session.clone(), prop::collection::vec(single(), 0..4))
+            .prop_map(|(s, ops)| Step::Op(s, Op::Multi { ops })),
+        1 => session.clone().prop_map(Step::Close),
+        1 => session.prop_map(Step::Open),
+        4 => (1..4usize).prop_map(Step::Chunk),
+    ]
+}
+
+fn run(live: &mut Live, step: &Step) {
+    match step.clone() {
+        Step::Op(session, op) => live.submit(session, RequestKind::Op(op)),
+        Step::Close(session) => live.submit(session, RequestKind::Op(Op::CloseSession)),
+        Step::Open(session) => {
+            if !live.db.sessions().contains_key(&SessionId(session + 1)) {
+                live.submit(session, RequestKind::CreateSession { timeout_ms: 9_999 });
+            }
+        }
+        Step::Chunk(_) => {}
+    }
+}
+
+/// Everything that a client could ask about the tree.
+fn everything(db: &Database) -> Vec<String> {
+    let mut at: Option<zabsim_types::ZPath> = None;
+    let mut all = Vec::new();
+    while let Some((path, node)) = db.tree.after(at.as_deref()) {
+        all.push(format!(
+            "{path} {:?} {:?} {:?}",
+            node.stat(),
+            node.data,
+            node.children
+        ));
+        at = Some(path);
+    }
+    all.push(format!("{:?}", db.sessions()));
+    for owner in db.tree.owners() {
+        all.push(format!(
+            "{owner} {:?}",
+            db.tree.ephemerals(owner).collect::<Vec<_>>()
+        ));
+    }
+    all
+}
+
+fn check(before: &[Step], during: &[Step], after: &[Step]) {
+    let mut live = Live::new();
+    before.iter().for_each(|step| run(&mut live, step));
+    let begun = live.db.applied();
+    let mut writer = SnapshotWriter::new(SnapshotId(1), begun);
+    let mut chunks = Vec::new();
+    let mut done = false;
+    let mut finished = begun;
+    for step in during {
+        match step {
+            Step::Chunk(nodes) if !done => {
+                let (chunk, last) = writer.next_chunk(&live.db, *nodes);
+                chunks.push(chunk);
+                done = last;
+                finished = live.db.applied();
+            }
+            step => run(&mut live, step),
+        }
+    }
+    while !done {
+        let (chunk, last) = writer.next_chunk(&live.db, 3);
+        chunks.push(chunk);
+        done = last;
+        finished = live.db.applied();
+    }
+    after.iter().for_each(|step| run(&mut live, step));
+
+    let mut restored = restore(&chunks).expect("it can be read");
+    assert_eq!(restored.applied(), begun);
+    for (zxid, payload) in live.txns_after(Zxid(begun.0)) {
+        let z = zabsim_types::Zxid(zxid.0);
+        assert_eq!(restored.exact(), restored.applied() >= finished);
+        restored.apply(z, &Txn::decode(payload).unwrap(), &mut Outcome::default());
+    }
+    assert_eq!(everything(&restored), everything(&live.db));
+    assert_eq!(restored.digest(), live.db.digest());
+    let rebuilt = digest_of(&chunks, live.txns_after(Zxid(begun.0)));
+    let expected = (Zxid(live.db.applied().0), live.db.digest().unwrap());
+    assert_eq!(rebuilt, Ok(expected));
+    let from_nothing = digest_of(&[], live.txns_after(Zxid::ZERO));
+    assert_eq!(
+        from_nothing,
+        Ok(expected),
+        "the digest does not depend on the way there"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_fuzzy_snapshot_and_the_log_give_the_live_state(
+        before in prop::collection::vec(step(), 0..40),
+        during in prop::collection::vec(step(), 0..60),
+        after in prop::collection::vec(step(), 0..20),
+    ) {
+        check(&before, &during, &after);
+    }
+}
+
+fn do_all(live: &mut Live, ops: &[Op]) {
+    for op in ops {
+        live.submit(0, RequestKind::Op(op.clone()));
+    }
+}
+
+/// ZOOKEEPER-1046, 3125: the snapshot has the parent from before, the children came and went meanwhile.
+#[test]
+fn sequence_numbers_are_not_used_twice_after_a_fuzzy_snapshot() {
+    let mut live = Live::new();
+    do_all(&mut live, &[create("/s", CreateMode::Persistent)]);
+    let begun = live.db.applied();
+    let mut writer = SnapshotWriter::new(SnapshotId(1), begun);
+    let (first, last) = writer.next_chunk(&live.db, 2);
+    assert!(!last, "the root and /s are written, nothing else");
+    let sequential = create("/s/n", CreateMode::PersistentSequential);
+    do_all(&mut live, &[sequential, delete("/s/n0000000000")]);
+    let (second, last) = writer.next_chunk(&live.db, 100);
+    assert!(last);
+    let mut restored = restore(&[first, second]).unwrap();
+    assert_eq!(restored.digest(), None, "between two states");
+    assert_eq!(restored.tree.stat("/s").unwrap().cversion, 0);
+    for (zxid, payload) in live.txns_after(Zxid(begun.0)) {
+        let z = zabsim_types::Zxid(zxid.0);
+        restored.apply(z, &Txn::decode(payload).unwrap(), &mut Outcome::default());
+    }
+    assert_eq!(restored.tree.stat("/s"), live.db.tree.stat("/s"));
+    assert_eq!(restored.tree.stat("/s").unwrap().cversion, 2);
+}
+
+#[test]
+fn a_log_that_ends_inside_a_fuzzy_snapshot_is_told() {
+    let mut live = Live::new();
+    let mut writer = SnapshotWriter::new(SnapshotId(1), live.db.applied());
+    let (first, _) = writer.next_chunk(&live.db, 1);
+    do_all(&mut live, &[create("/a", CreateMode::Persistent)]);
+    let (second, _) = writer.next_chunk(&live.db, 100);
+    assert_eq!(
+        digest_of(&[first, second], []),
+        Err("the snapshot was written until ⟨1,4⟩ was applied, but the log ends at ⟨1,3⟩".into())
+    );
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused_with_the_reason() {
+    let live = Live::new();
+    let mut writer = SnapshotWriter::new(SnapshotId(1), live.db.applied());
+    let (good, last) = writer.next_chunk(&live.db, 100);
+    assert!(last);
+    for cut in 0..good.len() {
+        assert!(restore(&[good[..cut].into()]).is_err(), "cut at {cut}");
+    }
+    let mut other = good.to_vec();
+    other[4] = 9;
+    let error = restore(&[other.into()]).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "snapshot at byte 5: version 9; 1 is understood"
+    );
+}

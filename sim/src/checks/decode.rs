@@ -1,0 +1,90 @@
+//! The bytes of files, as far as the checks read them. What a restart makes of a disk is asked of `zab` itself
+//! ([`zab::recover_offline`]); here is only what has to be known of each single operation: which transactions an append
+//! adds and where each ends, and which epoch a replaced file holds. "The same bytes" rests on a hash of our own over the
+//! whole record, not on a checksum stored in it.
+
+use std::collections::BTreeMap;
+use xxhash_rust::xxh3::xxh3_64;
+use zab::{Epoch, FileName, Payload, Txn, Zxid};
+
+/// A transaction found in the bytes of a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Record {
+    pub(super) zxid: Zxid,
+    pub(super) prev: Zxid,
+    /// Hash of all its bytes.
+    pub(super) sum: u64,
+    /// Where it ends in the bytes.
+    pub(super) end: u64,
+}
+
+impl Record {
+    /// Of a transaction that a leader proposes.
+    pub(super) fn of(txn: &Txn) -> Record {
+        Record {
+            zxid: txn.zxid,
+            prev: txn.prev,
+            sum: xxh3_64(&txn.record),
+            end: txn.record.len() as u64,
+        }
+    }
+}
+
+// The frames of a log segment, by their magic: `zab`'s log module has the layout. All integers are little-endian.
+const SEGMENT: &[u8] = b"ZLOG";
+const MARK: &[u8] = b"ZMRK";
+const RECORD: &[u8] = b"ZREC";
+const SEGMENT_LEN: usize = 24;
+const MARK_LEN: usize = 24;
+const RECORD_HEADER: usize = 28;
+
+/// Appends the transactions in whole frames of `bytes`, and says where the first thing stands that is no whole frame.
+pub(super) fn records(bytes: &[u8], into: &mut Vec<Record>) -> usize {
+    let mut at = 0;
+    while let Some(frame) = bytes.get(at..).filter(|rest| rest.len() >= 4) {
+        let len = match &frame[..4] {
+            SEGMENT => SEGMENT_LEN,
+            MARK => MARK_LEN,
+            RECORD if frame.len() >= RECORD_HEADER => RECORD_HEADER + u64_at(frame, 24, 4) as usize,
+            _ => break,
+        };
+        let Some(frame) = frame.get(..len) else {
+            break;
+        };
+        at += len;
+        if &frame[..4] == RECORD {
+            into.push(Record {
+                zxid: Zxid(u64_at(frame, 8, 8)),
+                prev: Zxid(u64_at(frame, 16, 8)),
+                sum: xxh3_64(frame),
+                end: at as u64,
+            });
+        }
+    }
+    at
+}
+
+fn u64_at(bytes: &[u8], at: usize, len: usize) -> u64 {
+    let mut word = [0; 8];
+    word[..len].copy_from_slice(&bytes[at..at + len]);
+    u64::from_le_bytes(word)
+}
+
+/// What a restart would take for (acceptedEpoch, currentEpoch) from files with these bytes; `None`: from no file, or `zab`
+/// refuses them.
+pub(super) fn epochs(
+    accepted: Option<&Payload>,
+    current: Option<&Payload>,
+) -> Option<(Epoch, Epoch)> {
+    let mut files: BTreeMap<FileName, Payload> = zab::format_files().into_iter().collect();
+    for (name, bytes) in [
+        (FileName::AcceptedEpoch, accepted),
+        (FileName::CurrentEpoch, current),
+    ] {
+        if let Some(bytes) = bytes {
+            files.insert(name, bytes.clone());
+        }
+    }
+    let offline = zab::recover_offline(&files).ok()?;
+    Some((offline.accepted, offline.current))
+}

@@ -1,0 +1,72 @@
+//! **History consistency** (process consistency): every server's log is a chain without holes, and a follower that is in
+//! sync with its leader has a log that is a prefix of the leader's.
+//!
+//! A record names its predecessor and is the same bytes everywhere, so two chains that share a transaction share all before
+//! it: it suffices to find the follower's last transaction in the leader's log, when it acknowledges NEWLEADER and at every
+//! append after that.
+//!
+//! Source: ZooKeeper TLA+ specification, `ProcessConsistency`; Remix (EuroSys'25) I-10; ZOOKEEPER-2845, 1154, 962, 2832,
+//! 1489.
+
+use super::CheckId::HistoryConsistency as ID;
+use super::decode::Record;
+use super::docket::Docket;
+use super::mirror::{Mirror, follows};
+use zab::{PeerState, Phase, Zxid};
+use zabsim_types::ServerId;
+
+pub(super) const NAME: &str = "history-consistency";
+pub(super) const ABOUT: &str =
+    "logs have no holes, and a synced follower's is a prefix of its leader's";
+
+/// `server` appends `record` behind `tail`.
+#[inline]
+pub(super) fn on_append(m: &Mirror, d: &mut Docket, server: ServerId, tail: Zxid, record: &Record) {
+    let chained = follows(record.prev, tail) && record.zxid > tail;
+    d.require(ID, chained, || {
+        format!(
+            "{server} appends {} behind {tail}; its predecessor is {}",
+            record.zxid, record.prev
+        )
+    });
+    if m.server(server).acked_epoch.is_some() {
+        in_leaders_log(m, d, server, record.zxid, record.sum);
+    }
+}
+
+/// `learner` acknowledges NEWLEADER.
+pub(super) fn on_synchronized(m: &Mirror, d: &mut Docket, learner: ServerId) {
+    let history = &m.server(learner).disk.history;
+    if let Some(last) = history.entries().last() {
+        in_leaders_log(m, d, learner, last.zxid, last.sum);
+    }
+}
+
+/// Whether the leader that `learner` follows has this transaction: asked only while it is still in that office.
+fn in_leaders_log(m: &Mirror, d: &mut Docket, learner: ServerId, zxid: Zxid, sum: u64) {
+    let Some(role) = m.server(learner).role else {
+        return;
+    };
+    let Some(leader) = role.leader.filter(|l| l.0 != learner.0) else {
+        return;
+    };
+    let leader = m.server(ServerId(leader.0));
+    let in_office = leader.up
+        && (leader.role).is_some_and(|r| {
+            r.state == PeerState::Leading
+                && r.epoch == role.epoch
+                && matches!(r.phase, Phase::Synchronization | Phase::Broadcast)
+        });
+    if !in_office {
+        return;
+    }
+    let history = &leader.disk.history;
+    d.require(ID, history.holds(zxid, sum), || {
+        format!(
+            "{learner} follows {} in epoch {} with {zxid} in its log, which the leader's log (to {}) has not",
+            leader.id,
+            role.epoch,
+            history.tail()
+        )
+    });
+}

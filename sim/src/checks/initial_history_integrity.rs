@@ -1,0 +1,61 @@
+//! **Initial history integrity** (leader log completeness): when a leader is established, its history holds everything that
+//! was ever committed in earlier epochs, and nothing of earlier epochs is committed afterwards that is not in it.
+//!
+//! Source: ZAB, DSN'11 §IV; ZooKeeper TLA+ specification, `LeaderLogCompleteness`; Remix (EuroSys'25) I-8; ZOOKEEPER-3911,
+//! 4643, 4646, 1282, 2325.
+
+use super::CheckId::InitialHistoryIntegrity as ID;
+use super::docket::Docket;
+use super::mirror::Mirror;
+use zab::{Epoch, Zxid};
+use zabsim_types::ServerId;
+
+pub(super) const NAME: &str = "initial-history-integrity";
+pub(super) const ABOUT: &str =
+    "an established leader's history holds everything committed in earlier epochs";
+
+#[derive(Default)]
+pub(super) struct InitialHistoryIntegrity {
+    /// The newest epoch established, its leader and the end of its initial history.
+    newest: Option<(Epoch, ServerId, Zxid)>,
+}
+
+impl InitialHistoryIntegrity {
+    /// `leader` has established `epoch` on the history that ends with `end`. Its own commits are not counted in yet.
+    pub(super) fn on_established(
+        &mut self,
+        m: &Mirror,
+        d: &mut Docket,
+        leader: ServerId,
+        epoch: Epoch,
+        end: Zxid,
+    ) {
+        let committed = m.ledger.last_committed();
+        let history = &m.server(leader).disk.history;
+        let complete = (m.ledger.fact(committed))
+            .is_none_or(|f| committed <= end && history.holds(committed, f.sum));
+        d.require(ID, complete, || {
+            format!(
+                "{leader} has established epoch {epoch} on a history that ends with {end} and lacks {committed}, which is committed"
+            )
+        });
+        if self.newest.is_none_or(|(newest, ..)| newest < epoch) {
+            self.newest = Some((epoch, leader, end));
+        }
+    }
+
+    /// `zxid` is added to the committed sequence.
+    #[inline]
+    pub(super) fn on_commit(&self, d: &mut Docket, zxid: Zxid) {
+        if let Some((epoch, leader, end)) = self.newest
+            && zxid.epoch() < epoch
+            && zxid > end
+        {
+            d.breach(ID, || {
+                format!(
+                    "{zxid} is committed though {leader} has established epoch {epoch} on a history that ends with {end}"
+                )
+            });
+        }
+    }
+}

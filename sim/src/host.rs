@@ -1,0 +1,64 @@
+//! A client process as the world sees it: a session core, the port to its program, and the state of both; dead, alive or
+//! paused. What happens to it is in `world/clients.rs`.
+
+use crate::executor::Outcome;
+use crate::process::TimerSlot;
+use std::collections::VecDeque;
+use zabsim_client::{Input, Port, Session};
+use zabsim_types::{CallId, ProcessId};
+
+/// What waits while a client is paused.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    /// For the session, by that link if it came by one.
+    Input { link: Option<u32>, input: Input },
+    /// The session's timer, unless it is set anew before.
+    Timer { generation: u32 },
+    /// A program's sleep is over.
+    Wake { sleeper: u32 },
+}
+
+/// A client process.
+pub(crate) struct ClientProcess {
+    pub(crate) id: ProcessId,
+    pub(crate) session: Session,
+    pub(crate) port: Port,
+    /// How the program ended, once it has; `None` where there is no program.
+    pub(crate) program: Option<Outcome>,
+    pub(crate) alive: bool,
+    /// Number of faults that pause it.
+    pub(crate) paused: u16,
+    pub(crate) inbox: VecDeque<Waiting>,
+    /// Its connection, asked for or up.
+    pub(crate) link: Option<u32>,
+    pub(crate) timer: TimerSlot,
+    /// Requests without an outcome: their calls in the history, in order.
+    pub(crate) open_calls: Vec<CallId>,
+    /// Scripted operations handed over so far.
+    pub(crate) scripted: u64,
+    /// Whether its session was opened once.
+    pub(crate) opened: bool,
+    /// Requests answered, successes and errors.
+    pub(crate) answered: u64,
+    /// `answered` when the world healed.
+    pub(crate) answered_before_heal: u64,
+}
+
+/// Calls of scripted operations: far above those that the port names.
+pub(crate) const SCRIPTED: u64 = 1 << 32;
+
+impl ClientProcess {
+    /// A call's name in the history, unique among all processes.
+    pub(crate) fn history_id(&self, call: CallId) -> CallId {
+        CallId(u64::from(self.id.0) << 40 | call.0)
+    }
+
+    /// Whether its program is running.
+    pub(crate) fn runs_program(&self) -> bool {
+        self.alive
+            && self
+                .program
+                .as_ref()
+                .is_some_and(|outcome| !outcome.ended())
+    }
+}

@@ -1,0 +1,297 @@
+//! A run from its start to its verdict.
+//!
+//! Safety phase (workload under faults), then the world heals, then the liveness phase: a leader must be established and
+//! every connected client must finish (or have its next operation answered), within 60 ticks plus the election's longest
+//! pause; then everything settles, and the checks of the whole run are made. A run that does not finish says in words who
+//! waits for what.
+//!
+//! Each run has an operating system thread of its own: madsim fixes the keys of `HashMap` for a thread.
+
+use crate::executor::{Bare, Executor, Madsim};
+use crate::panics;
+use crate::plan::Plan;
+use crate::program::Program;
+use crate::server::RealSoftware;
+use crate::trace::TraceLine;
+use crate::world::{NOTIFY_TICKS_MAX, World};
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+use zabsim_types::run::{CheckReport, RUN_SCHEMA, Reached, RunReport, Verdict, Violation};
+use zabsim_types::{HistoryEvent, Time};
+
+/// What programs run on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Runtime {
+    /// madsim, a node for each client.
+    #[default]
+    Madsim,
+    /// No runtime, only our own few lines. The trace is the same.
+    Bare,
+}
+
+/// How to run.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// What programs run on.
+    pub runtime: Runtime,
+    /// Whether the trace is kept, to be read. The hash is always made.
+    pub keep_trace: bool,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct RunOutcome {
+    /// What it says of itself.
+    pub report: RunReport,
+    /// What the clients saw.
+    pub history: Vec<HistoryEvent>,
+    /// What the world did, if it was to be kept.
+    pub trace: Option<Trace>,
+}
+
+/// What the world did, event by event. Displayed one event a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trace {
+    /// The lines, in order.
+    pub lines: Vec<TraceLine>,
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// Runs a plan with a seed. `programs` belong to the clients in their order; clients without one carry out the plan's
+/// explicit operations only.
+///
+/// # Panics
+/// Where the plan is none that [`validate`](crate::validate) accepts, or has fewer clients than there are programs.
+pub fn run(plan: &Plan, seed: u64, programs: Vec<Program>, options: RunOptions) -> RunOutcome {
+    if let Err(why) = crate::validate(plan) {
+        panic!("the plan '{}' cannot be run: {why}", plan.name);
+    }
+    assert!(
+        programs.len() <= plan.clients as usize,
+        "{} programs for {} clients",
+        programs.len(),
+        plan.clients
+    );
+    let plan = plan.clone();
+    on_its_own_thread(move || {
+        let started = Instant::now();
+        let mut world = World::new(
+            plan,
+            seed,
+            Box::new(RealSoftware),
+            executor(options.runtime),
+            options.keep_trace,
+        );
+        let ending = guarded(&mut world, |world| {
+            world.start(programs);
+            phases(world)
+        });
+        conclude(world, ending, started)
+    })
+}
+
+/// Calls `f` on a fresh thread.
+pub(crate) fn on_its_own_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = std::thread::Builder::new()
+        .name("zabsim run".to_string())
+        .spawn(f)
+        .expect("a thread");
+    match thread.join() {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// The executor of a runtime.
+pub(crate) fn executor(runtime: Runtime) -> Box<dyn Executor> {
+    match runtime {
+        Runtime::Madsim => Box::new(Madsim::new()),
+        Runtime::Bare => Box::new(Bare::default()),
+    }
+}
+
+/// How the events of a run came to their end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Ending {
+    /// Everything finished; `quiet`: every program returned, too.
+    Finished { quiet: bool },
+    /// A step check was violated.
+    Violated,
+    /// It did not finish, and why.
+    Stuck(String),
+    /// The system under test panicked.
+    Panicked(String),
+}
+
+/// Does something with a world and catches its panic.
+pub(crate) fn guarded(world: &mut World, act: impl FnOnce(&mut World) -> Ending) -> Ending {
+    let caught = panics::caught(AssertUnwindSafe(|| act(world)));
+    caught.unwrap_or_else(Ending::Panicked)
+}
+
+fn phases(world: &mut World) -> Ending {
+    world.run_until(Time(world.plan.safety_us));
+    finish(world)
+}
+
+/// The phases after the safety phase.
+pub(crate) fn finish(world: &mut World) -> Ending {
+    if let Some(ending) = ended_early(world) {
+        return ending;
+    }
+    world.tell("", "the world heals".to_string());
+    world.heal();
+    let tick_us = u64::from(world.plan.ensemble.tick_ms) * 1_000;
+    let deadline = world.now.plus((LIVENESS_TICKS + NOTIFY_TICKS_MAX) * tick_us);
+    if !run_while(world, deadline, tick_us / 2, |world| !world.all_finished())
+        && let Some(why) = world.stuck()
+    {
+        return ended_early(world).unwrap_or(Ending::Stuck(why));
+    }
+    // What is under way arrives, and the servers catch up with one another.
+    let deadline = deadline.plus(LIVENESS_TICKS * tick_us);
+    let settled = run_while(world, deadline, tick_us / 2, |world| !world.has_settled());
+    if let Some(ending) = ended_early(world) {
+        return ending;
+    }
+    if !settled {
+        return Ending::Stuck(format!("the servers do not settle: {}", world.servers_wait_for()));
+    }
+    Ending::Finished {
+        quiet: world.clients.iter().all(|client| !client.runs_program()),
+    }
+}
+
+/// Ticks within which a healed ensemble must serve again.
+const LIVENESS_TICKS: u64 = 60;
+
+/// Runs in small steps as long as `unfinished`; whether that came to an end in time.
+fn run_while(
+    world: &mut World,
+    deadline: Time,
+    step_us: u64,
+    unfinished: impl Fn(&World) -> bool,
+) -> bool {
+    while unfinished(world) {
+        if world.halted() || world.now >= deadline {
+            return false;
+        }
+        world.run_until(world.now.plus(step_us));
+    }
+    true
+}
+
+fn ended_early(world: &World) -> Option<Ending> {
+    if world.violated {
+        return Some(Ending::Violated);
+    }
+    world.panicked.clone().map(Ending::Panicked)
+}
+
+/// Makes the checks of the whole run, and the report.
+pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> RunOutcome {
+    let mut checking = Instant::now();
+    let mut checks: Vec<CheckReport> = Vec::new();
+    let mut violation = None;
+    if !matches!(ending, Ending::Panicked(_)) {
+        world.check_at_end();
+        violation = world.checks.violation();
+        checks = world.checks.reports();
+        let found = check_history(&world, &ending, &mut checks);
+        violation = violation.or(found);
+    }
+    let checked = checking.elapsed() + Duration::from_nanos(world.checks_ns());
+    checking = Instant::now();
+    let at_ms = world.now.as_ms();
+    let (verdict, violation) = match (violation, ending) {
+        (_, Ending::Panicked(message)) => {
+            let violation = Violation {
+                check: "panic".to_string(),
+                at_ms,
+                message,
+            };
+            (Verdict::Crashed, Some(violation))
+        }
+        (Some(violation), _) => (Verdict::Fail, Some(violation)),
+        (None, Ending::Stuck(message)) => {
+            let violation = Violation {
+                check: "liveness".to_string(),
+                at_ms,
+                message,
+            };
+            (Verdict::Stuck, Some(violation))
+        }
+        (None, Ending::Finished { .. } | Ending::Violated) => (Verdict::Pass, None),
+    };
+    let untriggered = world.nemesis.untriggered();
+    let (events, virtual_ms) = (world.trace.events(), world.now.as_ms());
+    let records = std::mem::take(&mut world.records);
+    let (plan, seed) = (world.plan.clone(), world.seed);
+    let (hash, lines) = world.finish();
+    let wall = started.elapsed();
+    let _ = checking;
+    let seed = format!("{seed:#018x}");
+    let report = RunReport {
+        schema: RUN_SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        reproduce: format!("cargo run --release -- run {} --seed {seed}", plan.name),
+        scenario: plan.name,
+        about: plan.about,
+        seed,
+        as_expected: verdict == Verdict::Pass,
+        verdict,
+        trace_hash: format!("{hash:016x}"),
+        events,
+        virtual_ms,
+        wall_ms: wall.as_nanos() as f64 / 1e6,
+        checks_share: (checked.as_secs_f64() / wall.as_secs_f64()).min(1.0),
+        servers: u32::from(plan.ensemble.voters) + u32::from(plan.ensemble.observers),
+        clients: plan.clients,
+        client_ops: records.ops,
+        elections: records.elections,
+        faults: records.faults,
+        untriggered,
+        reached: records
+            .reached
+            .into_iter()
+            .map(|(mark, count)| Reached {
+                mark: mark.to_string(),
+                count,
+            })
+            .collect(),
+        timeline: records.timeline,
+        checks,
+        violation,
+    };
+    RunOutcome {
+        report,
+        history: records.history,
+        trace: lines.map(|lines| Trace { lines }),
+    }
+}
+
+/// Holds the history against the committed log and the reference model.
+fn check_history(
+    world: &World,
+    ending: &Ending,
+    checks: &mut Vec<CheckReport>,
+) -> Option<Violation> {
+    let witness = match world.log.witness() {
+        Ok(witness) => witness,
+        Err(why) => {
+            return Some(Violation {
+                check: "committed-log".to_string(),
+                at_ms: world.now.as_ms(),
+                message: format!("a committed transaction cannot be read: {why}"),
+            });
+        }
+    };
+    let _ = (ending, witness, checks);
+    None
+}

@@ -1,0 +1,87 @@
+//! The world as the nemesis sees it.
+
+use crate::nemesis::View;
+use crate::process::ServerProcess;
+use crate::world::faults::peers;
+use std::collections::BTreeSet;
+use zab::{PeerState, QuorumConfig};
+use zabsim_types::{ServerId, Time};
+
+/// The parts of the world that the nemesis may look at while it is asked itself.
+pub(super) struct Sight<'a> {
+    pub(super) now: Time,
+    pub(super) servers: &'a [ServerProcess],
+    pub(super) voters: &'a [ServerId],
+    pub(super) observers: &'a [ServerId],
+    pub(super) quorum: &'a QuorumConfig,
+}
+
+/// Looks at a world's fields one by one, so that the nemesis beside them stays free.
+macro_rules! sight {
+    ($world:expr) => {
+        $crate::world::view::Sight {
+            now: $world.now,
+            servers: &$world.servers,
+            voters: &$world.voters,
+            observers: &$world.observers,
+            quorum: &$world.quorum,
+        }
+    };
+}
+pub(super) use sight;
+
+impl View for Sight<'_> {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn voters(&self) -> &[ServerId] {
+        self.voters
+    }
+
+    fn observers(&self) -> &[ServerId] {
+        self.observers
+    }
+
+    fn leader(&self) -> Option<ServerId> {
+        leader_of(self.servers)
+    }
+
+    fn is_leading(&self, server: ServerId) -> bool {
+        self.process(server).role.state == PeerState::Leading
+    }
+
+    fn is_up(&self, server: ServerId) -> bool {
+        self.process(server).is_up()
+    }
+
+    fn synchronizing(&self) -> Vec<ServerId> {
+        let mut learners: Vec<ServerId> = self
+            .servers
+            .iter()
+            .flat_map(|server| server.synchronizing.iter().copied())
+            .collect();
+        learners.sort_unstable();
+        learners.dedup();
+        learners
+    }
+
+    fn is_quorum(&self, servers: &BTreeSet<ServerId>) -> bool {
+        self.quorum.is_quorum(peers(servers.iter().copied()))
+    }
+}
+
+impl Sight<'_> {
+    fn process(&self, server: ServerId) -> &ServerProcess {
+        &self.servers[usize::from(server.0) - 1]
+    }
+}
+
+/// The established leader of the highest epoch; else the prospective one of the highest.
+pub(super) fn leader_of(servers: &[ServerProcess]) -> Option<ServerId> {
+    servers
+        .iter()
+        .filter(|server| server.is_up() && server.role.state == PeerState::Leading)
+        .max_by_key(|server| (server.established, server.role.epoch, server.id))
+        .map(|server| server.id)
+}

@@ -1,0 +1,910 @@
+//! A leader's part: choosing the epoch, getting a quorum to take over its history, broadcast (`Leader`).
+//!
+//! ```text
+//!  Choosing ─► WritingAcceptedEpoch ─► AwaitEpochAcks ─► WritingCurrentEpoch ─► AwaitNewLeaderAcks ─► Established
+//! ```
+//!
+//! Guarantees: LEADERINFO(e) goes out once acceptedEpoch = e is durable here, and e is higher than what a quorum had accepted;
+//! a learner that had accepted e before does not count; NEWLEADER goes out once a quorum promised e; this server serves and
+//! commits once a quorum, itself among it, has this history and currentEpoch = e on disk. A transaction is committed once a
+//! quorum of the learners *on their present links* has it on disk, in order.
+//!
+//! An acknowledgement belongs to the link on which it came and dies with it. ZooKeeper keeps it by server; but a follower
+//! that comes back on a new link with a proposal still outstanding is truncated to what is committed and gets the proposal
+//! once more, so that an old acknowledgement would speak of a record that is gone (**BASE**).
+//!
+//! # Blank disks
+//!
+//! A server whose disk was wiped may once have promised a higher epoch, or stored what nobody else in reach has. Say s3 leads
+//! epoch 5 and is cut off from s1 and s2, who establish epoch 6 and commit there. Now s1 loses its disk, comes back, and
+//! reaches only s3, which still believes that it leads: counting s1, s3 would have a quorum for epoch 5 and commit against
+//! epoch 6. So nothing that a blank server says counts, until an *established* leader has had a fresh answer, begun after that
+//! server introduced itself, from a quorum *without* it: any epoch in which the server took part before the wipe needs one of
+//! those who answered, and they still follow this leader. Only then it gets UPTODATE, marks its disk, and counts (**BASE**).
+//! One more door is closed: a leader of a higher epoch that has the wiped server's old promise in hand refuses, until it is
+//! established, everybody who knows more than it does (`ahead-of-leader`), where ZooKeeper stops looking after a quorum
+//! of promises.
+
+use crate::core::{Core, Flow, Leave};
+use crate::handler::{Handler, HandlerStage};
+use crate::marks::mark;
+use crate::sync::{Committed, Decision, Why, decide, decide_within};
+use crate::{
+    Delivery, Effect, Epoch, LinkId, Message, Note, Payload, PeerId, PeerSet, Phase, SnapshotId,
+    SyncId, SyncKind, SyncSource, Time, Timer, Txn, Zxid,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+pub(crate) struct Leader {
+    me: PeerId,
+    stage: Stage,
+    /// When this stage began: each lasts at most initLimit until the epoch is established.
+    since: Time,
+    epoch: Epoch,
+    /// What this server was elected with: (currentEpoch, tail of the log).
+    initial: (Epoch, Zxid),
+    /// The highest epoch that anybody who introduced itself has accepted.
+    accepted: Epoch,
+    /// Who introduced itself, promised the epoch, took over the history.
+    introduced: PeerSet,
+    promised: PeerSet,
+    acknowledged: PeerSet,
+    handlers: BTreeMap<LinkId, Handler>,
+    proposed: Zxid,
+    half_ticks: u64,
+    ping_round: u64,
+    log_reads: u64,
+    barriers: VecDeque<Barrier>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Stage {
+    Choosing,
+    WritingAcceptedEpoch,
+    AwaitEpochAcks,
+    WritingCurrentEpoch,
+    AwaitNewLeaderAcks,
+    Established,
+}
+
+/// A `sync` that is not answered yet.
+struct Barrier {
+    /// The learner's link; none for this server's own application.
+    link: Option<LinkId>,
+    id: SyncId,
+    /// What must be committed.
+    zxid: Zxid,
+    /// The ping round that a quorum must have answered, to prove that this server led when the `sync` came.
+    round: Option<u64>,
+}
+
+impl Leader {
+    pub(crate) fn new(core: &Core) -> Leader {
+        let me = core.config.id;
+        let mut introduced = PeerSet::new();
+        introduced.insert(me);
+        Leader {
+            me,
+            stage: Stage::Choosing,
+            since: core.now,
+            epoch: core.storage.current(),
+            initial: (core.storage.current(), core.storage.durable()),
+            accepted: core.storage.accepted(),
+            introduced,
+            promised: PeerSet::new(),
+            acknowledged: PeerSet::new(),
+            handlers: BTreeMap::new(),
+            proposed: Zxid::ZERO,
+            half_ticks: 0,
+            ping_round: 0,
+            log_reads: 0,
+            barriers: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn begin(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
+        self.set_tick(core, out);
+        self.choose_epoch(core, out);
+        Ok(())
+    }
+
+    /// Closes what is open.
+    pub(crate) fn close(&mut self, out: &mut Vec<Effect>) {
+        for (link, handler) in std::mem::take(&mut self.handlers) {
+            handler.close(link, out);
+        }
+        for barrier in self.barriers.drain(..) {
+            if barrier.link.is_none() {
+                out.push(Effect::SyncLost { id: barrier.id });
+            }
+        }
+    }
+
+    /// How what is marked as committed reaches the application.
+    pub(crate) fn delivery(&self) -> Delivery {
+        Delivery::Committed
+    }
+
+    fn enter(&mut self, core: &Core, stage: Stage) {
+        self.stage = stage;
+        self.since = core.now;
+    }
+
+    fn established(&self) -> bool {
+        self.stage == Stage::Established
+    }
+}
+
+/// Discovery.
+impl Leader {
+    pub(crate) fn on_link_opened(
+        &mut self,
+        core: &mut Core,
+        link: LinkId,
+        peer: PeerId,
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        let quorum = &core.config.quorum;
+        if peer == self.me || !(quorum.is_voter(peer) || quorum.is_observer(peer)) {
+            out.push(Effect::CloseLink { link });
+            return Ok(());
+        }
+        let old: Vec<LinkId> = self
+            .handlers
+            .iter()
+            .filter(|(_, handler)| handler.peer == peer)
+            .map(|(link, _)| *link)
+            .collect();
+        for old in old {
+            // A learner has one link; this end has not noticed yet that the other one is gone.
+            mark("link-replaced", out);
+            self.drop_learner(old, out);
+        }
+        let handler = Handler::new(peer, quorum.is_observer(peer), core.now);
+        self.handlers.insert(link, handler);
+        Ok(())
+    }
+
+    pub(crate) fn on_link_broken(
+        &mut self,
+        _core: &mut Core,
+        link: LinkId,
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        if let Some(handler) = self.handlers.remove(&link) {
+            handler.abandon_snapshot(out);
+            self.barriers.retain(|barrier| barrier.link != Some(link));
+        }
+        Ok(())
+    }
+
+    /// Closes a learner's link; the learner will notice and come back.
+    fn drop_learner(&mut self, link: LinkId, out: &mut Vec<Effect>) {
+        if let Some(handler) = self.handlers.remove(&link) {
+            handler.close(link, out);
+            self.barriers.retain(|barrier| barrier.link != Some(link));
+        }
+    }
+
+    fn on_learner_info(
+        &mut self,
+        core: &mut Core,
+        link: LinkId,
+        accepted: Epoch,
+        blank: bool,
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        if self.stage > Stage::Choosing && accepted > self.epoch {
+            // It would refuse this epoch for ever: it once followed a leader that got no further than LEADERINFO. ZooKeeper
+            // leaves it outside until something else causes an election; we choose a higher epoch (**BASE**).
+            mark("epoch-outdone", out);
+            return Err(Leave::StepDown("a learner has accepted a higher epoch"));
+        }
+        let handler = self.handlers.get_mut(&link).expect("the caller looked");
+        handler.enter(HandlerStage::AwaitLeaderInfo, core.now);
+        handler.blank = blank;
+        handler.introduced_in = self.ping_round;
+        if handler.counts() {
+            self.introduced.insert(handler.peer);
+        }
+        self.accepted = self.accepted.max(accepted);
+        if self.stage >= Stage::AwaitEpochAcks {
+            handler.propose_epoch(link, self.epoch, core.now, out);
+        } else {
+            self.choose_epoch(core, out);
+        }
+        Ok(())
+    }
+
+    fn choose_epoch(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
+        if self.stage != Stage::Choosing || !core.config.quorum.is_quorum(self.introduced) {
+            return;
+        }
+        self.epoch = Epoch(self.accepted.0 + 1);
+        self.enter(core, Stage::WritingAcceptedEpoch);
+        core.storage.set_accepted_epoch(self.epoch, out);
+    }
+
+    fn on_accepted_epoch_durable(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
+        self.enter(core, Stage::AwaitEpochAcks);
+        core.enter(Phase::Discovery, self.epoch, out);
+        for (link, handler) in &mut self.handlers {
+            if handler.stage == HandlerStage::AwaitLeaderInfo {
+                handler.propose_epoch(*link, self.epoch, core.now, out);
+            }
+        }
+        self.promised.insert(self.me);
+        self.count_promises(core, out);
+    }
+
+    fn on_ack_epoch(
+        &mut self,
+        core: &mut Core,
+        link: LinkId,
+        message: &Message,
+        out: &mut Vec<Effect>,
+    ) {
+        let &Message::AckEpoch {
+            last,
+            current,
+            floor,
+        } = message
+        else {
+            unreachable!("the caller selects");
+        };
+        let ahead = current.is_some_and(|current| (current, last) > self.initial);
+        if ahead && !self.established() {
+            mark("ahead-of-leader", out);
+            self.drop_learner(link, out);
+            return;
+        }
+        let handler = self.handlers.get_mut(&link).expect("the caller looked");
+        handler.last = last;
+        handler.floor = floor;
+        handler.enter(HandlerStage::AwaitCut, core.now);
+        if handler.counts() && current.is_some() {
+            self.promised.insert(handler.peer);
+        }
+        if self.stage >= Stage::AwaitNewLeaderAcks {
+            self.synchronize(core, link, out);
+        } else {
+            self.count_promises(core, out);
+        }
+    }
+
+    fn count_promises(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
+        if self.stage == Stage::AwaitEpochAcks && core.config.quorum.is_quorum(self.promised) {
+            self.enter(core, Stage::WritingCurrentEpoch);
+            core.enter(Phase::Synchronization, self.epoch, out);
+            core.storage.set_current_epoch(self.epoch, out);
+        }
+    }
+
+    fn on_current_epoch_durable(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
+        self.enter(core, Stage::AwaitNewLeaderAcks);
+        // Its history was durable before the election.
+        self.acknowledged.insert(self.me);
+        let waiting: Vec<LinkId> = self
+            .handlers
+            .iter()
+            .filter(|(_, handler)| handler.stage == HandlerStage::AwaitCut)
+            .map(|(link, _)| *link)
+            .collect();
+        for link in waiting {
+            self.synchronize(core, link, out);
+        }
+        self.count_acknowledgements(core, out)
+    }
+
+    /// The disk has done something.
+    pub(crate) fn on_disk_progress(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
+        match self.stage {
+            Stage::WritingAcceptedEpoch if core.storage.accepted() == self.epoch => {
+                self.on_accepted_epoch_durable(core, out);
+                Ok(())
+            }
+            Stage::WritingCurrentEpoch if core.storage.current() == self.epoch => {
+                self.on_current_epoch_durable(core, out)
+            }
+            Stage::Established => {
+                self.commit(core, out)?;
+                core.deliver(self.delivery(), out);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Synchronization.
+impl Leader {
+    /// Chooses how to bring a learner up to date, sends all of it, and lets it take part in the broadcast from exactly there.
+    ///
+    /// One step: between the choice and joining nothing can be committed that is in neither (ZOOKEEPER-962).
+    fn synchronize(&mut self, core: &mut Core, link: LinkId, out: &mut Vec<Effect>) {
+        let may_read = core.config.disk_diff_bytes_max > 0;
+        let handler = &self.handlers[&link];
+        match decide_for(core, handler, may_read) {
+            Decision::ReadDisk => {
+                self.log_reads += 1;
+                let token = self.log_reads;
+                let handler = self.handlers.get_mut(&link).expect("looked up above");
+                handler.enter(HandlerStage::ReadingLog { token }, core.now);
+                core.storage.read_log_from(handler.last, token, out);
+            }
+            decision => self.synchronize_with(core, link, decision, &[], out),
+        }
+    }
+
+    /// The log on disk was read for a learner. Meanwhile more may have been committed: the decision is made again, now.
+    pub(crate) fn on_log_read(
+        &mut self,
+        core: &mut Core,
+        token: u64,
+        start: Zxid,
+        txns: Option<Vec<Arc<Txn>>>,
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        let reading = HandlerStage::ReadingLog { token };
+        let waiting = self
+            .handlers
+            .iter()
+            .find(|(_, handler)| handler.stage == reading);
+        let Some((&link, handler)) = waiting else {
+            return Ok(());
+        };
+        let last = handler.last;
+        match decide_for(core, handler, true) {
+            Decision::ReadDisk => {}
+            decision => {
+                self.synchronize_with(core, link, decision, &[], out);
+                return Ok(());
+            }
+        }
+        let Some(mut txns) = txns else {
+            mark("disk-diff-unavailable", out);
+            self.synchronize_with(core, link, Decision::Snap(Why::TooOld), &[], out);
+            return Ok(());
+        };
+        // What follows `base` is in memory, where it is known how much of it is committed.
+        let base = core.history.base();
+        txns.truncate(txns.partition_point(|txn| txn.zxid <= base));
+        let decision = if txns.last().map(|txn| txn.zxid) == Some(base) {
+            decide_within(last, handler.floor, start)
+        } else {
+            mark("disk-diff-overtaken", out);
+            Decision::Snap(Why::TooOld)
+        };
+        let txns = match decision {
+            Decision::Snap(_) => &[],
+            _ => &txns[..],
+        };
+        self.synchronize_with(core, link, decision, txns, out);
+        Ok(())
+    }
+
+    fn synchronize_with(
+        &mut self,
+        core: &mut Core,
+        link: LinkId,
+        decision: Decision,
+        from_disk: &[Arc<Txn>],
+        out: &mut Vec<Effect>,
+    ) {
+        let handler = self.handlers.get_mut(&link).expect("the caller looked");
+        let last = handler.last;
+        let to = core.history.mark();
+        let (kind, first, from) = match decision {
+            Decision::EmptyDiff => (SyncKind::EmptyDiff, Message::Diff { to }, last),
+            Decision::Diff => (SyncKind::Diff, Message::Diff { to }, last),
+            Decision::Trunc { to } => (SyncKind::Trunc, Message::Trunc { to }, to),
+            Decision::TruncDiff { to } => (SyncKind::TruncDiff, Message::Trunc { to }, to),
+            Decision::Snap(_) => {
+                let zxid = core.history.applied();
+                (SyncKind::Snap, Message::Snap { zxid }, zxid)
+            }
+            Decision::ReadDisk => unreachable!("the disk was read"),
+        };
+        let source = if from_disk.is_empty() {
+            SyncSource::CommittedLog
+        } else {
+            SyncSource::DiskLog
+        };
+        out.push(Effect::Note(Note::SyncChosen {
+            learner: handler.peer,
+            last,
+            kind,
+            source,
+        }));
+        handler.enter(HandlerStage::AwaitAck, core.now);
+        handler.send(link, first, out);
+        if let Decision::Snap(why) = decision {
+            mark(why.mark(), out);
+            // The snapshot is serialized piece by piece; all that follows waits behind the last one.
+            handler.begin_snapshot(core.next_snapshot(out));
+        }
+        let memory = core.history.marked_after(from);
+        for txn in from_disk.iter().chain(memory) {
+            handler.send(link, Message::Proposal(txn.clone()), out);
+            handler.send(link, Message::Commit { zxid: txn.zxid }, out);
+        }
+        if !handler.observer {
+            for txn in core.history.outstanding() {
+                handler.propose(link, txn, core.now, out);
+            }
+        }
+        let epoch = self.epoch;
+        handler.send(link, Message::NewLeader { epoch }, out);
+    }
+
+    pub(crate) fn on_snapshot_chunk(
+        &mut self,
+        snapshot: SnapshotId,
+        bytes: Payload,
+        last: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let receiver = self
+            .handlers
+            .iter_mut()
+            .find(|(_, handler)| handler.snapshot == Some(snapshot));
+        if let Some((link, handler)) = receiver {
+            handler.send_snapshot_chunk(*link, bytes, last, out);
+        }
+    }
+
+    fn on_ack_new_leader(&mut self, core: &mut Core, link: LinkId, out: &mut Vec<Effect>) -> Flow {
+        let handler = self.handlers.get_mut(&link).expect("the caller looked");
+        handler.enter(HandlerStage::Acknowledged, core.now);
+        if handler.counts() {
+            self.acknowledged.insert(handler.peer);
+        }
+        if self.established() {
+            self.finish_synchronization(link, out);
+            Ok(())
+        } else {
+            self.count_acknowledgements(core, out)
+        }
+    }
+
+    /// UPTODATE, at once or, for a blank server, when it is proven that this server still leads.
+    fn finish_synchronization(&mut self, link: LinkId, out: &mut Vec<Effect>) {
+        let handler = &self.handlers[&link];
+        if handler.blank {
+            if handler.introduced_in >= self.ping_round {
+                self.ping(out);
+            }
+        } else {
+            self.bring_up_to_date(link, out);
+        }
+    }
+
+    fn bring_up_to_date(&mut self, link: LinkId, out: &mut Vec<Effect>) {
+        let handler = self.handlers.get_mut(&link).expect("the caller looked");
+        handler.stage = HandlerStage::UpToDate;
+        handler.send(link, Message::UpToDate, out);
+        let learner = handler.peer;
+        out.push(Effect::Note(Note::LearnerUpToDate { learner }));
+    }
+
+    fn count_acknowledgements(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
+        if self.stage == Stage::AwaitNewLeaderAcks
+            && core.config.quorum.is_quorum(self.acknowledged)
+        {
+            self.establish(core, out);
+        }
+        Ok(())
+    }
+
+    /// A quorum has this history, in this epoch: now, and not before, it is committed.
+    fn establish(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
+        let (epoch, history) = (self.epoch, core.history.tail());
+        assert_eq!(history, core.history.applied(), "applied before the election");
+        self.enter(core, Stage::Established);
+        self.proposed = Zxid::new(epoch, 0);
+        core.election.set_vote_epoch(epoch);
+        core.history.set_committed(history);
+        out.push(Effect::Note(Note::Established { epoch, history }));
+        out.push(Effect::Note(Note::Committed { zxid: history }));
+        core.enter(Phase::Broadcast, epoch, out);
+        let acknowledged: Vec<LinkId> = self
+            .handlers
+            .iter()
+            .filter(|(_, handler)| handler.stage == HandlerStage::Acknowledged)
+            .map(|(link, _)| *link)
+            .collect();
+        for link in acknowledged {
+            self.finish_synchronization(link, out);
+        }
+    }
+}
+
+/// Broadcast.
+impl Leader {
+    pub(crate) fn propose(
+        &mut self,
+        core: &mut Core,
+        zxid: Zxid,
+        payload: &[u8],
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        if self.proposals_left(core) == 0 {
+            mark("proposal-refused", out);
+            return Ok(());
+        }
+        assert_eq!(zxid, self.proposed.next(), "a proposal out of order");
+        let txn = Arc::new(Txn::new(zxid, core.storage.last(), payload));
+        self.proposed = zxid;
+        out.push(Effect::Note(Note::Proposed { txn: txn.clone() }));
+        core.append(txn.clone(), out);
+        for (link, handler) in &mut self.handlers {
+            if handler.is_forwarding() && !handler.observer {
+                handler.propose(*link, &txn, core.now, out);
+            }
+        }
+        core.storage.sync(out);
+        Ok(())
+    }
+
+    pub(crate) fn proposals_left(&self, core: &Core) -> u32 {
+        if self.established() {
+            core.config.counter_max - self.proposed.counter()
+        } else {
+            0
+        }
+    }
+
+    /// An ACK says that everything up to its zxid is durable at the sender. Those that say nothing new are ignored, as is a
+    /// zxid that was never proposed (`Leader.processAck`).
+    fn on_ack(&mut self, core: &mut Core, link: LinkId, zxid: Zxid, out: &mut Vec<Effect>) -> Flow {
+        let handler = self.handlers.get_mut(&link).expect("the caller looked");
+        if zxid.counter() == 0 || zxid > self.proposed || zxid <= handler.acked {
+            return Ok(());
+        }
+        handler.acknowledge(zxid, self.proposed, core.now);
+        if zxid <= core.history.mark() {
+            return Ok(());
+        }
+        self.commit(core, out)
+    }
+
+    /// Commits what a quorum has on disk, strictly in order; this server counts as any other, by its own disk.
+    fn commit(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
+        let before = core.history.mark();
+        while let Some(next) = core.history.next_outstanding() {
+            let mut having = PeerSet::new();
+            if core.storage.durable() >= next {
+                having.insert(self.me);
+            }
+            for handler in self.handlers.values() {
+                if handler.acked >= next && handler.counts() {
+                    having.insert(handler.peer);
+                }
+            }
+            if !core.config.quorum.is_quorum(having) {
+                break;
+            }
+            core.history.mark_next();
+        }
+        let zxid = core.history.mark();
+        if zxid == before {
+            return Ok(());
+        }
+        core.history.set_committed(zxid);
+        out.push(Effect::Note(Note::Committed { zxid }));
+        for (link, handler) in &mut self.handlers {
+            if handler.is_forwarding() {
+                for txn in core.history.marked_after(before) {
+                    handler.commit(*link, txn, out);
+                }
+            }
+        }
+        core.deliver(self.delivery(), out);
+        self.pass_barriers(core, out);
+        if self.proposals_left(core) == 0 && core.history.next_outstanding().is_none() {
+            // The next transaction's counter would run into the epoch (ZOOKEEPER-1277).
+            mark("rollover", out);
+            return Err(Leave::StepDown("the epoch's counter is used up"));
+        }
+        Ok(())
+    }
+}
+
+/// Messages.
+impl Leader {
+    pub(crate) fn on_message(
+        &mut self,
+        core: &mut Core,
+        link: LinkId,
+        message: Message,
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        let Some(handler) = self.handlers.get_mut(&link) else {
+            return Ok(());
+        };
+        handler.heard = core.now;
+        let from = handler.peer;
+        match (message, handler.stage) {
+            (
+                Message::LearnerInfo {
+                    accepted,
+                    observer,
+                    blank,
+                },
+                HandlerStage::AwaitInfo,
+            ) if observer == handler.observer => {
+                return self.on_learner_info(core, link, accepted, blank, out);
+            }
+            (message @ Message::AckEpoch { .. }, HandlerStage::AwaitEpochAck) => {
+                self.on_ack_epoch(core, link, &message, out);
+            }
+            (Message::AckNewLeader { epoch }, HandlerStage::AwaitAck) if epoch == self.epoch => {
+                return self.on_ack_new_leader(core, link, out);
+            }
+            (Message::Ack { zxid }, stage)
+                if stage >= HandlerStage::Acknowledged && !handler.observer =>
+            {
+                return self.on_ack(core, link, zxid, out);
+            }
+            (Message::Pong { round }, stage)
+                if stage > HandlerStage::AwaitEpochAck && round <= self.ping_round =>
+            {
+                handler.pong = handler.pong.max(round);
+                self.on_pong(core, out);
+            }
+            (Message::Request(payload), HandlerStage::UpToDate) => {
+                out.push(Effect::RequestReceived { from, payload });
+            }
+            (Message::App(payload), HandlerStage::UpToDate) => {
+                out.push(Effect::FromLearner { from, payload });
+            }
+            (Message::Sync { id, quorum }, HandlerStage::UpToDate) => {
+                return self.sync(core, Some(link), id, quorum, out);
+            }
+            (message, _) => {
+                core.illegal(&message, "not expected from a learner at this point", out);
+                self.drop_learner(link, out);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn to_learner(&mut self, peer: PeerId, payload: Payload, out: &mut Vec<Effect>) {
+        let receiver = self.handlers.iter_mut().find(|(_, handler)| {
+            handler.peer == peer && handler.stage == HandlerStage::UpToDate
+        });
+        if let Some((link, handler)) = receiver {
+            handler.send(*link, Message::App(payload), out);
+        }
+    }
+}
+
+/// Barriers, and the proof of leadership.
+impl Leader {
+    /// `sync`: answered behind the commit of everything proposed so far. ZooKeeper's proves nothing: a leader that was
+    /// deposed without noticing answers too (ZOOKEEPER-2136). The quorum's waits for a ping round begun now, answered by
+    /// a quorum that thus still follows this leader; no later epoch was established before, so this server has proposed
+    /// everything that was committed when the `sync` came.
+    pub(crate) fn sync(
+        &mut self,
+        core: &mut Core,
+        link: Option<LinkId>,
+        id: SyncId,
+        quorum: bool,
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        if !self.established() {
+            assert!(link.is_none(), "no learner is up to date before the leader is established");
+            out.push(Effect::SyncLost { id });
+            return Ok(());
+        }
+        // At once, without waiting for the tick.
+        let round = quorum.then(|| self.ping(out));
+        self.barriers.push_back(Barrier {
+            link,
+            id,
+            zxid: core.storage.last(),
+            round,
+        });
+        self.pass_barriers(core, out);
+        Ok(())
+    }
+
+    /// Answers, in order, the barriers that are passed; a learner's answer goes behind the commits on its link, this server's
+    /// behind its own deliveries.
+    fn pass_barriers(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
+        if self.barriers.is_empty() {
+            return;
+        }
+        let committed = core.history.mark();
+        for barrier in std::mem::take(&mut self.barriers) {
+            let passed = barrier.zxid <= committed
+                && barrier
+                    .round
+                    .is_none_or(|round| self.is_proven(core, round, None));
+            // A learner's barriers are answered in its order.
+            let first = !self.barriers.iter().any(|other| other.link == barrier.link);
+            if !(passed && first) {
+                self.barriers.push_back(barrier);
+                continue;
+            }
+            let id = barrier.id;
+            match barrier.link {
+                None => core.pass_barrier(id, Delivery::Committed, out),
+                Some(link) => {
+                    let handler = self.handlers.get_mut(&link).expect("dropped with its link");
+                    handler.send(link, Message::Synced { id }, out);
+                }
+            }
+        }
+    }
+
+    /// Whether a quorum, without `except`, answered a ping of this round or a later one.
+    fn is_proven(&self, core: &Core, round: u64, except: Option<PeerId>) -> bool {
+        let mut answered = PeerSet::new();
+        answered.insert(self.me);
+        for handler in self.handlers.values() {
+            let counts = handler.counts() && handler.stage >= HandlerStage::Acknowledged;
+            if counts && handler.pong >= round && Some(handler.peer) != except {
+                answered.insert(handler.peer);
+            }
+        }
+        core.config.quorum.is_quorum(answered)
+    }
+
+    fn on_pong(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
+        if !self.established() {
+            return;
+        }
+        self.pass_barriers(core, out);
+        let blank: Vec<LinkId> = self
+            .handlers
+            .iter()
+            .filter(|(_, handler)| handler.blank && handler.stage == HandlerStage::Acknowledged)
+            .filter(|(_, handler)| {
+                self.is_proven(core, handler.introduced_in + 1, Some(handler.peer))
+            })
+            .map(|(link, _)| *link)
+            .collect();
+        for link in blank {
+            mark("blank-proof", out);
+            let handler = self.handlers.get_mut(&link).expect("found above");
+            // It acknowledges proposals once its disk is marked; until then it only follows.
+            handler.blank = false;
+            self.bring_up_to_date(link, out);
+        }
+    }
+
+    fn ping(&mut self, out: &mut Vec<Effect>) -> u64 {
+        self.ping_round += 1;
+        let round = self.ping_round;
+        for (link, handler) in &mut self.handlers {
+            // Behind a snapshot pings would only pile up.
+            if handler.is_forwarding() && handler.snapshot.is_none() {
+                handler.send(*link, Message::Ping { round }, out);
+            }
+        }
+        round
+    }
+}
+
+/// Time.
+impl Leader {
+    fn set_tick(&self, core: &Core, out: &mut Vec<Effect>) {
+        out.push(Effect::SetTimer {
+            timer: Timer::Tick,
+            at: Time(core.now.0 + core.config.tick_us / 2),
+        });
+    }
+
+    pub(crate) fn on_tick(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
+        self.set_tick(core, out);
+        self.half_ticks += 1;
+        let whole = self.half_ticks.is_multiple_of(2);
+        if !self.established() {
+            if core.passed(self.since, core.config.init_limit) {
+                return Err(Leave::StepDown("no quorum within initLimit"));
+            }
+        } else {
+            if whole && !self.has_quorum(core) {
+                return Err(Leave::StepDown("no quorum of synchronized followers"));
+            }
+            self.ping(out);
+        }
+        if whole {
+            self.cut_off_laggards(core, out);
+        }
+        Ok(())
+    }
+
+    /// Whether a quorum was heard of within syncLimit.
+    fn has_quorum(&self, core: &Core) -> bool {
+        let mut heard = PeerSet::new();
+        heard.insert(self.me);
+        for handler in self.handlers.values() {
+            let counts = handler.counts() && handler.stage >= HandlerStage::Acknowledged;
+            if counts && !core.passed(handler.heard, core.config.sync_limit) {
+                heard.insert(handler.peer);
+            }
+        }
+        core.config.quorum.is_quorum(heard)
+    }
+
+    fn cut_off_laggards(&mut self, core: &Core, out: &mut Vec<Effect>) {
+        let config = &core.config;
+        let late: Vec<(LinkId, &'static str)> = self
+            .handlers
+            .iter()
+            .filter_map(|(link, handler)| {
+                let silent = if handler.stage == HandlerStage::UpToDate {
+                    core.passed(handler.heard, config.sync_limit)
+                } else {
+                    core.passed(handler.since, config.init_limit + config.sync_limit)
+                };
+                let behind = handler
+                    .unacknowledged_since
+                    .is_some_and(|since| core.passed(since, config.sync_limit));
+                if silent {
+                    Some((*link, "learner-silent"))
+                } else if behind && handler.stage == HandlerStage::UpToDate {
+                    Some((*link, "learner-behind"))
+                } else {
+                    None
+                }
+            })
+            .collect();
+        for (link, why) in late {
+            mark(why, out);
+            self.drop_learner(link, out);
+        }
+    }
+
+    pub(crate) fn waiting_for(&self, core: &Core) -> String {
+        let quorum_of = |what: &str, has: PeerSet| {
+            let needs = core.config.quorum.voters.iter().copied();
+            let names = |peers: Vec<PeerId>| {
+                let names: Vec<String> = peers.iter().map(PeerId::to_string).collect();
+                names.join(" ")
+            };
+            format!(
+                "{what} of a quorum: has {}, needs of {}",
+                names(has.iter().collect()),
+                names(needs.filter(|id| !has.contains(*id)).collect())
+            )
+        };
+        match self.stage {
+            Stage::Choosing => quorum_of("FOLLOWERINFO", self.introduced),
+            Stage::WritingAcceptedEpoch => format!("acceptedEpoch {} on disk", self.epoch),
+            Stage::AwaitEpochAcks => quorum_of("ACKEPOCH", self.promised),
+            Stage::WritingCurrentEpoch => format!("currentEpoch {} on disk", self.epoch),
+            Stage::AwaitNewLeaderAcks => quorum_of("ACK(NEWLEADER)", self.acknowledged),
+            Stage::Established => match core.history.next_outstanding() {
+                None => "nothing: it serves".into(),
+                Some(zxid) => {
+                    let mut has = PeerSet::new();
+                    if core.storage.durable() >= zxid {
+                        has.insert(self.me);
+                    }
+                    for handler in self.handlers.values() {
+                        if handler.counts() && handler.acked >= zxid {
+                            has.insert(handler.peer);
+                        }
+                    }
+                    quorum_of(&format!("ACK({zxid})"), has)
+                }
+            },
+        }
+    }
+}
+
+fn decide_for(core: &Core, handler: &Handler, may_read_disk: bool) -> Decision {
+    let history = &core.history;
+    let floor_of = |zxid: Zxid| history.floor_of(zxid).expect("asked within the range");
+    let committed = Committed {
+        base: history.base(),
+        last: history.mark(),
+        floor_of: &floor_of,
+    };
+    decide(handler.last, handler.floor, &committed, may_read_disk)
+}

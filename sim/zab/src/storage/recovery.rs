@@ -1,0 +1,464 @@
+//! Recovery from a disk: what is this server's history, may it vote, and what has to be tidied up first
+//! (`FileTxnSnapLog.restore`, `QuorumPeer.loadDataBase`).
+//!
+//! One straight walk, [`Recovery::next`], that asks for a file when it needs one and is walked again when it has it: so the
+//! server at boot and the checks on a crashed disk ([`recover_offline`]) run the very same judgement.
+//!
+//! - The newest **generation** that has a snapshot is the database; files of older ones are dead, whatever they hold. The
+//!   rename of a SNAP's file is thus the one commit point, wherever the crash fell (**BASE**, ZOOKEEPER-2832).
+//! - The newest snapshot that reads well, then every record behind it, committed or not. Where the newest is bad an older one
+//!   serves, if the log leads on from it past the bad one.
+//! - The chain from the snapshot through the segments must have no hole (**BASE**): a segment is named by the zxid after its
+//!   predecessor's tail.
+//! - A tail of a later epoch than currentEpoch is what a crash between history and epoch leaves (**BASE**, ZOOKEEPER-1653):
+//!   accepted. acceptedEpoch below currentEpoch, or below the tail's epoch, is a promise lost: refused.
+//! - Every file that does not read well is read a second time before it is judged: a short or misdirected read is not damage,
+//!   and looks just like a torn tail.
+
+use super::format::{self, Snapshot};
+use super::script::Action;
+use crate::log::{self, Expect, Segment};
+use crate::{Epoch, FileName, Payload, Txn, Zxid};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What recovery wants next.
+pub(super) enum Step {
+    /// This file, to be handed to [`Recovery::feed`].
+    Read(FileName),
+    /// Nothing more.
+    Done(Box<Found>),
+}
+
+/// What is on the disk.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) generation: u32,
+    pub(super) snapshots: BTreeSet<Zxid>,
+    pub(super) segments: BTreeSet<Zxid>,
+    pub(super) snapshot: Zxid,
+    pub(super) chunks: Vec<Payload>,
+    pub(super) txns: Vec<Arc<Txn>>,
+    pub(super) last: Zxid,
+    pub(super) accepted: Epoch,
+    pub(super) current: Epoch,
+    pub(super) blank: bool,
+    pub(super) torn_bytes: u64,
+    pub(super) marks: Vec<&'static str>,
+    /// What has to be done to the disk before it is used.
+    pub(super) tidy: Vec<Action>,
+}
+
+/// A recovery under way.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    files: BTreeSet<FileName>,
+    small: BTreeMap<FileName, Result<Epoch, String>>,
+    snapshots: BTreeMap<Zxid, Result<Snapshot, String>>,
+    segments: BTreeMap<Zxid, Result<Segment, String>>,
+    /// How the segments are to be read, once the snapshot is chosen.
+    wanted: BTreeMap<Zxid, Expect>,
+    /// Files that read badly once.
+    read_again: BTreeSet<FileName>,
+}
+
+/// A walk that stops: for a file, or for good.
+enum Stop {
+    Read(FileName),
+    Refuse(String),
+}
+
+impl From<String> for Stop {
+    fn from(reason: String) -> Stop {
+        Stop::Refuse(reason)
+    }
+}
+
+impl Recovery {
+    pub(super) fn new(files: impl IntoIterator<Item = FileName>) -> Recovery {
+        Recovery {
+            files: files.into_iter().collect(),
+            small: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            read_again: BTreeSet::new(),
+        }
+    }
+
+    /// Goes as far as the files read so far allow. An error is the refusal to use this disk.
+    pub(super) fn next(&mut self) -> Result<Step, String> {
+        match self.walk() {
+            Ok(found) => Ok(Step::Done(Box::new(found))),
+            Err(Stop::Read(file)) => Ok(Step::Read(file)),
+            Err(Stop::Refuse(reason)) => Err(reason),
+        }
+    }
+
+    /// Takes a file's content. What reads badly is asked for once more, and then judged by the second reading.
+    pub(super) fn feed(&mut self, file: FileName, bytes: Option<&[u8]>) {
+        let first = !self.read_again.contains(&file);
+        let missing = || format!("{file}: found no file, expected one, for it was listed");
+        match file {
+            FileName::AcceptedEpoch | FileName::CurrentEpoch | FileName::Initialized => {
+                let parse = |bytes| format::parse_small_file(file, bytes);
+                let read = bytes.map_or_else(|| Err(missing()), parse);
+                if !(first && read.is_err()) {
+                    self.small.insert(file, read);
+                    return;
+                }
+            }
+            FileName::Snapshot { generation, zxid } => {
+                let parse = |bytes| format::parse_snapshot(generation, zxid, bytes);
+                let read = bytes.map_or_else(|| Err(missing()), parse);
+                if !(first && read.is_err()) {
+                    self.snapshots.insert(zxid, read);
+                    return;
+                }
+            }
+            FileName::Log { first: name, .. } => {
+                let expect = self.wanted[&name];
+                let read = bytes.map_or_else(|| Err(missing()), |bytes| log::scan(bytes, &expect));
+                if !(first && read.as_ref().map_or(true, |segment| segment.torn > 0)) {
+                    self.segments.insert(name, read);
+                    return;
+                }
+            }
+            FileName::SnapshotPart { .. } => unreachable!("an unfinished snapshot is not read"),
+        }
+        self.read_again.insert(file);
+    }
+
+    fn walk(&mut self) -> Result<Found, Stop> {
+        let marker = self.small_file(FileName::Initialized)?.is_some();
+        let accepted = self.small_file(FileName::AcceptedEpoch)?;
+        let current = self.small_file(FileName::CurrentEpoch)?;
+        let mut found = match self.generation(marker)? {
+            Some(generation) => self.database(generation)?,
+            None => nothing(),
+        };
+        found.blank = !marker;
+        let tail = found.last.epoch();
+        let epoch = |file: FileName, epoch: Option<Epoch>| match epoch {
+            Some(epoch) => Ok(epoch),
+            None if marker => Err(format!(
+                "{file}: found no file, expected one, for the disk is marked as initialized: a promise is lost"
+            )),
+            None => Ok(tail),
+        };
+        found.current = epoch(FileName::CurrentEpoch, current)?;
+        found.accepted = match accepted {
+            // A blank server that crashed before its first promise.
+            None if !marker => found.current.max(tail),
+            accepted => epoch(FileName::AcceptedEpoch, accepted)?,
+        };
+        self.check_epochs(&mut found)?;
+        self.tidy_up(&mut found);
+        Ok(found)
+    }
+
+    fn small_file(&self, file: FileName) -> Result<Option<Epoch>, Stop> {
+        if !self.files.contains(&file) {
+            return Ok(None);
+        }
+        match self.small.get(&file) {
+            None => Err(Stop::Read(file)),
+            Some(read) => Ok(Some(read.clone()?)),
+        }
+    }
+
+    /// The generation of the database: `None` on a disk that has none.
+    fn generation(&self, marker: bool) -> Result<Option<u32>, Stop> {
+        let generation_of = |file: &FileName| match file {
+            FileName::Snapshot { generation, .. } => Some(*generation),
+            _ => None,
+        };
+        let newest = self.files.iter().filter_map(generation_of).max();
+        for file in &self.files {
+            match (file, newest) {
+                (FileName::Log { .. }, None) => {
+                    return Err(Stop::Refuse(format!(
+                        "{file}: found a log, but no snapshot: the state that it begins from is missing"
+                    )));
+                }
+                (FileName::Log { generation, .. }, Some(newest)) if *generation > newest => {
+                    return Err(Stop::Refuse(format!(
+                        "{file}: found no snapshot of its generation, the newest is of {newest}"
+                    )));
+                }
+                _ => {}
+            }
+        }
+        if newest.is_none() && marker {
+            return Err(Stop::Refuse(
+                "found no snapshot, but the disk is marked as initialized: the database is missing"
+                    .into(),
+            ));
+        }
+        Ok(newest)
+    }
+
+    fn database(&mut self, generation: u32) -> Result<Found, Stop> {
+        let (zxid, snapshot, newest) = self.choose_snapshot(generation)?;
+        let snapshot = snapshot.clone();
+        let names = self.choose_segments(generation, zxid)?;
+        let mut found = Found {
+            generation,
+            snapshots: self.snapshots_of(generation).collect(),
+            segments: self.segments_of(generation).collect(),
+            snapshot: zxid,
+            chunks: snapshot.chunks,
+            last: zxid,
+            ..nothing()
+        };
+        found.tidy.clear();
+        if zxid < newest {
+            found.marks.push("recovery-older-snapshot");
+        }
+        self.chain(generation, &names, &mut found)?;
+        let reach = if snapshot.has_log && names.is_empty() {
+            Some("no log")
+        } else if found.last < newest {
+            Some("a log that ends before it")
+        } else {
+            None
+        };
+        if let Some(what) = reach {
+            let file = FileName::Snapshot {
+                generation,
+                zxid: newest,
+            };
+            let last = found.last;
+            return Err(Stop::Refuse(format!(
+                "{file}: found {what} (at {last}), expected the log beside which it was taken"
+            )));
+        }
+        Ok(found)
+    }
+
+    fn snapshots_of(&self, wanted: u32) -> impl DoubleEndedIterator<Item = Zxid> {
+        let name = move |file: &FileName| match file {
+            FileName::Snapshot { generation, zxid } if *generation == wanted => Some(*zxid),
+            _ => None,
+        };
+        self.files.iter().filter_map(name)
+    }
+
+    fn segments_of(&self, wanted: u32) -> impl DoubleEndedIterator<Item = Zxid> {
+        let name = move |file: &FileName| match file {
+            FileName::Log { generation, first } if *generation == wanted => Some(*first),
+            _ => None,
+        };
+        self.files.iter().filter_map(name)
+    }
+
+    /// The newest snapshot that reads well, and the newest there is.
+    fn choose_snapshot(&self, generation: u32) -> Result<(Zxid, &Snapshot, Zxid), Stop> {
+        let newest = self.snapshots_of(generation).next_back();
+        let newest = newest.expect("the generation was chosen for having a snapshot");
+        for zxid in self.snapshots_of(generation).rev() {
+            match self.snapshots.get(&zxid) {
+                None => return Err(Stop::Read(FileName::Snapshot { generation, zxid })),
+                Some(Ok(snapshot)) => return Ok((zxid, snapshot, newest)),
+                Some(Err(_)) => {}
+            }
+        }
+        let reason = self.snapshots[&newest]
+            .as_ref()
+            .expect_err("all of them are bad");
+        Err(Stop::Refuse(format!(
+            "{reason}; and there is no good older snapshot"
+        )))
+    }
+
+    /// The segments that may hold something behind the snapshot.
+    fn choose_segments(&mut self, generation: u32, snapshot: Zxid) -> Result<Vec<Zxid>, Stop> {
+        let names: Vec<Zxid> = self.segments_of(generation).collect();
+        let start = names.partition_point(|first| *first <= log::first_after(snapshot));
+        if let (0, Some(first)) = (start, names.first()) {
+            let file = FileName::Log {
+                generation,
+                first: *first,
+            };
+            return Err(Stop::Refuse(format!(
+                "{file}: found the oldest segment to begin at {first}, expected one that goes on from snapshot {snapshot}: \
+                 a segment is missing"
+            )));
+        }
+        let needed = names[start.saturating_sub(1)..].to_vec();
+        for (index, first) in needed.iter().enumerate() {
+            let expect = Expect {
+                generation,
+                first: *first,
+                after: snapshot,
+                may_be_torn: index + 1 == needed.len(),
+            };
+            self.wanted.insert(*first, expect);
+        }
+        Ok(needed)
+    }
+
+    /// Strings the segments together.
+    fn chain(&self, generation: u32, names: &[Zxid], found: &mut Found) -> Result<(), Stop> {
+        for name in names {
+            if !self.segments.contains_key(name) {
+                let first = *name;
+                return Err(Stop::Read(FileName::Log { generation, first }));
+            }
+        }
+        let mut tail = None;
+        for name in names {
+            let file = FileName::Log {
+                generation,
+                first: *name,
+            };
+            let segment = self.segments[name].as_ref().map_err(Clone::clone)?;
+            if let Some(tail) = tail.filter(|tail| log::first_after(*tail) != *name) {
+                return Err(Stop::Refuse(format!(
+                    "{file}: found the segment before it to end at {tail}, expected it to end right before {name}: \
+                     a segment is missing"
+                )));
+            }
+            tail = Some(segment.tail);
+            found.last = segment.tail;
+            found.txns.extend(segment.txns.iter().cloned());
+            found.torn_bytes += segment.torn;
+            if segment.len <= log::SEGMENT_HEADER as u64 {
+                // Nothing in it: its name must be free for the segment to come.
+                found.segments.remove(name);
+                found.tidy.push(Action::Delete(file));
+            } else if segment.torn > 0 {
+                found.tidy.push(Action::Cut(file, segment.len));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_epochs(&self, found: &mut Found) -> Result<(), Stop> {
+        let (tail, current, accepted) = (found.last.epoch(), found.current, found.accepted);
+        if accepted < current {
+            return Err(Stop::Refuse(format!(
+                "acceptedEpoch: found {accepted}, expected at least currentEpoch, which is {current}: a promise is lost"
+            )));
+        }
+        if accepted < tail {
+            return Err(Stop::Refuse(format!(
+                "acceptedEpoch: found {accepted}, expected at least {tail}, the epoch of the log's tail: a promise is lost"
+            )));
+        }
+        if tail > current {
+            found.marks.push("recovery-history-ahead-of-epoch");
+        }
+        Ok(())
+    }
+
+    fn tidy_up(&self, found: &mut Found) {
+        for file in &self.files {
+            let dead = match *file {
+                FileName::Log { generation, .. } => generation != found.generation,
+                FileName::Snapshot { generation, zxid } => {
+                    generation != found.generation
+                        || self.snapshots.get(&zxid).is_some_and(Result::is_err)
+                }
+                FileName::SnapshotPart { .. } => true,
+                FileName::AcceptedEpoch | FileName::CurrentEpoch | FileName::Initialized => false,
+            };
+            if dead {
+                found.tidy.push(Action::Delete(*file));
+            }
+            if let FileName::Log { generation, .. } = *file
+                && dead
+                && generation < found.generation
+                && !found.marks.contains(&"recovery-dead-generation")
+            {
+                found.marks.push("recovery-dead-generation");
+            }
+        }
+        found
+            .snapshots
+            .retain(|zxid| !self.snapshots.get(zxid).is_some_and(Result::is_err));
+        if found.torn_bytes > 0 {
+            found.marks.push("recovery-torn-tail");
+        }
+        if !self.read_again.is_empty() {
+            found.marks.push("recovery-read-again");
+        }
+    }
+}
+
+/// A disk without a database gets the empty one, not marked as initialized: so a log never stands without a snapshot.
+fn nothing() -> Found {
+    let base = FileName::Snapshot {
+        generation: 0,
+        zxid: Zxid::ZERO,
+    };
+    Found {
+        generation: 0,
+        snapshots: [Zxid::ZERO].into(),
+        segments: BTreeSet::new(),
+        snapshot: Zxid::ZERO,
+        chunks: Vec::new(),
+        txns: Vec::new(),
+        last: Zxid::ZERO,
+        accepted: Epoch(0),
+        current: Epoch(0),
+        blank: true,
+        torn_bytes: 0,
+        marks: Vec::new(),
+        tidy: vec![Action::Write(base, format::empty_snapshot())],
+    }
+}
+
+/// What [`recover_offline`] finds on a disk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offline {
+    /// Counts the times that a SNAP replaced the whole database.
+    pub generation: u32,
+    /// The snapshot that recovery starts from.
+    pub snapshot: Zxid,
+    /// Its pieces; none: the initial, empty state.
+    pub chunks: Vec<Payload>,
+    /// The transactions behind it, in order.
+    pub txns: Vec<Arc<Txn>>,
+    /// The tail: the last of them, or the snapshot.
+    pub last: Zxid,
+    /// acceptedEpoch.
+    pub accepted: Epoch,
+    /// currentEpoch.
+    pub current: Epoch,
+    /// Whether the database may not vote.
+    pub blank: bool,
+    /// Bytes of a torn tail that recovery would cut.
+    pub torn_bytes: u64,
+}
+
+/// What a restart on these files would find, by the code that a restart runs; an error is the reason for which it would
+/// refuse.
+///
+/// ```
+/// let disk = zab::format_files().into_iter().collect();
+/// let found = zab::recover_offline(&disk).unwrap();
+/// assert_eq!((found.last, found.blank), (zab::Zxid::ZERO, false));
+/// assert!(zab::recover_offline(&Default::default()).unwrap().blank);
+/// ```
+pub fn recover_offline(files: &BTreeMap<FileName, Payload>) -> Result<Offline, String> {
+    let mut recovery = Recovery::new(files.keys().copied());
+    loop {
+        match recovery.next()? {
+            Step::Read(file) => recovery.feed(file, files.get(&file).map(|bytes| &bytes[..])),
+            Step::Done(found) => {
+                return Ok(Offline {
+                    generation: found.generation,
+                    snapshot: found.snapshot,
+                    chunks: found.chunks,
+                    txns: found.txns,
+                    last: found.last,
+                    accepted: found.accepted,
+                    current: found.current,
+                    blank: found.blank,
+                    torn_bytes: found.torn_bytes,
+                });
+            }
+        }
+    }
+}

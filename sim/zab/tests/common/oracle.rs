@@ -1,0 +1,198 @@
+//! What must hold at every step, whatever the bus does.
+
+use super::{Node, decode};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use zab::{
+    Delivery, Epoch, Note, PeerId, PeerSet, QuorumConfig, SyncId, SyncKind, SyncSource, Txn, Zxid,
+    recover_offline,
+};
+
+/// Watches all servers at once.
+pub struct Oracle {
+    quorum: QuorumConfig,
+    /// Everything ever proposed.
+    proposed: BTreeMap<Zxid, Arc<Txn>>,
+    /// Everything that some server knew to be committed, in order.
+    pub committed: Vec<Arc<Txn>>,
+    /// Who established which epoch.
+    pub established: BTreeMap<Epoch, PeerId>,
+    /// How many of each application's transactions were compared with `committed`.
+    compared: BTreeMap<PeerId, usize>,
+    /// What a barrier must see.
+    barriers: BTreeMap<SyncId, Zxid>,
+    pub barriers_passed: u64,
+    /// What happened, and how often.
+    pub counts: BTreeMap<String, u64>,
+    /// The epochs on disk never go back.
+    epochs: BTreeMap<PeerId, (Epoch, Epoch)>,
+}
+
+impl Oracle {
+    pub fn new(quorum: QuorumConfig) -> Oracle {
+        Oracle {
+            quorum,
+            proposed: BTreeMap::new(),
+            committed: Vec::new(),
+            established: BTreeMap::new(),
+            compared: BTreeMap::new(),
+            barriers: BTreeMap::new(),
+            barriers_passed: 0,
+            counts: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+        }
+    }
+
+    fn last(&self) -> Zxid {
+        self.committed.last().map_or(Zxid::ZERO, |txn| txn.zxid)
+    }
+
+    fn count(&mut self, what: impl Into<String>) {
+        *self.counts.entry(what.into()).or_default() += 1;
+    }
+
+    /// Agreement and total order: whatever is known to be committed is on one chain.
+    fn commit(&mut self, by: PeerId, zxid: Zxid) {
+        let last = self.last();
+        if zxid <= last {
+            let known = self.committed.binary_search_by_key(&zxid, |txn| txn.zxid);
+            assert!(
+                zxid == Zxid::ZERO || known.is_ok(),
+                "{by} knows {zxid} to be committed; others passed it by"
+            );
+            return;
+        }
+        let mut chain = Vec::new();
+        let mut at = zxid;
+        while at > last {
+            let txn = &self.proposed[&at];
+            at = txn.prev;
+            chain.push(txn.clone());
+        }
+        assert_eq!(
+            at, last,
+            "{by} knows {zxid} to be committed, and its history passes the committed {last} by"
+        );
+        self.committed.extend(chain.into_iter().rev());
+    }
+
+    pub fn on_note(&mut self, node: &Node, note: &Note) {
+        let id = node.id;
+        match note {
+            Note::Proposed { txn } => {
+                let before = self.proposed.insert(txn.zxid, txn.clone());
+                assert!(before.is_none(), "{} was proposed twice", txn.zxid);
+            }
+            Note::Established { epoch, history } => {
+                let before = self.established.insert(*epoch, id);
+                assert_eq!(before, None, "two leaders of {epoch}: {id} is the second");
+                // Initial history integrity: it has everything ever committed.
+                self.commit(id, *history);
+                assert_eq!(self.last(), *history, "{id} established {epoch} without all");
+                self.count("established");
+            }
+            Note::Committed { zxid } => self.commit(id, *zxid),
+            Note::IllegalMessage {
+                message,
+                phase,
+                why,
+            } => panic!("{id} got {message} in {phase:?}: {why}"),
+            Note::SyncChosen { kind, source, .. } => {
+                let kind: &SyncKind = kind;
+                let suffix = match source {
+                    SyncSource::CommittedLog => "",
+                    SyncSource::DiskLog => " from disk",
+                };
+                self.count(format!("{kind:?}{suffix}"));
+            }
+            Note::AcceptedEpoch(epoch) => {
+                let epochs = self.epochs.entry(id).or_default();
+                assert!(node.wiped || epochs.0 < *epoch, "{id}'s acceptedEpoch goes back");
+                epochs.0 = *epoch;
+            }
+            Note::CurrentEpoch(epoch) => {
+                let epochs = self.epochs.entry(id).or_default();
+                assert!(node.wiped || epochs.1 < *epoch, "{id}'s currentEpoch goes back");
+                assert!(*epoch <= epochs.0, "{id}'s currentEpoch overtakes acceptedEpoch");
+                epochs.1 = *epoch;
+            }
+            Note::Recovered { last, accepted, current, .. } => {
+                let epochs = self.epochs.entry(id).or_default();
+                assert!(
+                    node.wiped || (*accepted >= epochs.0 && *current >= epochs.1),
+                    "{id} lost an epoch at {last}"
+                );
+                *epochs = (*accepted, *current);
+            }
+            Note::Mark(name) => self.count(*name),
+            Note::SnapshotTaken { .. } => self.count("snapshot taken"),
+            Note::SteppedDown { reason } => self.count(format!("stepped down: {reason}")),
+            _ => {}
+        }
+    }
+
+    pub fn on_restore(&mut self, id: PeerId, zxid: Zxid, state: &[Arc<Txn>]) {
+        let last = state.last().map_or(Zxid::ZERO, |txn| txn.zxid);
+        assert!(last >= zxid, "{id} restores {zxid} from a state that ends at {last}");
+        self.compared.insert(id, 0);
+        for (own, committed) in state.iter().zip(&self.committed) {
+            assert_eq!(own.zxid, committed.zxid, "{id}'s snapshot differs from what is committed");
+        }
+    }
+
+    /// `state` is the application's up to the transaction that was applied just now.
+    pub fn on_applied(&mut self, id: PeerId, state: &[Arc<Txn>], delivery: Delivery) {
+        if delivery == Delivery::Replayed {
+            // It may be cut off again; then the application starts from a snapshot.
+            return;
+        }
+        let zxid = state.last().expect("one was applied").zxid;
+        self.commit(id, zxid);
+        let compared = self.compared.entry(id).or_default();
+        for place in *compared..state.len() {
+            let (own, committed) = (&state[place], &self.committed[place]);
+            assert_eq!(own.zxid, committed.zxid, "{id} at its {place}th");
+            assert_eq!(own.record, committed.record, "{id} at {}", own.zxid);
+        }
+        *compared = state.len();
+    }
+
+    pub fn on_sync_asked(&mut self, id: SyncId, quorum: bool) {
+        if quorum {
+            self.barriers.insert(id, self.last());
+        }
+    }
+
+    /// A read behind a quorum's barrier sees everything that was committed when the barrier was asked for.
+    pub fn on_sync_done(&mut self, id: SyncId, applied: Zxid) {
+        if let Some(zxid) = self.barriers.remove(&id) {
+            assert!(applied >= zxid, "{id:?} sees {applied}, {zxid} was committed before");
+            self.barriers_passed += 1;
+        }
+    }
+
+    /// Durability: what is committed would survive on a quorum of disks if everybody lost power now; and every disk alone
+    /// gives a history that can be continued.
+    pub fn check_disks(&self, nodes: &BTreeMap<PeerId, Node>) {
+        let last = self.last();
+        let mut having = PeerSet::new();
+        for node in nodes.values() {
+            if node.wiped {
+                // What it held before counts.
+                having.insert(node.id);
+                continue;
+            }
+            let disk = recover_offline(&node.disk.durable_files())
+                .unwrap_or_else(|reason| panic!("{}'s disk: {reason}", node.id));
+            let mut zxids: BTreeSet<Zxid> = decode(&disk.chunks).iter().map(|t| t.zxid).collect();
+            zxids.extend(disk.txns.iter().map(|txn| txn.zxid));
+            if last == Zxid::ZERO || zxids.contains(&last) {
+                having.insert(node.id);
+            }
+        }
+        assert!(
+            self.quorum.is_quorum(having),
+            "{last} is committed, and only on the disks of {having:?}"
+        );
+    }
+}
