@@ -34,8 +34,8 @@ fn a_changed_answer_is_noticed() {
     for (id, from, to, place) in [
         (
             "seq-basic",
-            "\"cversion\":5",
             "\"cversion\":4",
+            "\"cversion\":5",
             "stat.cversion",
         ),
         (

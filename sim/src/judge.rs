@@ -272,10 +272,10 @@ impl Judge {
 
     /// A server stopped by its own decision: if its disk is damaged, it has seen that.
     pub(crate) fn fatal(&mut self, server: ServerId) {
-        if let Some(standing) = self.voters.get_mut(&server) {
-            if standing.health == Health::Silent {
-                standing.health = Health::KnownBad;
-            }
+        if let Some(standing) = self.voters.get_mut(&server)
+            && standing.health == Health::Silent
+        {
+            standing.health = Health::KnownBad;
         }
     }
 
@@ -315,10 +315,10 @@ impl Judge {
             Harm::Rot | Harm::BadRead => standing.health.max(Health::Silent),
         };
         let acknowledged = self.acknowledged.max(standing.tail);
-        if !self.data_loss_allowed {
-            if let Err(refusal) = survivable(&after, self.owed(acknowledged), is_quorum) {
-                return Ruling::Refused(refusal);
-            }
+        if !self.data_loss_allowed
+            && let Err(refusal) = survivable(&after, self.owed(acknowledged), is_quorum)
+        {
+            return Ruling::Refused(refusal);
         }
         self.voters = after;
         self.acknowledged = acknowledged;

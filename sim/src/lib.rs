@@ -41,7 +41,9 @@ mod world;
 
 #[cfg(madsim)]
 pub use executor::BoxFuture;
-pub use nemesis::{FAULT_KINDS, PROFILES, SERVERS_MAX, draw_faults, validate};
+pub use nemesis::{
+    DISK_OPS, FAULT_KINDS, MESSAGES, NOTES, PROFILES, SERVERS_MAX, draw_faults, validate,
+};
 #[cfg(madsim)]
 pub use program::{Program, ProgramContext, Stopping};
 #[cfg(madsim)]

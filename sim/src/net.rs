@@ -427,10 +427,15 @@ impl Net {
             );
         }
         let receiver = 1 - direction;
-        // Whoever waits for the answer does not tell a connection that broke from one that was refused.
-        let item = match (item, state.ends[receiver].state) {
-            (Item::Broken, EndState::Opening) => Item::Refused,
-            (item, _) => item,
+        let item = match (item, state.ends[receiver].state, receiver) {
+            // Whoever waits for the answer does not tell a connection that broke from one that was refused.
+            (Item::Broken, EndState::Opening, 0) => Item::Refused,
+            // The other end gave up, and what it asked for was lost: nobody here has heard of it.
+            (Item::Broken, EndState::Opening, _) => {
+                state.ends[receiver].state = EndState::Closed;
+                return None;
+            }
+            (item, ..) => item,
         };
         match (&item, state.ends[receiver].state) {
             (_, EndState::Closed) => {
@@ -840,6 +845,20 @@ mod tests {
         lab.down.push(2);
         lab.connect(0, 2);
         assert_eq!(lab.run(8 * SEC), ["2>0 Refused"]);
+    }
+
+    #[test]
+    fn a_connection_given_up_at_once_is_never_seen_by_the_other_end_half() {
+        let mut lab = Lab::new();
+        for _ in 0..20 {
+            let link = lab.connect(0, 1);
+            lab.net.close(&mut lab.queue, lab.now, link, 0);
+            let seen = lab.run(lab.now.0 + SEC);
+            assert!(
+                seen.is_empty() || seen == ["0>1 Syn", "0>1 Broken"],
+                "{seen:?}"
+            );
+        }
     }
 
     #[test]

@@ -18,7 +18,9 @@ pub(crate) fn caught<T>(act: impl FnOnce() -> T + UnwindSafe) -> Result<T, Strin
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if WATCHED.get() {
-                let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
+                let place = panic
+                    .location()
+                    .map(|at| format!("{}:{}", at.file(), at.line()));
                 PLACE.set(place);
             } else {
                 before(panic);
@@ -43,6 +45,9 @@ mod tests {
     fn a_panic_is_told_with_its_place() {
         assert_eq!(super::caught(|| 5), Ok(5));
         let told = super::caught(|| -> u32 { panic!("no log") }).expect_err("it panics");
-        assert!(told.starts_with("no log (") && told.contains("panics.rs:"), "{told}");
+        assert!(
+            told.starts_with("no log (") && told.contains("panics.rs:"),
+            "{told}"
+        );
     }
 }

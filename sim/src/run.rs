@@ -148,7 +148,9 @@ pub(crate) fn finish(world: &mut World) -> Ending {
     world.tell("", "the world heals".to_string());
     world.heal();
     let tick_us = u64::from(world.plan.ensemble.tick_ms) * 1_000;
-    let deadline = world.now.plus((LIVENESS_TICKS + NOTIFY_TICKS_MAX) * tick_us);
+    let deadline = world
+        .now
+        .plus((LIVENESS_TICKS + NOTIFY_TICKS_MAX) * tick_us);
     if !run_while(world, deadline, tick_us / 2, |world| !world.all_finished())
         && let Some(why) = world.stuck()
     {
@@ -161,7 +163,10 @@ pub(crate) fn finish(world: &mut World) -> Ending {
         return ending;
     }
     if !settled {
-        return Ending::Stuck(format!("the servers do not settle: {}", world.servers_wait_for()));
+        return Ending::Stuck(format!(
+            "the servers do not settle: {}",
+            world.servers_wait_for()
+        ));
     }
     Ending::Finished {
         quiet: world.clients.iter().all(|client| !client.runs_program()),

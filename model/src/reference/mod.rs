@@ -14,4 +14,6 @@ mod watches;
 
 pub use model::{Model, Stamp, Trigger, WatchList};
 pub use service::{Notice, Served, Service};
+pub(crate) use tree::Lookup;
 pub use watches::WatchTable;
+pub(crate) use watches::watch_of;

@@ -133,6 +133,11 @@ impl Model {
         self.node(path).ok().map(|node| node.czxid)
     }
 
+    /// The session that owns the node, if it is there; `NONE` for one that stays.
+    pub fn owner_of(&self, path: &str) -> Option<SessionId> {
+        self.node(path).ok().map(|node| node.owner)
+    }
+
     /// The names of the node's children, sorted, if it is there.
     pub fn children(&self, path: &str) -> Option<impl Iterator<Item = &Arc<str>>> {
         self.node(path).ok().map(|node| node.children.iter())

@@ -41,8 +41,8 @@ impl std::error::Error for PathError {}
 
 /// Whether `path` is one that a node can have.
 ///
-/// Surrogates (U+D800–DFFF) cannot occur in a Rust string; the private-use range up to U+F8FF is refused with them, as
-/// ZooKeeper does.
+/// ZooKeeper looks at UTF-16 units and refuses surrogates and the private-use range behind them (U+D800–F8FF): so no
+/// character beyond U+FFFF is allowed.
 pub fn validate(path: &str) -> Result<(), PathError> {
     if path.is_empty() {
         return Err(PathError::Empty);
@@ -70,7 +70,7 @@ pub fn validate(path: &str) -> Result<(), PathError> {
 }
 
 fn forbidden(c: char) -> bool {
-    matches!(c, '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}')
+    matches!(c, '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..)
 }
 
 /// The path of the node above, `/` for a child of the root; `None` for the root and for a string without a slash.
@@ -100,6 +100,7 @@ mod tests {
             ("/..", PathError::Relative),
             ("/a\u{1}", PathError::BadCharacter('\u{1}')),
             ("/\u{e000}", PathError::BadCharacter('\u{e000}')),
+            ("/\u{1f600}", PathError::BadCharacter('\u{1f600}')),
         ] {
             assert_eq!(validate(bad), Err(why), "{bad:?}");
         }

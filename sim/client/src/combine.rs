@@ -46,22 +46,16 @@ pub async fn join<A: Future, B: Future>(first: A, second: B) -> (A::Output, B::O
 
 /// Waits for all; the results are in the order of the futures.
 pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut all: Vec<(Option<F::Output>, Pin<Box<F>>)> = futures
-        .into_iter()
-        .map(|future| (None, Box::pin(future)))
-        .collect();
+    let mut all: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut values: Vec<Option<F::Output>> = all.iter().map(|_| None).collect();
     poll_fn(|cx| {
-        for (value, future) in &mut all {
+        for (value, future) in values.iter_mut().zip(&mut all) {
             poll_once(value, future.as_mut(), cx);
         }
-        if all.iter().any(|(value, _)| value.is_none()) {
+        if values.iter().any(Option::is_none) {
             return Poll::Pending;
         }
-        Poll::Ready(
-            all.iter_mut()
-                .filter_map(|(value, _)| value.take())
-                .collect(),
-        )
+        Poll::Ready(values.iter_mut().filter_map(Option::take).collect())
     })
     .await
 }

@@ -9,20 +9,33 @@
 //!    program's side has `async` methods; the driver's side takes [`Command`]s and fills in outcomes, which wakes the
 //!    program. Nothing here sleeps, spawns or reads a clock.
 //! 3. The recipes: ordinary programs over [`Client`].
+//!
+//! # The driver's loop
+//!
+//! ```text
+//!   program ──poll──▶ Client ══ Port ──take_commands──▶ driver ──step──▶ Session ──effects──▶ driver
+//!      ▲                          ▲                                                              │
+//!      └────────── wakes ─────────┴── complete, event, changed, fire ◀──────────────────────────┘
+//! ```
+//!
+//! What the driver owes to each is said at [`Effect`] and in [`Port`]'s module: carry effects out in order, hand on all of a
+//! step before polling the program, take commands after every poll *and* after every group of deliveries.
 
 mod api;
 mod client;
 mod combine;
 mod error;
+mod multi;
 mod port;
 pub mod recipes;
 mod session;
 mod watches;
 
 pub use api::*;
-pub use client::{Call, Client, Discarded, Multi, Notices, Sleep, UntilState, Watch};
+pub use client::{Call, Client, Discarded, Notices, Sleep, UntilState, Watch};
 pub use combine::{Either, join, join_all, select};
 pub use error::ClientError;
+pub use multi::Multi;
 pub use port::{Notice, Port, SessionState, Watched};
 pub use recipes::contender::Loss;
 pub use session::Session;

@@ -4,9 +4,7 @@
 //! Source: ZooKeeper 3.9, `ZooKeeper.{Data,Exists,Child}WatchRegistration` and `ZKWatchManager.materialize`.
 
 use std::collections::BTreeSet;
-use zabsim_types::{ErrorCode, Op, OpResult, WatchKind, ZPath, Zxid};
-
-use zabsim_types::ClientFrame;
+use zabsim_types::{ClientFrame, ErrorCode, Op, OpResult, WatchKind, ZPath, Zxid};
 
 /// The lists in which a client keeps its standard watches.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -4,13 +4,15 @@
 mod lab;
 
 use lab::{Fate, Lab};
+use std::future::Future;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use zabsim_client::recipes::election::Election;
 use zabsim_client::recipes::fenced::FencedResource;
 use zabsim_client::recipes::lock::{Guard, Lock};
-use zabsim_client::{Client, ClientError, Either, join_all, select};
-use zabsim_types::{RecipeStep, SessionId, Zxid};
+use zabsim_client::{Client, ClientError, Command, Outcome, Port, join_all};
+use zabsim_types::{Op, RecipeStep, Reply, SessionId, Xid, ZPath, Zxid};
 
 const LOCK: &str = "/locks/a";
 
@@ -302,24 +304,34 @@ fn an_abandoned_acquisition_leaves_nothing_behind() {
 /// The create's reply is there, and the future is dropped without having been polled again.
 #[test]
 fn a_create_that_is_answered_but_not_noticed_is_cleaned_up() {
-    let mut lab = Lab::new();
-    lab.service.count_from("/locks", 0);
-    lab.service.count_from(LOCK, 0);
-    let client = lab.client();
-    lab.spawn(async move {
-        client.open().await;
-        let lock = Lock::new(&client, LOCK);
-        // The sleep is named first, so it wins: both are over after the same turn.
-        let first = client.sleep(Duration::ZERO);
-        match select(first, lock.acquire()).await {
-            Either::First(()) => {}
-            Either::Second(_) => panic!("the acquisition takes several turns"),
-        }
-        Ok::<(), ClientError>(())
-    });
-    lab.run();
-    assert_eq!(lab.count(1, "delete"), 1);
-    assert!(lab.children(LOCK).is_empty());
+    let port = Port::new(1);
+    let lock = Lock::new(&port.client(), LOCK);
+    let mut acquisition = Box::pin(lock.acquire());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(acquisition.as_mut().poll(&mut cx).is_pending());
+    let mut commands = Vec::new();
+    port.take_commands(&mut commands);
+    let [Command::Record(_), Command::Submit { call, .. }] = commands[..] else {
+        panic!("{commands:?}");
+    };
+    let path: ZPath = format!("{LOCK}/x-lock-0000000000").into();
+    let outcome = Outcome::Replied {
+        xid: Xid(1),
+        conn: 1,
+        zxid: Zxid(7),
+        result: Ok(Reply::Created {
+            path: path.clone(),
+            stat: None,
+        }),
+    };
+    port.complete(call, outcome);
+    drop(acquisition);
+    commands.clear();
+    port.take_commands(&mut commands);
+    let [Command::Submit { op, .. }] = &commands[..] else {
+        panic!("{commands:?}");
+    };
+    assert_eq!(*op, Op::Delete { path, version: -1 });
 }
 
 #[test]

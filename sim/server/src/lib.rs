@@ -10,6 +10,78 @@
 //! **Queues stay queues.** Between receiving a request and answering it lie stages that are separate threads in ZooKeeper
 //! ([`Stage`]). A stage with work asks for [`Effect::Schedule`]; the driver answers, as late as it likes, with
 //! [`Input::Run`], and the stage then does what is queued. Stages may be run in any order.
+//!
+//! ```text
+//!  client ──► connection's queue ──► leader's queue ──[Prepare]──► zab ──► apply queue ──[Apply]──► tree, watches, replies
+//!                      └── reads, pings, setWatches: answered at the next turn of [Apply] ──┘            │
+//!                                                                     snapshots ◄──[Snapshot]────────────┘
+//! ```
+//!
+//! **What clients may rely on**, whatever is delayed: replies of a connection come in the order of its requests, their zxids
+//! never go back, a watch's event comes before any reply from its state or a later one, and what a session wrote without
+//! an answer is visible to its first read after it reattached, or never happens.
+//!
+//! **Clients are served** exactly while the peer is in broadcast *and* everything delivered before is applied. At all other
+//! times a connection is closed as soon as it opens.
+//!
+//! Left for what comes next, each with its place: ACLs (`prep`, `node`), container and TTL nodes ([`TxnBody`], `prep`),
+//! persistent watches (`watches`), the wire format (a codec around [`Input::ClientFrame`] and [`Effect::Frame`]).
+//!
+//! # A server alone
+//!
+//! ```
+//! use std::collections::VecDeque;
+//! use zabsim_server::{Config, ConnId, Effect, Input, Server};
+//! use zabsim_types::{ClientFrame, ConnectRequest, ServerFrame, SessionId, Zxid};
+//!
+//! # let peer = zab::PeerId(1);
+//! # let config = Config {
+//! #     zab: zab::Config {
+//! #         id: peer,
+//! #         quorum: zab::QuorumConfig::majority([peer]),
+//! #         tick_us: 500_000, init_limit: 10, sync_limit: 5, finalize_wait_us: 200_000,
+//! #         notify_us: (200_000, 60_000_000), commit_log_count: 500, disk_diff_bytes_max: 0,
+//! #         snap_count: 1_000, counter_max: u32::MAX, snap_retain: 3,
+//! #     },
+//! #     session_timeout_ms: (1_000, 10_000), apply_batch: 100, snapshot_chunk_nodes: 100, password_salt: 0,
+//! # };
+//! let mut disk = zab::MemoryDisk::formatted();
+//! let mut server = Server::new(config);
+//! let (mut now, conn, mut asked, mut frames) = (0, ConnId(1), false, Vec::new());
+//! let mut inputs = VecDeque::from([Input::Zab(zab::Input::Boot)]);
+//! let mut timers = Vec::new();
+//! while frames.is_empty() {
+//!     if server.is_serving() && !std::mem::replace(&mut asked, true) {
+//!         let connect = ConnectRequest {
+//!             last_zxid_seen: Zxid::ZERO,
+//!             timeout_ms: 4_000,
+//!             session: SessionId::NONE,
+//!             password: [0; 16],
+//!         };
+//!         inputs.push_back(Input::ClientOpened { conn });
+//!         inputs.push_back(Input::ClientFrame { conn, frame: ClientFrame::Connect(connect) });
+//!     }
+//!     let input = inputs.pop_front().unwrap_or_else(|| {
+//!         // Nothing to do: the clock goes on to the next timer.
+//!         timers.sort();
+//!         let (at, timer) = timers.remove(0);
+//!         now = at;
+//!         Input::Timer(timer)
+//!     });
+//!     let mut effects = Vec::new();
+//!     server.step(zab::Time(now), input, &mut effects);
+//!     for effect in effects {
+//!         match effect {
+//!             Effect::Zab(zab::Effect::Disk(op)) => inputs.extend(disk.perform(op).map(Input::Zab)),
+//!             Effect::SetTimer { timer, at } => timers.push((at.0, timer)),
+//!             Effect::Schedule(stage) => inputs.push_back(Input::Run(stage)),
+//!             Effect::Frame { frame, .. } => frames.push(frame),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//! assert!(matches!(&frames[..], [ServerFrame::Connected(reply)] if reply.timeout_ms == 4_000));
+//! ```
 
 mod api;
 mod clients;
@@ -19,6 +91,7 @@ mod leader;
 mod node;
 mod prep;
 mod recovery;
+mod replies;
 mod request;
 mod server;
 mod service;

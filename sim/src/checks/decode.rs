@@ -3,9 +3,8 @@
 //! adds and where each ends, and which epoch a replaced file holds. "The same bytes" rests on a hash of our own over the
 //! whole record, not on a checksum stored in it.
 
-use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
-use zab::{Epoch, FileName, Payload, Txn, Zxid};
+use zab::{Epoch, Txn, Zxid};
 
 /// A transaction found in the bytes of a log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +29,8 @@ impl Record {
     }
 }
 
-// The frames of a log segment, by their magic: `zab`'s log module has the layout. All integers are little-endian.
+// The frames of a log segment and the epoch files, by their magic: `zab`'s modules `log` and `storage::format` have the
+// layout. All integers are little-endian.
 const SEGMENT: &[u8] = b"ZLOG";
 const MARK: &[u8] = b"ZMRK";
 const RECORD: &[u8] = b"ZREC";
@@ -70,21 +70,13 @@ fn u64_at(bytes: &[u8], at: usize, len: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// What a restart would take for (acceptedEpoch, currentEpoch) from files with these bytes; `None`: from no file, or `zab`
-/// refuses them.
-pub(super) fn epochs(
-    accepted: Option<&Payload>,
-    current: Option<&Payload>,
-) -> Option<(Epoch, Epoch)> {
-    let mut files: BTreeMap<FileName, Payload> = zab::format_files().into_iter().collect();
-    for (name, bytes) in [
-        (FileName::AcceptedEpoch, accepted),
-        (FileName::CurrentEpoch, current),
-    ] {
-        if let Some(bytes) = bytes {
-            files.insert(name, bytes.clone());
-        }
+const EPOCH: &[u8] = b"ZEPO";
+const EPOCH_LEN: usize = 16;
+
+/// The epoch in the bytes of acceptedEpoch or currentEpoch; `None` where they are none.
+pub(super) fn epoch(bytes: &[u8]) -> Option<Epoch> {
+    if bytes.len() != EPOCH_LEN || !bytes.starts_with(EPOCH) {
+        return None;
     }
-    let offline = zab::recover_offline(&files).ok()?;
-    Some((offline.accepted, offline.current))
+    Some(Epoch(u64_at(bytes, 12, 4) as u32))
 }

@@ -20,6 +20,7 @@ use super::decode::{self, Record};
 use super::docket::Docket;
 use super::history::History;
 use super::mirror::{Mirror, Server};
+use super::same_zxid_same_digest;
 use std::collections::BTreeMap;
 use zab::{FileName, Payload, Phase, Zxid};
 use zabsim_types::ServerId;
@@ -88,23 +89,39 @@ impl DiskOnlyRecovery {
         snapshots_within(d, server);
     }
 
-    /// The run is over.
-    pub(super) fn at_end(&mut self, m: &Mirror, d: &mut Docket, id: ServerId, files: &Files) {
+    /// The run is over. The tree that a restart would make is compared, too: at crashes the restart itself does that, one
+    /// transaction after the other.
+    pub(super) fn at_end(&mut self, m: &mut Mirror, d: &mut Docket, id: ServerId, files: &Files) {
         let server = m.server(id);
         if server.is_damaged() || server.disk.is_being_cut() {
             return;
         }
         self.look(m, d, id, files);
         let tail = server.disk.history.durable_tail();
-        match zab::recover_offline(files) {
-            Ok(offline) => d.require(ID, offline.last == tail, || {
-                format!(
-                    "{id} would restart with a history that ends with {}; durable is up to {tail}",
-                    offline.last
-                )
-            }),
+        let offline = match zab::recover_offline(files) {
+            Ok(offline) => offline,
+            Err(reason) => {
+                d.breach(ID, || {
+                    format!(
+                        "{id} could not restart from its disk, which nothing has damaged: {reason}"
+                    )
+                });
+                return;
+            }
+        };
+        d.require(ID, offline.last == tail, || {
+            format!(
+                "{id} would restart with a history that ends with {}; durable is up to {tail}",
+                offline.last
+            )
+        });
+        let txns = offline.txns.iter().map(|txn| (txn.zxid, txn.payload()));
+        match zabsim_server::digest_of(&offline.chunks, txns) {
+            Ok((zxid, digest)) => same_zxid_same_digest::on_applied(m, d, id, zxid, digest),
             Err(reason) => d.breach(ID, || {
-                format!("{id} could not restart from its disk, which nothing has damaged: {reason}")
+                format!(
+                    "{id} could not make a tree of its disk, which nothing has damaged: {reason}"
+                )
             }),
         }
     }

@@ -62,6 +62,18 @@ fn ordered(d: &mut Docket, server: ServerId, disk: &Disk) {
     });
 }
 
+/// `server` appends `zxid`: it must have promised that epoch, or a later one, to somebody.
+#[inline]
+pub(super) fn on_append(m: &Mirror, d: &mut Docket, server: ServerId, zxid: Zxid) {
+    let accepted = m.server(server).disk.accepted;
+    d.require(ID, accepted.is_some_and(|a| zxid.epoch() <= a), || {
+        format!(
+            "{server} logs {zxid} while its acceptedEpoch on disk is {}",
+            words(accepted)
+        )
+    });
+}
+
 /// `server` is in office and its log ends with `tail`.
 #[inline]
 pub(super) fn in_office(m: &Mirror, d: &mut Docket, server: ServerId, tail: Zxid) {

@@ -3,7 +3,7 @@
 //!
 //! A record names its predecessor and is the same bytes everywhere, so two chains that share a transaction share all before
 //! it: it suffices to find the follower's last transaction in the leader's log, when it acknowledges NEWLEADER and at every
-//! append after that.
+//! append after that. (A leader may broadcast before it logs; its own broadcasts count as its history.)
 //!
 //! Source: ZooKeeper TLA+ specification, `ProcessConsistency`; Remix (EuroSys'25) I-10; ZOOKEEPER-2845, 1154, 962, 2832,
 //! 1489.
@@ -60,8 +60,11 @@ fn in_leaders_log(m: &Mirror, d: &mut Docket, learner: ServerId, zxid: Zxid, sum
     if !in_office {
         return;
     }
+    // What the leader has just broadcast is its history too: its own log may be busy with a new segment meanwhile.
     let history = &leader.disk.history;
-    d.require(ID, history.holds(zxid, sum), || {
+    let broadcast =
+        || (m.ledger.fact(zxid)).is_some_and(|f| f.proposer == Some(leader.id) && f.sum == sum);
+    d.require(ID, history.holds(zxid, sum) || broadcast(), || {
         format!(
             "{learner} follows {} in epoch {} with {zxid} in its log, which the leader's log (to {}) has not",
             leader.id,

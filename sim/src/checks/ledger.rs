@@ -4,11 +4,12 @@
 //! commit at a place of the committed sequence wins; everyone else is compared with it. That a server's transaction *is* the
 //! ledger's is one comparison of a 64-bit hash of its record, so the checks themselves compare zxids.
 
-use zab::{Epoch, Zxid};
+use std::sync::Arc;
+use zab::{Epoch, Txn, Zxid};
 use zabsim_types::ServerId;
 
 /// What is known of one transaction.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fact {
     /// Hash of its whole record.
     pub(super) sum: u64,
@@ -18,6 +19,8 @@ pub(super) struct Fact {
     pub(super) seen_at: ServerId,
     /// The leader that broadcast it.
     pub(super) proposer: Option<ServerId>,
+    /// It, from its broadcast to its commit.
+    pub(super) txn: Option<Arc<Txn>>,
     /// Its place in the committed sequence, counted from 1; 0: not committed.
     place: u32,
     /// The tree's digest after it, and who said so first.
@@ -91,18 +94,19 @@ impl Ledger {
             prev,
             seen_at,
             proposer: None,
+            txn: None,
             place: 0,
             digest: None,
         }))
     }
 
-    /// Appends to the committed sequence.
-    pub(super) fn commit(&mut self, zxid: Zxid) {
+    /// Appends to the committed sequence. Gives the transaction, if its broadcast was seen.
+    pub(super) fn commit(&mut self, zxid: Zxid) -> Option<Arc<Txn>> {
         self.committed.push(zxid);
         let place = self.committed.len() as u32;
-        if let Some(fact) = self.fact_mut(zxid) {
-            fact.place = place;
-        }
+        let fact = self.fact_mut(zxid)?;
+        fact.place = place;
+        fact.txn.take()
     }
 
     /// The committed sequence.

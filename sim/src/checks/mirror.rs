@@ -51,8 +51,6 @@ pub(super) struct Disk {
     pub(super) accepted: Option<Epoch>,
     /// Durable; `None`: no such file.
     pub(super) current: Option<Epoch>,
-    /// The newest bytes of acceptedEpoch, durable or not.
-    accepted_bytes: Option<Payload>,
     pending: VecDeque<(Ticket, Pending)>,
 }
 
@@ -63,7 +61,6 @@ impl Disk {
             snapshots: BTreeSet::from([(0, Zxid::ZERO)]),
             accepted: Some(Epoch(0)),
             current: Some(Epoch(0)),
-            accepted_bytes: None,
             pending: VecDeque::new(),
         }
     }
@@ -96,14 +93,8 @@ impl Disk {
                 ticket,
             } => {
                 let pending = match file {
-                    FileName::AcceptedEpoch => {
-                        self.accepted_bytes = Some(bytes.clone());
-                        Pending::Accepted(decode::epochs(Some(bytes), None).map(|e| e.0))
-                    }
-                    FileName::CurrentEpoch => {
-                        let accepted = self.accepted_bytes.as_ref();
-                        Pending::Current(decode::epochs(accepted, Some(bytes)).map(|e| e.1))
-                    }
+                    FileName::AcceptedEpoch => Pending::Accepted(decode::epoch(bytes)),
+                    FileName::CurrentEpoch => Pending::Current(decode::epoch(bytes)),
                     _ => Pending::Other,
                 };
                 (*ticket, pending)
@@ -130,7 +121,6 @@ impl Disk {
     ) {
         self.history.reloaded(history);
         self.pending.clear();
-        self.accepted_bytes = files.get(&FileName::AcceptedEpoch).cloned();
         self.snapshots = (files.keys())
             .filter_map(|name| match name {
                 FileName::Snapshot { generation, zxid } => Some((*generation, *zxid)),

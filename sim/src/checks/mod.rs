@@ -84,11 +84,14 @@ mod total_order;
 
 #[cfg(test)]
 mod testbed;
+#[cfg(test)]
+mod tests;
 
 use decode::Record;
 use docket::Docket;
 use mirror::{Landed, Mirror};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use zab::{DiskOp, FileName, Message, Payload, Phase, Zxid};
 use zabsim_types::run::{CheckReport, Violation};
 use zabsim_types::{ServerId, Time};
@@ -184,6 +187,7 @@ pub(crate) struct Checks {
     local_primary_order: local_primary_order::LocalPrimaryOrder,
     primary_integrity: primary_integrity::PrimaryIntegrity,
     initial_history_integrity: initial_history_integrity::InitialHistoryIntegrity,
+    ephemeral_owners: ephemeral_owners::EphemeralOwners,
     disk_only_recovery: disk_only_recovery::DiskOnlyRecovery,
     /// Transactions of the append being looked at.
     records: Vec<Record>,
@@ -199,6 +203,7 @@ impl Checks {
             local_primary_order: Default::default(),
             primary_integrity: Default::default(),
             initial_history_integrity: Default::default(),
+            ephemeral_owners: Default::default(),
             disk_only_recovery: Default::default(),
             records: Vec::new(),
         }
@@ -269,7 +274,7 @@ impl Checks {
         self.docket.at(at);
         for (server, files) in disks {
             let recovery = &mut self.disk_only_recovery;
-            recovery.at_end(&self.mirror, &mut self.docket, server, files);
+            recovery.at_end(&mut self.mirror, &mut self.docket, server, files);
             committed_durability::on_loss(&self.mirror, &mut self.docket, server);
         }
     }
@@ -326,6 +331,7 @@ impl Checks {
             let fact = m.ledger.enter(record.zxid, record.prev, record.sum, server);
             same_zxid_same_bytes::on_record(d, server, record, fact.as_deref());
             history_consistency::on_append(m, d, server, tail, record);
+            epoch_monotonicity::on_append(m, d, server, record.zxid);
             if m.server(server).acked_epoch.is_some() || m.server(server).established.is_some() {
                 epoch_monotonicity::in_office(m, d, server, record.zxid);
             }
@@ -418,13 +424,14 @@ impl Checks {
         }
     }
 
-    fn proposed(&mut self, leader: ServerId, txn: &zab::Txn) {
+    fn proposed(&mut self, leader: ServerId, txn: &Arc<zab::Txn>) {
         let (m, d) = (&mut self.mirror, &mut self.docket);
         let record = Record::of(txn);
         let fact = m.ledger.enter(record.zxid, record.prev, record.sum, leader);
         same_zxid_same_bytes::on_record(d, leader, &record, fact.as_deref());
         if let Some(fact) = fact {
             fact.proposer.get_or_insert(leader);
+            fact.txn.get_or_insert_with(|| txn.clone());
         }
         self.local_primary_order.on_proposed(m, d, leader, txn.zxid);
         self.primary_integrity.on_proposed(m, d, leader, txn.zxid);
@@ -494,7 +501,9 @@ impl Checks {
             if known.is_none() && leads {
                 self.primary_integrity.on_commit(d, zxid);
                 self.initial_history_integrity.on_commit(d, zxid);
-                m.ledger.commit(zxid);
+                if let Some(txn) = m.ledger.commit(zxid) {
+                    self.ephemeral_owners.on_commit(d, &txn);
+                }
                 grew = true;
             }
         }

@@ -245,7 +245,7 @@ fn torn(start: usize, before: usize, len: usize, stream: &mut Stream) -> Surviva
     if first_boundary > last_boundary {
         return Survival {
             within: before + len,
-            zeros: Vec::from([before..before + len]),
+            zeros: std::iter::once(before..before + len).collect(),
         };
     }
     let boundary = stream.range((first_boundary as u64, last_boundary as u64)) as usize;

@@ -85,11 +85,13 @@ pub(crate) struct CrashReport {
 
 impl CrashReport {
     /// Bytes that were appended and did not survive.
+    #[cfg(test)]
     pub(crate) fn lost_bytes(&self) -> usize {
         self.files.iter().map(FileLoss::lost).sum()
     }
 
     /// Files that end in the middle of what was appended, or have holes.
+    #[cfg(test)]
     pub(crate) fn torn_files(&self) -> usize {
         self.files.iter().filter(|loss| loss.is_torn()).count()
     }

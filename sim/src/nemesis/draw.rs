@@ -54,7 +54,7 @@ const SWARM: Weather = Weather {
     storm_ticks: (8, 16),
     seed_percent: 100,
     storm_percent: 200,
-    event_percent: 350,
+    event_percent: 450,
 };
 
 /// Draws the faults of a seed for a plan: its ensemble, its clients, and the length of its safety phase count. They are valid

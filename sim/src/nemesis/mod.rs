@@ -90,10 +90,10 @@ impl Nemesis {
 
     /// Begins to count for a fault that waits for an event, if its `after` is as asked.
     fn arm_if(&mut self, index: FaultIndex, wanted: impl Fn(Option<&str>) -> bool) {
-        if let Trigger::On { event, after, .. } = &self.faults[index].fault.trigger {
-            if wanted(after.as_deref()) {
-                self.armed[class_of(event)].push(index);
-            }
+        if let Trigger::On { event, after, .. } = &self.faults[index].fault.trigger
+            && wanted(after.as_deref())
+        {
+            self.armed[class_of(event)].push(index);
         }
     }
 
@@ -119,6 +119,7 @@ impl Nemesis {
     }
 
     /// The fault itself.
+    #[cfg(test)]
     pub(crate) fn fault(&self, index: FaultIndex) -> &Fault {
         &self.faults[index].fault
     }

@@ -8,12 +8,10 @@ use crate::plan::{Action, Fault, Target};
 use crate::stream::Stream;
 use std::collections::BTreeSet;
 use xxhash_rust::xxh3::xxh3_64;
-use zabsim_types::{ServerId, Time};
+use zabsim_types::ServerId;
 
 /// What the nemesis sees of the world.
 pub(crate) trait View {
-    /// The world's clock.
-    fn now(&self) -> Time;
     /// The voters, by number.
     fn voters(&self) -> &[ServerId];
     /// The observers, by number.

@@ -33,9 +33,6 @@ impl Painted {
 }
 
 impl View for Painted {
-    fn now(&self) -> Time {
-        Time::ZERO
-    }
     fn voters(&self) -> &[ServerId] {
         &self.voters
     }

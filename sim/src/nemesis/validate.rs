@@ -517,15 +517,12 @@ fn file_prefix(prefix: &str) -> Checked {
     let fits = |file: &&str| {
         file.starts_with(prefix) || (file.ends_with('.') && prefix.starts_with(*file))
     };
-    require(
-        !prefix.is_empty() && FILES.iter().any(|file| fits(&file)),
-        || {
-            format!(
-                "no file's name begins with `{prefix}`; they begin with {}",
-                FILES.join(", ")
-            )
-        },
-    )
+    require(!prefix.is_empty() && FILES.iter().any(fits), || {
+        format!(
+            "no file's name begins with `{prefix}`; they begin with {}",
+            FILES.join(", ")
+        )
+    })
 }
 
 /// A mark is named by whoever sets it, so any word in kebab-case may be one.

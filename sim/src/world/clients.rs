@@ -252,7 +252,10 @@ impl World {
 
     fn look_for_panic(&mut self, client: usize) {
         let process = &self.clients[client];
-        let panic = process.program.as_ref().and_then(|program| program.take_panic());
+        let panic = process
+            .program
+            .as_ref()
+            .and_then(|program| program.take_panic());
         if let Some(message) = panic {
             let id = process.id.0;
             self.panicked

@@ -1,6 +1,7 @@
 //! Faults in the world: what each action does, and how it is undone.
 
 use super::{World, sight};
+use crate::checks::Observed;
 use crate::judge::{Harm, Ruling};
 use crate::nemesis::{Ends, RETRY_US};
 use crate::net::{Item, LinkKind, Node};
@@ -182,9 +183,7 @@ impl World {
                 for &a in &from {
                     for &b in to.iter().filter(|&&b| b != a) {
                         let (a, b) = (a as Node, b as Node);
-                        broken +=
-                            self.net
-                                .reset(&mut self.queue, self.now, a, b, *half_open);
+                        broken += self.net.reset(&mut self.queue, self.now, a, b, *half_open);
                     }
                 }
                 let how = if *half_open { "half-opens" } else { "resets" };
@@ -417,7 +416,10 @@ impl World {
         for &client in clients {
             act(self, client);
         }
-        let names: Vec<String> = clients.iter().map(|client| format!("c{}", client + 1)).collect();
+        let names: Vec<String> = clients
+            .iter()
+            .map(|client| format!("c{}", client + 1))
+            .collect();
         (!clients.is_empty()).then(|| format!("{what} {}", names.join(" ")))
     }
 
@@ -527,13 +529,7 @@ impl World {
 
     // ---- damage ----
 
-    fn harm(
-        &mut self,
-        fault: usize,
-        ends: Ends,
-        target: &Target,
-        harm: Harm,
-    ) -> Option<String> {
+    fn harm(&mut self, fault: usize, ends: Ends, target: &Target, harm: Harm) -> Option<String> {
         let servers = self.resolve(fault, target, ends);
         let words: Vec<String> = servers
             .iter()
@@ -570,6 +566,7 @@ impl World {
                 let restart = self.restart_after(server, lasts);
                 self.crash_server(server, Unsynced::Lost, Some(restart));
                 self.servers[server].disk.wipe();
+                self.check_disk_after_crash(server);
                 format!("wipes the disk of {id}")
             }
             Harm::Rot => {
@@ -578,12 +575,18 @@ impl World {
                     _ => None,
                 };
                 match self.servers[server].disk.rot(file.as_deref()) {
-                    Some(flipped) => format!("flips on {id} {flipped}"),
+                    Some(flipped) => {
+                        if !self.servers[server].is_up() {
+                            self.check_disk_after_crash(server);
+                        }
+                        format!("flips on {id} {flipped}")
+                    }
                     None => format!("finds no byte to flip on {id}"),
                 }
             }
             Harm::BadRead => {
                 self.servers[server].disk.bad_read_next(true);
+                self.observed(server, &Observed::BadRead);
                 format!("makes a read of {id} lie")
             }
         }

@@ -27,9 +27,9 @@ use crate::program::{Program, ProgramContext, Stopping};
 use crate::queue::{Event, Queue};
 use crate::stream::Stream;
 use crate::trace::{Entry, Place, Trace};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::witness::Log;
 use faults::Strike;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zab::{QuorumConfig, QuorumRule};
 use zabsim_client::{Port, Session};
 use zabsim_types::run::{ClientOps, FaultRecord, TimelineEntry};
@@ -110,7 +110,9 @@ impl World {
         );
         let quorum = quorum_config(&plan);
         let voters: Vec<ServerId> = (1..=ensemble.voters).map(ServerId).collect();
-        let observers: Vec<ServerId> = (ensemble.voters + 1..=servers as u8).map(ServerId).collect();
+        let observers: Vec<ServerId> = (ensemble.voters + 1..=servers as u8)
+            .map(ServerId)
+            .collect();
         let servers = (1..=servers as u8)
             .map(|id| new_server(&plan, seed, ServerId(id), &quorum, &*software))
             .collect();

@@ -82,7 +82,10 @@ impl World {
     /// Who holds the run up, in words; `None` where everybody that goes on has had an answer.
     pub(crate) fn stuck(&self) -> Option<String> {
         if self.established_leader().is_none() {
-            return Some(format!("no leader is established: {}", self.servers_wait_for()));
+            return Some(format!(
+                "no leader is established: {}",
+                self.servers_wait_for()
+            ));
         }
         let stuck = self.clients.iter().find(|client| {
             client.alive

@@ -5,11 +5,10 @@ use crate::process::ServerProcess;
 use crate::world::faults::peers;
 use std::collections::BTreeSet;
 use zab::{PeerState, QuorumConfig};
-use zabsim_types::{ServerId, Time};
+use zabsim_types::ServerId;
 
 /// The parts of the world that the nemesis may look at while it is asked itself.
 pub(super) struct Sight<'a> {
-    pub(super) now: Time,
     pub(super) servers: &'a [ServerProcess],
     pub(super) voters: &'a [ServerId],
     pub(super) observers: &'a [ServerId],
@@ -20,7 +19,6 @@ pub(super) struct Sight<'a> {
 macro_rules! sight {
     ($world:expr) => {
         $crate::world::view::Sight {
-            now: $world.now,
             servers: &$world.servers,
             voters: &$world.voters,
             observers: &$world.observers,
@@ -31,10 +29,6 @@ macro_rules! sight {
 pub(super) use sight;
 
 impl View for Sight<'_> {
-    fn now(&self) -> Time {
-        self.now
-    }
-
     fn voters(&self) -> &[ServerId] {
         self.voters
     }

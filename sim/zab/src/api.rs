@@ -830,3 +830,23 @@ pub struct Config {
     /// Snapshots kept on disk when a new one is taken, with the logs that they need (autopurge.snapRetainCount, 3).
     pub snap_retain: usize,
 }
+
+impl Config {
+    /// ZooKeeper's own defaults: a tick of 2 s, initLimit 10, syncLimit 5, snapCount 100,000, no DIFF from the disk's log.
+    pub fn new(id: PeerId, quorum: QuorumConfig) -> Config {
+        Config {
+            id,
+            quorum,
+            tick_us: 2_000_000,
+            init_limit: 10,
+            sync_limit: 5,
+            finalize_wait_us: 200_000,
+            notify_us: (200_000, 60_000_000),
+            commit_log_count: 500,
+            disk_diff_bytes_max: 0,
+            snap_count: 100_000,
+            counter_max: u32::MAX,
+            snap_retain: 3,
+        }
+    }
+}

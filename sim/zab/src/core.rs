@@ -126,7 +126,10 @@ impl Core {
     }
 
     pub(crate) fn restore(&mut self, zxid: Zxid, chunks: Vec<Payload>, out: &mut Vec<Effect>) {
-        assert!(self.barriers.is_empty(), "a barrier in a queue that is dropped");
+        assert!(
+            self.barriers.is_empty(),
+            "a barrier in a queue that is dropped"
+        );
         self.history.restore(zxid);
         self.logged = 0;
         out.push(Effect::Restore { zxid, chunks });

@@ -3,7 +3,7 @@
 //! While a snapshot is serialized and sent, everything later waits behind its last piece, in order: a NEWLEADER that
 //! overtakes a snapshot makes the learner keep a state that claims more than it holds (ZOOKEEPER-3104).
 
-use crate::{Effect, Epoch, LinkId, Message, PeerId, Payload, SnapshotId, Time, Txn, Zxid};
+use crate::{Effect, Epoch, LinkId, Message, Payload, PeerId, SnapshotId, Time, Txn, Zxid};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -16,7 +16,9 @@ pub(crate) enum HandlerStage {
     /// It answered; it waits until a quorum has.
     AwaitCut,
     /// The log on disk is being read for it.
-    ReadingLog { token: u64 },
+    ReadingLog {
+        token: u64,
+    },
     /// Its history is on the way; from here on it gets every proposal and commit.
     AwaitAck,
     /// It has acknowledged NEWLEADER.

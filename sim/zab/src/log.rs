@@ -182,7 +182,7 @@ fn durable_by_marks(bytes: &[u8], from: usize) -> u64 {
 }
 
 /// What a segment holds.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     /// The records after the zxid asked for, in order, each the successor of the one before.
     pub(crate) txns: Vec<Arc<Txn>>,
@@ -203,8 +203,8 @@ pub(crate) struct Expect {
     pub(crate) first: Zxid,
     /// Only records after this are wanted; those before are checked all the same.
     pub(crate) after: Zxid,
-    /// Whether it is the last segment: only there may unsynced bytes be torn.
-    pub(crate) may_be_torn: bool,
+    /// The name of the segment behind it, which tells where this one ends. Only the last one may have a torn tail.
+    pub(crate) successor: Option<Zxid>,
 }
 
 impl Expect {
@@ -241,7 +241,15 @@ pub(crate) fn scan(bytes: &[u8], expect: &Expect) -> Result<Segment, String> {
         }
     }
     segment.len = at as u64;
-    Ok(segment)
+    match expect.successor {
+        Some(next) if first_after(segment.tail) != next => Err(format!(
+            "{}: found it to end at {}, expected it to end right before {next}, where the next segment begins: \
+             something is missing",
+            expect.file(),
+            segment.tail
+        )),
+        _ => Ok(segment),
+    }
 }
 
 fn take(
@@ -302,7 +310,7 @@ fn tear(
     found: &str,
 ) -> Result<Segment, String> {
     let file = expect.file();
-    if !expect.may_be_torn {
+    if expect.successor.is_some() {
         return Err(format!(
             "{file}, offset {at}: found {found}, expected a frame: a later segment says that all {} bytes were durable",
             bytes.len()

@@ -4,38 +4,128 @@ use crate::{Effect, Note};
 
 /// Each mark's name, and what it means in one sentence.
 pub const MARKS: &[(&str, &str)] = &[
-    ("ackepoch-minus-one", "A learner had accepted the leader's epoch before, and answers without counting."),
-    ("ahead-of-leader", "A learner that knows more than the unestablished leader was turned away."),
-    ("blank-join", "A server with a blank disk asks to be brought up to date."),
-    ("blank-proof", "An established leader proved that it still leads before a blank server may count."),
-    ("blank-ready", "A formerly blank server is up to date and may vote from now on."),
-    ("commit-before-uptodate", "A COMMIT arrived between NEWLEADER and UPTODATE (ZOOKEEPER-4394)."),
-    ("disk-diff-overtaken", "The log read for a DIFF no longer met the transactions in memory."),
-    ("disk-diff-unavailable", "The log on disk could not serve a DIFF."),
-    ("drain-abandoned-snapshot", "A role ended while a snapshot of the running server was being written."),
-    ("drain-received-snapshot", "A role ended while a snapshot from the leader was half received."),
-    ("drain-reload", "A role ended with the application's state ahead of the disk; it was loaded anew (ZOOKEEPER-3642)."),
-    ("drain-replayed-tail", "A role ended with logged transactions whose fate is open; they were applied (ZOOKEEPER-2845)."),
-    ("drain-unfinished-truncation", "A role ended in the middle of a truncation."),
-    ("election-joined-established", "A looking server found an established leader and joined it."),
-    ("epoch-outdone", "A leader met a learner that had accepted a higher epoch, and stepped down to choose a higher one."),
-    ("epoch-too-low", "A learner refused a leader whose epoch is lower than the one it had accepted."),
-    ("learner-behind", "A learner left a proposal unacknowledged for longer than syncLimit and was cut off."),
-    ("learner-silent", "A learner was silent or did not finish its synchronization in time and was cut off."),
-    ("link-replaced", "A learner came back while its old link still seemed open."),
-    ("proposal-after-uncommitted-sync", "A proposal arrived between NEWLEADER and UPTODATE."),
-    ("proposal-refused", "The application proposed where no proposal is possible."),
-    ("recovery-dead-generation", "Files of a database that a snapshot from a leader had replaced were still there."),
-    ("recovery-history-ahead-of-epoch", "A crash between history and currentEpoch: the log's tail is of a later epoch than currentEpoch."),
-    ("recovery-older-snapshot", "The newest snapshot was no good; an older one and the log behind it were."),
-    ("recovery-read-again", "The disk was cleaned up at boot and read once more."),
+    (
+        "ackepoch-minus-one",
+        "A learner had accepted the leader's epoch before, and answers without counting.",
+    ),
+    (
+        "ahead-of-leader",
+        "A learner that knows more than the unestablished leader was turned away.",
+    ),
+    (
+        "blank-join",
+        "A server with a blank disk asks to be brought up to date.",
+    ),
+    (
+        "blank-proof",
+        "An established leader proved that it still leads before a blank server may count.",
+    ),
+    (
+        "blank-ready",
+        "A formerly blank server is up to date and may vote from now on.",
+    ),
+    (
+        "commit-before-uptodate",
+        "A COMMIT arrived between NEWLEADER and UPTODATE (ZOOKEEPER-4394).",
+    ),
+    (
+        "disk-diff-overtaken",
+        "The log read for a DIFF no longer met the transactions in memory.",
+    ),
+    (
+        "disk-diff-unavailable",
+        "The log on disk could not serve a DIFF.",
+    ),
+    (
+        "drain-abandoned-snapshot",
+        "A role ended while a snapshot of the running server was being written.",
+    ),
+    (
+        "drain-received-snapshot",
+        "A role ended while a snapshot from the leader was half received.",
+    ),
+    (
+        "drain-reload",
+        "A role ended with the application's state ahead of the disk; it was loaded anew (ZOOKEEPER-3642).",
+    ),
+    (
+        "drain-replayed-tail",
+        "A role ended with logged transactions whose fate is open; they were applied (ZOOKEEPER-2845).",
+    ),
+    (
+        "drain-unfinished-truncation",
+        "A role ended in the middle of a truncation.",
+    ),
+    (
+        "election-joined-established",
+        "A looking server found an established leader and joined it.",
+    ),
+    (
+        "epoch-outdone",
+        "A leader met a learner that had accepted a higher epoch, and stepped down to choose a higher one.",
+    ),
+    (
+        "epoch-too-low",
+        "A learner refused a leader whose epoch is lower than the one it had accepted.",
+    ),
+    (
+        "learner-behind",
+        "A learner left a proposal unacknowledged for longer than syncLimit and was cut off.",
+    ),
+    (
+        "learner-silent",
+        "A learner was silent or did not finish its synchronization in time and was cut off.",
+    ),
+    (
+        "link-replaced",
+        "A learner came back while its old link still seemed open.",
+    ),
+    (
+        "proposal-before-uptodate",
+        "A proposal arrived between NEWLEADER and UPTODATE.",
+    ),
+    (
+        "proposal-refused",
+        "The application proposed where no proposal is possible.",
+    ),
+    (
+        "recovery-dead-generation",
+        "Files of a database that a snapshot from a leader had replaced were still there.",
+    ),
+    (
+        "recovery-history-ahead-of-epoch",
+        "A crash between history and currentEpoch: the log's tail is of a later epoch than currentEpoch.",
+    ),
+    (
+        "recovery-older-snapshot",
+        "The newest snapshot was no good; an older one and the log behind it were.",
+    ),
+    (
+        "recovery-read-again",
+        "The disk was cleaned up at boot and read once more.",
+    ),
     ("recovery-torn-tail", "A torn tail of the log was cut off."),
-    ("rollover", "The epoch's counter is used up; the leader stepped down (ZOOKEEPER-1277)."),
-    ("snap-below-floor", "A learner could not cut its log deep enough and got a snapshot."),
-    ("snap-crosses-epoch", "A cut would have crossed an epoch; the learner got a snapshot."),
-    ("snap-new-epoch-zxid", "A learner reported an (e,0) beyond the leader's history and got a snapshot."),
+    (
+        "rollover",
+        "The epoch's counter is used up; the leader stepped down (ZOOKEEPER-1277).",
+    ),
+    (
+        "snap-below-floor",
+        "A learner could not cut its log deep enough and got a snapshot.",
+    ),
+    (
+        "snap-crosses-epoch",
+        "A cut would have crossed an epoch; the learner got a snapshot.",
+    ),
+    (
+        "snap-new-epoch-zxid",
+        "A learner reported an (e,0) beyond the leader's history and got a snapshot.",
+    ),
     ("snap-too-old", "A learner was too far behind for a DIFF."),
-    ("snapshot-refused-by-application", "The application could not restore the leader's snapshot."),
+    (
+        "snapshot-refused-by-application",
+        "The application could not restore the leader's snapshot.",
+    ),
 ];
 
 /// Reports that the path of this name was taken.

@@ -72,7 +72,8 @@ impl MemoryDisk {
             }
             DiskOp::Truncate { file, len, ticket } => {
                 if let Some(file) = self.files.get_mut(&file) {
-                    file.bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+                    file.bytes
+                        .truncate(usize::try_from(len).unwrap_or(usize::MAX));
                     file.durable = Some(file.bytes.len());
                 }
                 done(ticket)
@@ -99,7 +100,11 @@ impl MemoryDisk {
         self.files.retain(|_, file| {
             let durable = file.durable.unwrap_or(0);
             let volatile = file.bytes.len() - durable;
-            let stays = if volatile == 0 { 0 } else { kept(volatile).min(volatile) };
+            let stays = if volatile == 0 {
+                0
+            } else {
+                kept(volatile).min(volatile)
+            };
             file.bytes.truncate(durable + stays);
             let exists = file.durable.is_some() || stays > 0;
             file.durable = Some(file.bytes.len());

@@ -57,7 +57,10 @@ impl Peer {
             config.id
         );
         assert!(config.tick_us >= 2, "a tick has two halves");
-        assert!(config.init_limit > 0 && config.sync_limit > 0, "no time at all");
+        assert!(
+            config.init_limit > 0 && config.sync_limit > 0,
+            "no time at all"
+        );
         assert!(config.counter_max > 0, "an epoch without transactions");
         assert!(config.snap_count > 0, "a snapshot at every step");
         Peer {
@@ -149,13 +152,13 @@ impl Peer {
             }
             Input::ToLeader { payload } => {
                 if let Mode::Learner(learner) = &mut self.mode {
-                    learner.to_leader(payload, out);
+                    learner.tell_leader(payload, out);
                 }
                 Ok(())
             }
             Input::ToLearner { peer, payload } => {
                 if let Mode::Leader(leader) = &mut self.mode {
-                    leader.to_learner(peer, payload, out);
+                    leader.tell_learner(peer, payload, out);
                 }
                 Ok(())
             }

@@ -334,7 +334,8 @@ impl Storage {
 
     /// Takes a piece of it. After an abandonment there may be some still under way: they are dropped.
     pub(crate) fn snapshot_chunk(&mut self, bytes: Payload, last: bool, out: &mut Vec<Effect>) {
-        let (reach, has_log) = (self.last(), !self.writer.segments.is_empty());
+        let reach = self.last();
+        let oldest_segment = self.writer.segments.first().copied();
         let Some(taking) = self
             .taking
             .as_mut()
@@ -346,6 +347,7 @@ impl Storage {
         let mut pieces = vec![format::piece_header(&bytes), bytes];
         if last {
             taking.reach = reach;
+            let has_log = oldest_segment.is_some_and(|first| first <= taking.zxid);
             pieces.push(format::snapshot_trailer(taking.pieces, has_log));
         }
         let file = FileName::SnapshotPart {

@@ -93,7 +93,11 @@ pub(crate) fn decide(
         if is_new_epoch(last) {
             return Decision::Snap(Why::NewEpochAhead);
         }
-        cut(committed.last, floor, Decision::Trunc { to: committed.last })
+        cut(
+            committed.last,
+            floor,
+            Decision::Trunc { to: committed.last },
+        )
     } else if last >= committed.base {
         let common = (committed.floor_of)(last);
         assert!(committed.base <= common);
@@ -163,7 +167,10 @@ mod tests {
 
     #[test]
     fn a_tail_beyond_the_leader_is_cut() {
-        assert_eq!(decided(z(3, 4), Zxid::ZERO), Decision::Trunc { to: z(3, 2) });
+        assert_eq!(
+            decided(z(3, 4), Zxid::ZERO),
+            Decision::Trunc { to: z(3, 2) }
+        );
         assert_eq!(decided(z(4, 1), z(3, 2)), Decision::Trunc { to: z(3, 2) });
     }
 

@@ -25,7 +25,8 @@ fn ensemble(seed: u64) -> Bus {
     let mut quorum = QuorumConfig::majority((1..=voters).map(PeerId));
     let observers = u8::from(seed.is_multiple_of(3));
     quorum.observers = (voters + 1..=voters + observers).map(PeerId).collect();
-    let (memory, disk, snap, counter) = (dice.below(4), dice.below(3), dice.below(3), dice.below(6));
+    let (memory, disk, snap, counter) =
+        (dice.below(4), dice.below(3), dice.below(3), dice.below(6));
     let configs = (1..=voters + observers).map(|id| {
         let mut config = config(id, &quorum);
         config.commit_log_count = [2, 5, 20, 500][memory as usize];
@@ -93,7 +94,9 @@ fn run(seed: u64) -> BTreeMap<String, u64> {
     if let Some(last) = bus.propose() {
         bus.run_until(60_000_000, "a last proposal commits everywhere", |bus| {
             let done = |zxid: Option<Zxid>| zxid.is_some_and(|zxid| zxid >= last);
-            bus.nodes.values().all(|node| done(node.app.state.last().map(|txn| txn.zxid)))
+            bus.nodes
+                .values()
+                .all(|node| done(node.app.state.last().map(|txn| txn.zxid)))
         });
         assert!(bus.oracle.barriers_passed > before);
     }

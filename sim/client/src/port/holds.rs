@@ -232,3 +232,34 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SessionState;
+    use zabsim_types::ServerId;
+
+    /// Asked under the port's lock, whatever the contender saw before.
+    #[test]
+    fn a_hold_begins_only_in_its_own_session_and_attached() {
+        let port = crate::Port::new(1);
+        let mut inner = port.lock();
+        let hold = |inner: &mut Inner, session| {
+            inner.hold(&"/lock".into(), Contest::Lock, Zxid(7), session)
+        };
+        inner.session = SessionId(2);
+        inner.state = SessionState::Connecting;
+        assert_eq!(
+            hold(&mut inner, SessionId(2)),
+            Err(HoldRefused::Disconnected)
+        );
+        let server = ServerId(1);
+        inner.state = SessionState::Connected { server };
+        assert_eq!(
+            hold(&mut inner, SessionId(1)),
+            Err(HoldRefused::SessionOver)
+        );
+        assert!(hold(&mut inner, SessionId(2)).is_ok());
+        assert_eq!(inner.commands.len(), 1, "only the last is recorded");
+    }
+}

@@ -24,7 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use zabsim_types::{
-    CreateMode, Data, ErrorCode, Op, RecipeEvent, Reply, SessionId, SyncMode, ZPath, Zxid,
+    CreateMode, Data, ErrorCode, Op, OpKind, RecipeEvent, Reply, SessionId, SyncMode, ZPath, Zxid,
 };
 
 /// One who stands in line. Dropped, it leaves.
@@ -101,7 +101,7 @@ impl Contender {
             Ok((Reply::Created { path, .. }, zxid)) => {
                 let sequence = self
                     .sequence_of(name_of(&path))
-                    .ok_or_else(|| wrong(&path))?;
+                    .ok_or_else(wrong_reply_to_create)?;
                 self.node = Node::Known(Standing {
                     sequence,
                     path,
@@ -110,7 +110,7 @@ impl Contender {
                 });
                 Ok(true)
             }
-            Ok(_) => Err(wrong(&self.object)),
+            Ok(_) => Err(wrong_reply_to_create()),
             Err(ClientError::Service(ErrorCode::NoNode)) => {
                 self.client.ensure_path(&self.object).await?;
                 Ok(false)
@@ -421,10 +421,9 @@ fn name_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-fn wrong(_path: &str) -> ClientError {
-    ClientError::WrongReply {
-        asked: zabsim_types::OpKind::Create,
-    }
+fn wrong_reply_to_create() -> ClientError {
+    let asked = OpKind::Create;
+    ClientError::WrongReply { asked }
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ struct Node {
 type Tree = BTreeMap<String, Node>;
 
 pub struct Service {
-    pub tree: Tree,
+    tree: Tree,
     past: Vec<Tree>,
     zxid: u64,
     /// (client, whether of a child list, path)
@@ -196,11 +196,16 @@ impl Lab {
 
     /// Until that time.
     pub fn run_until(&mut self, until: u64) {
+        let mut idle_turns = 0;
         loop {
             self.poll_tasks();
             if self.carry_out() {
+                idle_turns += 1;
+                let recent = &self.requests[self.requests.len().saturating_sub(20)..];
+                assert!(idle_turns < 10_000, "no time passes any more: {recent:#?}");
                 continue;
             }
+            idle_turns = 0;
             match self.due.first_key_value() {
                 Some((&(at, _), _)) if at <= until => self.take_due(),
                 _ => return,
@@ -299,7 +304,9 @@ impl Lab {
         };
         seat.port.changed(seat.session, &change);
         self.deliver_events();
-        while let Some((call, op)) = self.seats[client].waiting.pop_front() {
+        while self.seats[client].attached
+            && let Some((call, op)) = self.seats[client].waiting.pop_front()
+        {
             self.submit(client, call, op);
         }
     }
@@ -591,7 +598,7 @@ impl Service {
         }
         self.notify(path, WatchKind::NodeDeleted, zxid);
         if let Some(parent) = parent_of(path) {
-            self.notify(&parent.to_string(), WatchKind::NodeChildrenChanged, zxid);
+            self.notify(parent, WatchKind::NodeChildrenChanged, zxid);
         }
         true
     }

@@ -58,6 +58,9 @@ struct Ensemble {
     home: BTreeMap<ConnId, usize>,
     notes: Vec<Note>,
     xids: i32,
+    /// Barriers take their time.
+    hold_syncs: bool,
+    held_syncs: VecDeque<(usize, zab::SyncId)>,
 }
 
 struct Server {
@@ -90,6 +93,8 @@ impl Ensemble {
             home: BTreeMap::new(),
             notes: Vec::new(),
             xids: 0,
+            hold_syncs: false,
+            held_syncs: VecDeque::new(),
         };
         ensemble.establish(Epoch(1));
         ensemble
@@ -205,6 +210,7 @@ impl Ensemble {
                     service.on_from_leader(&payload, out);
                 });
             }
+            zab::Input::Sync { id, .. } if self.hold_syncs => self.held_syncs.push_back((at, id)),
             zab::Input::Sync { id, .. } => {
                 // Passed at once: behind what was delivered so far.
                 self.with(at, |service, _, out| service.on_sync_done(id, out));

@@ -296,6 +296,46 @@ fn a_sync_is_answered_behind_what_was_delivered_before_it() {
     assert_eq!(heard.len(), 2);
 }
 
+/// A quorum's proof takes a round trip, in which others write. A write sent behind the sync has to wait for it: its reply
+/// comes after the sync's and must not name an older state.
+#[test]
+fn a_write_waits_for_the_sync_before_it() {
+    let mut e = Ensemble::new(2);
+    let a = e.connect(1, 1);
+    let b = e.connect(2, 0);
+    let sync = || Op::Sync {
+        path: "/".into(),
+        mode: SyncMode::Quorum,
+    };
+    e.hold_syncs = true;
+    for op in [
+        create("/first", Persistent),
+        sync(),
+        exists("/other", false),
+        create("/second", Persistent),
+        sync(),
+        create("/third", Persistent),
+    ] {
+        e.submit(a.conn, op);
+    }
+    e.settle();
+    e.ok(&b, create("/other", Persistent));
+    assert_eq!(e.heard(a.conn), ["created /first @3"]);
+    let (at, second) = e.held_syncs.pop_back().unwrap();
+    e.with(at, |s, _, out| s.on_sync_done(second, out));
+    e.settle();
+    assert!(e.heard(a.conn).is_empty(), "in order");
+    let (at, first) = e.held_syncs.pop_back().unwrap();
+    e.with(at, |s, _, out| s.on_sync_done(first, out));
+    e.settle();
+    let heard = e.heard(a.conn);
+    let zxids: Vec<_> = heard
+        .iter()
+        .map(|l| l.rsplit('@').next().unwrap())
+        .collect();
+    assert_eq!(zxids, ["4", "4", "5", "5", "6"], "{heard:?}");
+}
+
 #[test]
 fn a_bare_check_is_not_proposed_and_ends_the_connection() {
     let mut e = Ensemble::new(1);

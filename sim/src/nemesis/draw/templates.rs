@@ -104,7 +104,10 @@ pub(super) fn crash_of(target: Target, after_effects: u32, unsynced: Unsynced) -
 }
 
 fn crash(d: &mut Draw<'_>, unsynced: Unsynced) {
-    let (target, lasts) = (d.server(), downtime(d));
+    // What a crash is for, most of all, is an election.
+    let leader = d.stream.per_mille(450);
+    let target = if leader { Target::Leader } else { d.server() };
+    let lasts = downtime(d);
     d.strike(crash_of(target, 0, unsynced), lasts);
 }
 
@@ -168,11 +171,11 @@ fn partition(d: &mut Draw<'_>) {
     }
     let two = |a, b| vec![vec![a], vec![b]];
     let several = 1 + d.stream.below(u64::from(d.servers() - 1)) as u8;
-    let groups = match d.stream.below(6) {
-        0 | 1 => two(Target::Leader, Target::Rest),
-        2 => two(Target::Minority, Target::Majority),
-        3 => two(Target::AnyFollower, Target::Rest),
-        4 if d.servers() > 2 => {
+    let groups = match d.stream.below(7) {
+        0..=2 => two(Target::Leader, Target::Rest),
+        3 => two(Target::Minority, Target::Majority),
+        4 => two(Target::AnyFollower, Target::Rest),
+        5 if d.servers() > 2 => {
             let one = || vec![Target::Random(1)];
             vec![one(), one(), vec![Target::Rest]]
         }
@@ -193,7 +196,7 @@ fn bridge(d: &mut Draw<'_>) {
     d.stream.shuffle(&mut servers);
     let bridge = servers.remove(0);
     let (left, right) = servers.split_at(servers.len() / 2);
-    let groups = [left, right].map(|half| [&[bridge.clone()], half].concat());
+    let groups = [left, right].map(|half| [std::slice::from_ref(&bridge), half].concat());
     let lasts = d.beyond_sync_limit();
     d.strike(
         Action::Partition {
@@ -458,14 +461,14 @@ fn client_pause(d: &mut Draw<'_>) {
 
 fn client_move(d: &mut Draw<'_>) {
     if let Some(clients) = one_client(d) {
-        let to = d.stream.per_mille(500).then(|| Target::Random(1));
+        let to = d.stream.per_mille(500).then_some(Target::Random(1));
         d.strike(Action::ClientMove { clients, to }, None);
     }
 }
 
 fn reconnect_storm(d: &mut Draw<'_>) {
     if d.plan.clients > 0 {
-        let to = d.stream.per_mille(300).then(|| Target::Random(1));
+        let to = d.stream.per_mille(300).then_some(Target::Random(1));
         let clients = Vec::new();
         d.strike(Action::ClientMove { clients, to }, None);
     }

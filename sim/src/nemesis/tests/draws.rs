@@ -146,7 +146,6 @@ fn a_seed_means_the_same_faults_every_time_and_each_seed_others() {
     assert_ne!(standard(5), standard(6));
 }
 
-/// The very faults of one seed: should a change of the templates move them, every saved seed would mean another run.
 #[test]
 fn each_seed_leaves_kinds_out() {
     for seed in 1..=50 {

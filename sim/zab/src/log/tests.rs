@@ -16,12 +16,12 @@ fn txn(counter: u32) -> Txn {
     )
 }
 
-fn expect(may_be_torn: bool) -> Expect {
+fn expect(last: bool) -> Expect {
     Expect {
         generation: 3,
         first: FIRST,
         after: Zxid::ZERO,
-        may_be_torn,
+        successor: (!last).then_some(zxid(5)),
     }
 }
 
@@ -81,7 +81,7 @@ fn a_tail_torn_at_any_byte_is_cut_to_the_last_whole_record() {
 
 #[test]
 fn a_segment_with_a_successor_is_never_torn() {
-    let (bytes, _) = segment();
+    let (bytes, offsets) = segment();
     let error = scan(&bytes[..bytes.len() - 1], &expect(false)).unwrap_err();
     assert!(
         error.starts_with("log.3.100000001, offset 183: found 36 of 37 bytes of a record"),
@@ -89,6 +89,11 @@ fn a_segment_with_a_successor_is_never_torn() {
     );
     assert!(error.contains("a later segment says"), "{error}");
     assert!(scan(&[], &expect(false)).is_err());
+    let error = scan(&bytes[..offsets[3] - MARK_LEN], &expect(false)).unwrap_err();
+    assert!(
+        error.contains("found it to end at ⟨1,3⟩, expected it to end right before ⟨1,5⟩"),
+        "{error}"
+    );
 }
 
 /// Bit rot in what a mark declares durable is refused, at every single byte of it.

@@ -19,7 +19,8 @@ const SMALL_LEN: usize = 16;
 const SNAPSHOT_HEADER: usize = 24;
 const PIECE_HEADER: usize = 8;
 const TRAILER: usize = 16;
-/// In the trailer: this snapshot was taken beside a log, so that there must be one.
+/// In the trailer: when this snapshot was taken, the log held its own transaction. A cut to it or above leaves that there,
+/// and so does purging: without a log something is missing.
 const HAS_LOG: u32 = 1;
 
 fn kind_of(file: FileName) -> u32 {
@@ -102,7 +103,7 @@ pub(super) fn empty_snapshot() -> Payload {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Snapshot {
     pub(super) chunks: Vec<Payload>,
-    /// Whether a log stood beside it when it was taken.
+    /// Whether there must be a log that holds its own transaction.
     pub(super) has_log: bool,
 }
 

@@ -5,7 +5,14 @@ use super::*;
 
 impl Storage {
     pub(super) fn request(&mut self, job: Job, out: &mut Vec<Effect>) {
-        self.abandon_snapshot(out);
+        // A whole one is finished: who takes it waits to be told. It holds nothing but what is committed.
+        if self
+            .taking
+            .as_ref()
+            .is_some_and(|taking| taking.ticket.is_none())
+        {
+            self.abandon_snapshot(out);
+        }
         if self.no_job() {
             self.sync(out);
         }
@@ -19,6 +26,7 @@ impl Storage {
     fn at_rest(&self) -> bool {
         let renaming = |waiter: &Waiter| matches!(waiter, Waiter::SnapshotRenamed(_));
         self.writer.idle()
+            && self.taking.is_none()
             && self.chores.is_empty()
             && !self.chore_under_way()
             && !self.waiting.values().any(renaming)
@@ -102,7 +110,7 @@ impl Storage {
     ) {
         match (self.work.take(), data) {
             (Some(Work::Listing), DiskData::Files(files)) => {
-                self.walk(Box::new(Recovery::new(files)), out, events);
+                self.walk(Box::new(Recovery::new(files, false)), out, events);
             }
             (Some(Work::Recovering { mut recovery, file }), DiskData::Bytes(bytes)) => {
                 recovery.feed(file, bytes.as_deref());
@@ -170,7 +178,7 @@ impl Storage {
                     generation: self.generation,
                     first: *first,
                     after: to,
-                    may_be_torn: false,
+                    successor: None,
                 };
                 self.find_cut(to, expect, false, out);
             }

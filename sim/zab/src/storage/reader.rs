@@ -15,11 +15,8 @@ pub(super) struct Reader {
     generation: u32,
     /// Segments still to be read, by name.
     names: VecDeque<Zxid>,
-    /// The segment that was being written when the reading began: what is behind its good part is just coming.
-    active: Option<Zxid>,
     bytes: u64,
     txns: Vec<Arc<Txn>>,
-    tail: Option<Zxid>,
     read_again: bool,
 }
 
@@ -47,10 +44,8 @@ impl Reader {
             bytes_max,
             generation,
             names: names.unwrap_or_default(),
-            active: segments.last().copied(),
             bytes: 0,
             txns: Vec::new(),
-            tail: None,
             read_again: false,
         }
     }
@@ -83,7 +78,7 @@ impl Reader {
             generation: self.generation,
             first,
             after: self.after,
-            may_be_torn: self.active == Some(first),
+            successor: self.names.get(1).copied(),
         };
         let segment = match bytes.map(|bytes| log::scan(bytes, &expect)) {
             Some(Ok(segment)) if segment.torn == 0 || self.read_again => segment,
@@ -95,18 +90,14 @@ impl Reader {
             _ => return Next::Done(None),
         };
         self.read_again = false;
-        let hole = self
-            .tail
-            .is_some_and(|tail| log::first_after(tail) != first);
         self.bytes += segment
             .txns
             .iter()
             .map(|txn| txn.record.len() as u64)
             .sum::<u64>();
-        if hole || self.bytes > self.bytes_max {
+        if self.bytes > self.bytes_max {
             return Next::Done(None);
         }
-        self.tail = Some(segment.tail);
         self.txns.extend(segment.txns);
         self.names.pop_front();
         self.next()

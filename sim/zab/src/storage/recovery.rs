@@ -12,8 +12,8 @@
 //!   predecessor's tail.
 //! - A tail of a later epoch than currentEpoch is what a crash between history and epoch leaves (**BASE**, ZOOKEEPER-1653):
 //!   accepted. acceptedEpoch below currentEpoch, or below the tail's epoch, is a promise lost: refused.
-//! - Every file that does not read well is read a second time before it is judged: a short or misdirected read is not damage,
-//!   and looks just like a torn tail.
+//! - A short or misdirected read is not damage, and looks just like a torn tail. So a file that does not read well, and the last
+//!   segment in any case (whose end nothing else tells), is judged only by two equal readings.
 
 use super::format::{self, Snapshot};
 use super::script::Action;
@@ -49,17 +49,55 @@ pub(super) struct Found {
     pub(super) tidy: Vec<Action>,
 }
 
+/// What one reading of a file brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Reading {
+    Small(Result<Epoch, String>),
+    Snapshot(Result<Snapshot, String>),
+    /// A segment that has a successor.
+    Inner(Result<Segment, String>),
+    /// The last segment.
+    Last(Result<Segment, String>),
+}
+
+impl Reading {
+    /// Whether no misread could have brought this.
+    fn is_beyond_doubt(&self) -> bool {
+        match self {
+            Reading::Small(read) => read.is_ok(),
+            Reading::Snapshot(read) => read.is_ok(),
+            Reading::Inner(read) => read.is_ok(),
+            Reading::Last(_) => false,
+        }
+    }
+
+    fn failed(like: &Reading, reason: String) -> Reading {
+        match like {
+            Reading::Small(_) => Reading::Small(Err(reason)),
+            Reading::Snapshot(_) => Reading::Snapshot(Err(reason)),
+            Reading::Inner(_) => Reading::Inner(Err(reason)),
+            Reading::Last(_) => Reading::Last(Err(reason)),
+        }
+    }
+}
+
+/// How often a file is read before it is given up because it reads differently each time.
+const READINGS_MAX: usize = 4;
+
 /// A recovery under way.
 #[derive(Debug)]
 pub(super) struct Recovery {
     files: BTreeSet<FileName>,
+    /// Whether the reader never errs: files in memory.
+    reads_are_sure: bool,
     small: BTreeMap<FileName, Result<Epoch, String>>,
     snapshots: BTreeMap<Zxid, Result<Snapshot, String>>,
     segments: BTreeMap<Zxid, Result<Segment, String>>,
     /// How the segments are to be read, once the snapshot is chosen.
     wanted: BTreeMap<Zxid, Expect>,
-    /// Files that read badly once.
-    read_again: BTreeSet<FileName>,
+    /// Of the file being read, the readings so far.
+    readings: Vec<Reading>,
+    misread: bool,
 }
 
 /// A walk that stops: for a file, or for good.
@@ -75,14 +113,16 @@ impl From<String> for Stop {
 }
 
 impl Recovery {
-    pub(super) fn new(files: impl IntoIterator<Item = FileName>) -> Recovery {
+    pub(super) fn new(files: impl IntoIterator<Item = FileName>, reads_are_sure: bool) -> Recovery {
         Recovery {
             files: files.into_iter().collect(),
+            reads_are_sure,
             small: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             segments: BTreeMap::new(),
             wanted: BTreeMap::new(),
-            read_again: BTreeSet::new(),
+            readings: Vec::new(),
+            misread: false,
         }
     }
 
@@ -95,38 +135,57 @@ impl Recovery {
         }
     }
 
-    /// Takes a file's content. What reads badly is asked for once more, and then judged by the second reading.
+    /// Takes a file's content; it may be asked for again.
     pub(super) fn feed(&mut self, file: FileName, bytes: Option<&[u8]>) {
-        let first = !self.read_again.contains(&file);
-        let missing = || format!("{file}: found no file, expected one, for it was listed");
+        let reading = self.parse(file, bytes);
+        self.misread |= self.readings.last().is_some_and(|last| *last != reading);
+        let sure = self.reads_are_sure || reading.is_beyond_doubt();
+        if sure || self.readings.contains(&reading) {
+            return self.settle(file, reading);
+        }
+        self.readings.push(reading);
+        if self.readings.len() == READINGS_MAX {
+            let reason = format!("{file}: found something else at each of {READINGS_MAX} readings");
+            self.settle(file, Reading::failed(&self.readings[0], reason));
+        }
+    }
+
+    fn parse(&self, file: FileName, bytes: Option<&[u8]>) -> Reading {
+        let listed = || format!("{file}: found no file, expected one, for it was listed");
+        let bytes = bytes.ok_or_else(listed);
         match file {
             FileName::AcceptedEpoch | FileName::CurrentEpoch | FileName::Initialized => {
-                let parse = |bytes| format::parse_small_file(file, bytes);
-                let read = bytes.map_or_else(|| Err(missing()), parse);
-                if !(first && read.is_err()) {
-                    self.small.insert(file, read);
-                    return;
-                }
+                Reading::Small(bytes.and_then(|bytes| format::parse_small_file(file, bytes)))
             }
-            FileName::Snapshot { generation, zxid } => {
-                let parse = |bytes| format::parse_snapshot(generation, zxid, bytes);
-                let read = bytes.map_or_else(|| Err(missing()), parse);
-                if !(first && read.is_err()) {
-                    self.snapshots.insert(zxid, read);
-                    return;
-                }
-            }
-            FileName::Log { first: name, .. } => {
-                let expect = self.wanted[&name];
-                let read = bytes.map_or_else(|| Err(missing()), |bytes| log::scan(bytes, &expect));
-                if !(first && read.as_ref().map_or(true, |segment| segment.torn > 0)) {
-                    self.segments.insert(name, read);
-                    return;
+            FileName::Snapshot { generation, zxid } => Reading::Snapshot(
+                bytes.and_then(|bytes| format::parse_snapshot(generation, zxid, bytes)),
+            ),
+            FileName::Log { first, .. } => {
+                let expect = self.wanted[&first];
+                let read = bytes.and_then(|bytes| log::scan(bytes, &expect));
+                match expect.successor {
+                    Some(_) => Reading::Inner(read),
+                    None => Reading::Last(read),
                 }
             }
             FileName::SnapshotPart { .. } => unreachable!("an unfinished snapshot is not read"),
         }
-        self.read_again.insert(file);
+    }
+
+    fn settle(&mut self, file: FileName, reading: Reading) {
+        self.readings.clear();
+        match (file, reading) {
+            (FileName::Snapshot { zxid, .. }, Reading::Snapshot(read)) => {
+                self.snapshots.insert(zxid, read);
+            }
+            (FileName::Log { first, .. }, Reading::Inner(read) | Reading::Last(read)) => {
+                self.segments.insert(first, read);
+            }
+            (file, Reading::Small(read)) => {
+                self.small.insert(file, read);
+            }
+            (file, reading) => unreachable!("{file} is not {reading:?}"),
+        }
     }
 
     fn walk(&mut self) -> Result<Found, Stop> {
@@ -291,7 +350,7 @@ impl Recovery {
                 generation,
                 first: *first,
                 after: snapshot,
-                may_be_torn: index + 1 == needed.len(),
+                successor: needed.get(index + 1).copied(),
             };
             self.wanted.insert(*first, expect);
         }
@@ -306,20 +365,12 @@ impl Recovery {
                 return Err(Stop::Read(FileName::Log { generation, first }));
             }
         }
-        let mut tail = None;
         for name in names {
             let file = FileName::Log {
                 generation,
                 first: *name,
             };
             let segment = self.segments[name].as_ref().map_err(Clone::clone)?;
-            if let Some(tail) = tail.filter(|tail| log::first_after(*tail) != *name) {
-                return Err(Stop::Refuse(format!(
-                    "{file}: found the segment before it to end at {tail}, expected it to end right before {name}: \
-                     a segment is missing"
-                )));
-            }
-            tail = Some(segment.tail);
             found.last = segment.tail;
             found.txns.extend(segment.txns.iter().cloned());
             found.torn_bytes += segment.torn;
@@ -380,7 +431,7 @@ impl Recovery {
         if found.torn_bytes > 0 {
             found.marks.push("recovery-torn-tail");
         }
-        if !self.read_again.is_empty() {
+        if self.misread {
             found.marks.push("recovery-read-again");
         }
     }
@@ -442,7 +493,7 @@ pub struct Offline {
 /// assert!(zab::recover_offline(&Default::default()).unwrap().blank);
 /// ```
 pub fn recover_offline(files: &BTreeMap<FileName, Payload>) -> Result<Offline, String> {
-    let mut recovery = Recovery::new(files.keys().copied());
+    let mut recovery = Recovery::new(files.keys().copied(), true);
     loop {
         match recovery.next()? {
             Step::Read(file) => recovery.feed(file, files.get(&file).map(|bytes| &bytes[..])),

@@ -200,7 +200,8 @@ impl Writer {
 
     fn roll_if_durable(&mut self) {
         let durable = |active: &Active| active.durable == active.len;
-        if self.rolling && self.in_flight.is_none() && self.active.as_ref().is_none_or(durable) {
+        if self.rolling && self.active.as_ref().is_none_or(durable) {
+            assert!(self.in_flight.is_none(), "an fsync for nothing");
             self.active = None;
             self.rolling = false;
         }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 mod oracle;
+pub mod solo;
 mod words;
 
 pub use oracle::Oracle;
@@ -12,8 +13,9 @@ pub use words::{describe, describe_effect};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use zab::{
-    Config, Delivery, DiskOp, Effect, Input, LinkId, MemoryDisk, Message, Note, Notification, Payload,
-    Peer, PeerId, PeerState, Phase, QuorumConfig, SnapshotId, SyncId, Time, Timer, Txn, Zxid,
+    Config, Delivery, DiskOp, Effect, Input, LinkId, MemoryDisk, Message, Note, Notification,
+    Payload, Peer, PeerId, PeerState, Phase, QuorumConfig, SnapshotId, SyncId, Time, Timer, Txn,
+    Zxid,
 };
 
 /// SplitMix64: a few lines whose numbers never change.
@@ -199,7 +201,13 @@ impl Bus {
                 (node.id, node)
             })
             .collect();
-        let quorum = nodes.values().next().expect("a server").config.quorum.clone();
+        let quorum = nodes
+            .values()
+            .next()
+            .expect("a server")
+            .config
+            .quorum
+            .clone();
         Bus {
             nodes,
             rng: Rng(seed),
@@ -385,12 +393,22 @@ impl Bus {
                 self.schedule(at.0, Event::Timer(id, life, timer, at));
             }
             Effect::Deliver { txn, delivery } => {
-                self.nodes.get_mut(&id).expect("a member").app.queue.push_back(Queued::Txn(txn, delivery));
+                self.nodes
+                    .get_mut(&id)
+                    .expect("a member")
+                    .app
+                    .queue
+                    .push_back(Queued::Txn(txn, delivery));
                 let at = self.now + self.latency(10);
                 self.schedule(at, Event::Apply(id, life));
             }
             Effect::SyncDone { id: sync } => {
-                self.nodes.get_mut(&id).expect("a member").app.queue.push_back(Queued::SyncDone(sync));
+                self.nodes
+                    .get_mut(&id)
+                    .expect("a member")
+                    .app
+                    .queue
+                    .push_back(Queued::SyncDone(sync));
                 let at = self.now + self.latency(10);
                 self.schedule(at, Event::Apply(id, life));
             }
@@ -402,12 +420,22 @@ impl Bus {
                 self.oracle.on_restore(id, zxid, &app.state);
             }
             Effect::BeginSnapshot { snapshot, .. } => {
-                self.nodes.get_mut(&id).expect("a member").app.snapshots.insert(snapshot, 0);
+                self.nodes
+                    .get_mut(&id)
+                    .expect("a member")
+                    .app
+                    .snapshots
+                    .insert(snapshot, 0);
                 let at = self.now + self.latency(200);
                 self.schedule(at, Event::Chunk(id, life, snapshot));
             }
             Effect::AbandonSnapshot { snapshot } => {
-                self.nodes.get_mut(&id).expect("a member").app.snapshots.remove(&snapshot);
+                self.nodes
+                    .get_mut(&id)
+                    .expect("a member")
+                    .app
+                    .snapshots
+                    .remove(&snapshot);
             }
             Effect::RequestReceived { .. }
             | Effect::FromLearner { .. }
@@ -522,7 +550,10 @@ impl Bus {
             | Event::Resume(id, _)
             | Event::Start(id) => *id,
         };
-        let pause = self.rng.one_in(self.unkind.pause).then(|| self.rng.below(1_200_000));
+        let pause = self
+            .rng
+            .one_in(self.unkind.pause)
+            .then(|| self.rng.below(1_200_000));
         let node = self.nodes.get_mut(&whom).expect("a member");
         if let (Some(pause), true) = (pause, node.paused_until <= self.now) {
             node.paused_until = self.now + pause;
@@ -566,7 +597,9 @@ impl Bus {
                 }
             }
             Event::Apply(id, life) if self.alive(id, life) => self.apply(id),
-            Event::Chunk(id, life, snapshot) if self.alive(id, life) => self.chunk(id, life, snapshot),
+            Event::Chunk(id, life, snapshot) if self.alive(id, life) => {
+                self.chunk(id, life, snapshot)
+            }
             Event::Timer(id, life, timer, at) if self.alive(id, life) => {
                 let node = self.nodes.get_mut(&id).expect("a member");
                 if node.timers.get(&timer) == Some(&at) {
@@ -652,7 +685,8 @@ impl Bus {
                         node.app.state.push(txn);
                     }
                 }
-                self.oracle.on_applied(id, &node.app.state[..=place], delivery);
+                self.oracle
+                    .on_applied(id, &node.app.state[..=place], delivery);
                 self.step(id, Input::Applied { zxid });
             }
         }
@@ -700,7 +734,10 @@ impl Bus {
 
     pub fn propose_at(&mut self, leader: PeerId) -> Option<Zxid> {
         let node = self.nodes.get_mut(&leader)?;
-        if !node.backlog.is_empty() || node.paused_until > self.now || node.peer().proposals_left() == 0 {
+        if !node.backlog.is_empty()
+            || node.paused_until > self.now
+            || node.peer().proposals_left() == 0
+        {
             return None;
         }
         node.proposed += 1;
@@ -723,7 +760,11 @@ impl Bus {
     /// Runs until then, in virtual microseconds from now.
     pub fn run_for(&mut self, us: u64) {
         let end = self.now + us;
-        while self.events.first_key_value().is_some_and(|((at, _), _)| *at <= end) {
+        while self
+            .events
+            .first_key_value()
+            .is_some_and(|((at, _), _)| *at <= end)
+        {
             self.advance();
         }
         self.now = end;
@@ -736,7 +777,10 @@ impl Bus {
     pub fn run_until(&mut self, us: u64, what: &str, mut so: impl FnMut(&Bus) -> bool) {
         let end = self.now + us;
         while !so(self) {
-            let in_time = self.events.first_key_value().is_some_and(|((at, _), _)| *at <= end);
+            let in_time = self
+                .events
+                .first_key_value()
+                .is_some_and(|((at, _), _)| *at <= end);
             assert!(in_time, "never: {what}\n{}", self.everybody());
             self.advance();
         }

@@ -71,7 +71,9 @@ pub fn describe_effect(
         )),
         Effect::SyncDone { .. } => Some(format!("{id}       passes the barrier")),
         Effect::SyncLost { .. } => Some(format!("{id}       loses the barrier")),
-        Effect::BeginSnapshot { zxid, .. } => Some(format!("{id}       begins a snapshot at {zxid}")),
+        Effect::BeginSnapshot { zxid, .. } => {
+            Some(format!("{id}       begins a snapshot at {zxid}"))
+        }
         Effect::AbandonSnapshot { .. } => Some(format!("{id}       abandons a snapshot")),
         Effect::Fatal { reason } => Some(format!("{id}       stops: {reason}")),
         Effect::Note(note) => Some(format!("{id}       {}", describe_note(note)?)),

@@ -1,0 +1,214 @@
+//! What the lock's and the election's checks share: who claimed to have won, with which node, knowing what.
+//!
+//! Contenders make an ephemeral sequential child of the contended node and win when theirs is the lowest. The zxid that made
+//! the child is the fencing token, the term. A sequence number is given in the order of the zxids, so the lowest number is
+//! the oldest child. What a winner *knew* is the newest state that its session had been shown.
+
+use super::replay::{Contender, Replay};
+use super::{Evidence, Finding};
+use std::collections::BTreeMap;
+use zabsim_types::{
+    HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId, Time, Zxid, parent_of,
+};
+
+/// Which recipe's steps to look at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Recipe {
+    Lock,
+    Election,
+}
+
+impl Recipe {
+    /// What the winner of a contest is said to do.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Recipe::Lock => "holds",
+            Recipe::Election => "leads",
+        }
+    }
+
+    fn won(self, step: &RecipeStep) -> Option<Zxid> {
+        match (self, step) {
+            (Recipe::Lock, RecipeStep::LockAcquired { token }) => Some(*token),
+            (Recipe::Election, RecipeStep::LeaderElected { term }) => Some(*term),
+            _ => None,
+        }
+    }
+
+    fn ended(self, step: &RecipeStep) -> Option<Zxid> {
+        match (self, step) {
+            (Recipe::Lock, RecipeStep::LockReleased { token } | RecipeStep::LockLost { token }) => {
+                Some(*token)
+            }
+            (Recipe::Election, RecipeStep::LeaderResigned { term }) => Some(*term),
+            _ => None,
+        }
+    }
+}
+
+/// A claim to hold or to lead.
+#[derive(Clone, Debug)]
+pub(super) struct Hold<'a> {
+    pub object: &'a str,
+    pub token: Zxid,
+    pub process: ProcessId,
+    pub session: SessionId,
+    pub from: Time,
+    /// Positions in the history: from the claim to its end by its own program.
+    pub first: usize,
+    pub last: usize,
+    /// The newest state that its session had been shown.
+    pub known: Zxid,
+}
+
+/// All claims of that recipe, in order.
+pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>> {
+    let mut known: BTreeMap<SessionId, Zxid> = BTreeMap::new();
+    let mut open: BTreeMap<(ProcessId, &str, Zxid), usize> = BTreeMap::new();
+    let mut holds: Vec<Hold<'a>> = Vec::new();
+    for (at, event) in evidence.history.events.iter().enumerate() {
+        let shown = match &event.kind {
+            HistoryKind::Ok { zxid, .. }
+            | HistoryKind::Watch {
+                zxid: Some(zxid), ..
+            }
+            | HistoryKind::Session {
+                change: SessionChange::WatchesSet { zxid, .. },
+            } => *zxid,
+            HistoryKind::Recipe(step) => {
+                let object = &*step.object;
+                if let Some(token) = recipe.won(&step.step) {
+                    open.insert((event.process, object, token), holds.len());
+                    holds.push(Hold {
+                        object,
+                        token,
+                        process: event.process,
+                        session: event.session,
+                        from: event.time,
+                        first: at,
+                        last: usize::MAX,
+                        known: known.get(&event.session).copied().unwrap_or_default(),
+                    });
+                } else if let Some(token) = recipe.ended(&step.step)
+                    && let Some(hold) = open.remove(&(event.process, object, token))
+                {
+                    holds[hold].last = at;
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        let known = known.entry(event.session).or_default();
+        *known = shown.max(*known);
+    }
+    holds
+}
+
+/// The contenders of each object, oldest first, with what it takes to ask quickly who stood before whom.
+pub(super) struct Field<'a> {
+    by_object: BTreeMap<&'a str, Vec<Entry<'a>>>,
+}
+
+struct Entry<'a> {
+    contender: &'a Contender,
+    /// Of this contender and all older ones, the one that stays longest.
+    stays: &'a Contender,
+}
+
+impl<'a> Field<'a> {
+    pub fn new(replay: &'a Replay<'_>) -> Field<'a> {
+        let mut by_object: BTreeMap<&str, Vec<Entry<'a>>> = BTreeMap::new();
+        for contender in &replay.contenders {
+            let entries = by_object
+                .entry(parent_of(&contender.path).unwrap_or("/"))
+                .or_default();
+            let stays = match entries.last() {
+                Some(last) if outlives(last.stays, contender) => last.stays,
+                _ => contender,
+            };
+            entries.push(Entry { contender, stays });
+        }
+        Field { by_object }
+    }
+
+    /// The node that transaction `token` made.
+    pub fn own(&self, object: &str, token: Zxid) -> Option<&'a Contender> {
+        let entries = self.by_object.get(object)?;
+        let at = entries.partition_point(|entry| entry.contender.made < token);
+        let entry = entries.get(at)?;
+        (entry.contender.made == token).then_some(entry.contender)
+    }
+
+    /// Of the contenders older than `token` the one that stays longest.
+    pub fn before(&self, object: &str, token: Zxid) -> Option<&'a Contender> {
+        let entries = self.by_object.get(object)?;
+        let at = entries.partition_point(|entry| entry.contender.made < token);
+        at.checked_sub(1).map(|last| entries[last].stays)
+    }
+
+    /// The oldest contender that is still there at the end.
+    pub fn standing(&self, object: &str) -> Option<&'a Contender> {
+        let entries = self.by_object.get(object)?;
+        let mut standing = entries.iter().map(|entry| entry.contender);
+        standing.find(|contender| contender.gone.is_none())
+    }
+}
+
+fn outlives(one: &Contender, other: &Contender) -> bool {
+    match (one.gone, other.gone) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(one), Some(other)) => one >= other,
+    }
+}
+
+/// Holds a claim to what its session had been shown: its own node was there, and no older one.
+pub(super) fn judge(hold: &Hold<'_>, field: &Field<'_>, recipe: Recipe, finding: &mut Finding) {
+    finding.examined += 1;
+    let Hold {
+        object,
+        token,
+        process,
+        known,
+        ..
+    } = hold;
+    let verb = recipe.verb();
+    let claim = format_args!("client {} {verb} {object} with {token}", process.0);
+    let Some(own) = field.own(object, *token) else {
+        finding.fail(hold.from, || {
+            format!("{claim}, but that transaction made no contender")
+        });
+        return;
+    };
+    if own.owner != hold.session {
+        finding.fail(hold.from, || {
+            let (owner, session) = (own.owner, hold.session);
+            format!(
+                "{claim}, but {} is of session {owner}, not of its own {session}",
+                own.path
+            )
+        });
+    }
+    if own.gone.is_some_and(|gone| gone <= *known) {
+        finding.fail(hold.from, || {
+            format!(
+                "{claim}, but had been shown {known}, and {} was gone then",
+                own.path
+            )
+        });
+    }
+    if let Some(older) = field.before(object, *token)
+        && older.gone.is_none_or(|gone| gone > *known)
+    {
+        finding.fail(hold.from, || {
+            let until = match older.gone {
+                Some(gone) => format!("until {gone}"),
+                None => "to the end".to_owned(),
+            };
+            format!(
+                "{claim}, knowing the state at {known}, though {} of {} stood before it {until}",
+                older.path, older.made
+            )
+        });
+    }
+}

@@ -1,0 +1,307 @@
+//! The history as the checks want it: each request with what came of it, the sessions' calls in order.
+
+use crate::reference::Lookup;
+use zabsim_types::{
+    CallId, ErrorCode, HistoryEvent, HistoryKind, Op, ProcessId, Reply, SessionId, Time, Xid, Zxid,
+};
+
+/// A position in the history: real-time order.
+pub(crate) type At = u32;
+
+/// After everything.
+pub(crate) const NEVER: At = At::MAX;
+
+/// What came of a request.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Outcome<'a> {
+    /// A success, or a failed multi's vector.
+    Ok(&'a Reply),
+    /// A definite error that the tree's state explains.
+    Fail(ErrorCode),
+    /// A definite error for another reason (the session was gone or elsewhere): it had no effect.
+    Refused,
+    /// No reply, or none yet: perhaps it happened, perhaps not.
+    Unknown,
+    /// It never left its client.
+    Unsent,
+}
+
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    pub id: CallId,
+    pub op: &'a Op,
+    pub process: ProcessId,
+    /// The session that it was answered in; where it was not, the one that it was made in.
+    pub session: SessionId,
+    pub invoked: At,
+    /// When its outcome arrived; `NEVER` where it did not.
+    pub done: At,
+    /// The reply header's; zero where there is none.
+    pub zxid: Zxid,
+    pub conn: u32,
+    pub xid: Xid,
+    pub outcome: Outcome<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// Whether a server answered it from the tree.
+    pub fn is_definite(&self) -> bool {
+        matches!(self.outcome, Outcome::Ok(_) | Outcome::Fail(_))
+    }
+
+    /// When its answer arrived. That its connection was lost is no answer: it may take effect still.
+    pub fn answered(&self) -> At {
+        if self.is_definite() { self.done } else { NEVER }
+    }
+
+    pub fn is_update(&self) -> bool {
+        self.op.is_update()
+    }
+
+    pub fn is_read(&self) -> bool {
+        matches!(
+            self.op,
+            Op::GetData { .. } | Op::Exists { .. } | Op::GetChildren { .. }
+        )
+    }
+
+    /// The reply or the error, of a definite call.
+    pub fn observed(&self) -> Option<Result<&'a Reply, ErrorCode>> {
+        match self.outcome {
+            Outcome::Ok(reply) => Some(Ok(reply)),
+            Outcome::Fail(code) => Some(Err(code)),
+            _ => None,
+        }
+    }
+}
+
+/// A session's calls.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionCalls {
+    pub session: SessionId,
+    /// In the order in which they were made.
+    pub made: Vec<u32>,
+    /// The definite ones, in the order in which their answers arrived.
+    pub answered: Vec<u32>,
+}
+
+/// The history, indexed. Made in one pass.
+#[derive(Debug)]
+pub(crate) struct History<'a> {
+    pub events: &'a [HistoryEvent],
+    /// In order of invocation.
+    pub calls: Vec<Call<'a>>,
+    /// Indices of the definite calls, in order of their answers.
+    pub answered: Vec<u32>,
+    /// In order of first appearance.
+    pub sessions: Vec<SessionCalls>,
+    slots: Lookup<i64, u32>,
+    by_id: Lookup<u64, u32>,
+}
+
+/// Errors that say nothing of the tree: the request was turned away.
+fn is_refusal(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::ConnectionLoss
+            | ErrorCode::OperationTimeout
+            | ErrorCode::SessionExpired
+            | ErrorCode::SessionMoved
+            | ErrorCode::NotReadOnly
+            | ErrorCode::RequestTimeout
+            | ErrorCode::ThrottledOp
+    )
+}
+
+impl<'a> History<'a> {
+    /// Ties each completion to its invocation. Fails where they do not fit, naming the event.
+    pub fn new(events: &'a [HistoryEvent]) -> Result<History<'a>, (Time, String)> {
+        let mut history = History {
+            events,
+            calls: Vec::with_capacity(events.len() / 2),
+            answered: Vec::with_capacity(events.len() / 2),
+            sessions: Vec::new(),
+            slots: Lookup::default(),
+            by_id: Lookup::default(),
+        };
+        history.by_id.reserve(events.len() / 2);
+        for (at, event) in events.iter().enumerate() {
+            history
+                .take(at as At, event)
+                .map_err(|what| (event.time, format!("event {}: {what}", at + 1)))?;
+        }
+        history.fill_sessions();
+        Ok(history)
+    }
+
+    /// The call of that name.
+    pub fn call(&self, id: CallId) -> Option<&Call<'a>> {
+        self.index(id).map(|at| &self.calls[at])
+    }
+
+    /// Its index in `calls`.
+    pub fn index(&self, id: CallId) -> Option<usize> {
+        self.by_id.get(&id.0).map(|at| *at as usize)
+    }
+
+    /// The index of the session in `sessions`.
+    pub fn slot(&self, session: SessionId) -> Option<usize> {
+        self.slots.get(&session.0).map(|slot| *slot as usize)
+    }
+
+    /// When the event at that position happened; of `NEVER`, the end.
+    pub fn time(&self, at: At) -> Time {
+        let event = self.events.get(at as usize).or(self.events.last());
+        event.map_or(Time::ZERO, |event| event.time)
+    }
+
+    fn take(&mut self, at: At, event: &'a HistoryEvent) -> Result<(), String> {
+        match &event.kind {
+            HistoryKind::Invoke { id, request } => {
+                let index = self.calls.len() as u32;
+                if self.by_id.insert(id.0, index).is_some() {
+                    return Err(format!("call {} is invoked a second time", id.0));
+                }
+                self.calls.push(Call {
+                    id: *id,
+                    op: request,
+                    process: event.process,
+                    session: event.session,
+                    invoked: at,
+                    done: NEVER,
+                    zxid: Zxid::ZERO,
+                    conn: 0,
+                    xid: Xid(0),
+                    outcome: Outcome::Unknown,
+                });
+            }
+            HistoryKind::Ok {
+                id,
+                zxid,
+                xid,
+                conn,
+                result,
+            } => {
+                let outcome = Outcome::Ok(result);
+                self.complete(at, event, *id, outcome, (*zxid, *conn, *xid))?;
+            }
+            HistoryKind::Fail {
+                id,
+                zxid,
+                xid,
+                conn,
+                error,
+            } => {
+                let outcome = if is_refusal(*error) {
+                    Outcome::Refused
+                } else {
+                    Outcome::Fail(*error)
+                };
+                self.complete(at, event, *id, outcome, (*zxid, *conn, *xid))?;
+            }
+            HistoryKind::Info { id, sent, .. } => {
+                let outcome = if *sent {
+                    Outcome::Unknown
+                } else {
+                    Outcome::Unsent
+                };
+                self.complete(at, event, *id, outcome, (Zxid::ZERO, 0, Xid(0)))?;
+            }
+            HistoryKind::Watch { .. } | HistoryKind::Session { .. } | HistoryKind::Recipe(_) => {}
+        }
+        Ok(())
+    }
+
+    fn complete(
+        &mut self,
+        at: At,
+        event: &HistoryEvent,
+        id: CallId,
+        outcome: Outcome<'a>,
+        (zxid, conn, xid): (Zxid, u32, Xid),
+    ) -> Result<(), String> {
+        let Some(index) = self.by_id.get(&id.0).copied() else {
+            return Err(format!("call {} ends but was never invoked", id.0));
+        };
+        let call = &mut self.calls[index as usize];
+        if call.done != NEVER {
+            return Err(format!("call {} ends a second time", id.0));
+        }
+        if call.process != event.process {
+            let (ours, theirs) = (call.process.0, event.process.0);
+            return Err(format!(
+                "call {} of client {ours} ends at client {theirs}",
+                id.0
+            ));
+        }
+        call.done = at;
+        call.outcome = outcome;
+        (call.zxid, call.conn, call.xid) = (zxid, conn, xid);
+        if call.is_definite() || call.session == SessionId::NONE {
+            call.session = event.session;
+        }
+        if call.is_definite() {
+            self.answered.push(index);
+        }
+        Ok(())
+    }
+
+    fn fill_sessions(&mut self) {
+        for at in 0..self.calls.len() {
+            let slot = self.slot_or_new(self.calls[at].session);
+            self.sessions[slot].made.push(at as u32);
+        }
+        for at in &self.answered {
+            let slot = self.slots[&self.calls[*at as usize].session.0] as usize;
+            self.sessions[slot].answered.push(*at);
+        }
+    }
+
+    fn slot_or_new(&mut self, session: SessionId) -> usize {
+        // Calls come in runs of one session less often than not, yet a hash of a number is cheap.
+        let next = self.sessions.len() as u32;
+        let slot = *self.slots.entry(session.0).or_insert(next);
+        if slot == next {
+            self.sessions.push(SessionCalls {
+                session,
+                made: Vec::new(),
+                answered: Vec::new(),
+            });
+        }
+        slot as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(kind: HistoryKind) -> HistoryEvent {
+        HistoryEvent {
+            time: Time(7_000),
+            process: ProcessId(1),
+            session: SessionId(1),
+            kind,
+        }
+    }
+
+    #[test]
+    fn a_completion_needs_its_invocation() {
+        let info = event(HistoryKind::Info {
+            id: CallId(3),
+            error: ErrorCode::ConnectionLoss,
+            sent: true,
+        });
+        let (at, what) = History::new(std::slice::from_ref(&info)).expect_err("never invoked");
+        assert_eq!(at, Time(7_000));
+        assert_eq!(what, "event 1: call 3 ends but was never invoked");
+        let invoke = event(HistoryKind::Invoke {
+            id: CallId(3),
+            request: Op::CloseSession,
+        });
+        let twice = [invoke, info.clone(), info];
+        let (_, what) = History::new(&twice).expect_err("ends twice");
+        assert_eq!(what, "event 3: call 3 ends a second time");
+    }
+}

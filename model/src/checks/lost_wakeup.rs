@@ -1,0 +1,112 @@
+//! No lost wake-up: when all is quiet, nobody waits for a lock or a leadership that is theirs.
+//!
+//! Exactly, where the run ended quietly (healed, connected, time enough): for each contended node that somebody waits for, the
+//! oldest contender's node belongs to a session whose program holds or leads. If its program still waits, its wake-up was
+//! lost; if its program has stopped or gave up, the node is an orphan that blocks all others until its session ends.
+//!
+//! Source: the conditions of ZooKeeper's recipes ("watch the next lower node, and look again when it fires"); CURATOR-45,
+//! CURATOR-79 and kazoo #732 are orphans, kazoo 4a2dce8 a watch set too late.
+
+use super::contest::{Field, Recipe};
+use super::{Check, Evidence, Finding};
+use std::collections::BTreeMap;
+use zabsim_types::{HistoryKind, ProcessId, RecipeStep, SessionId};
+
+pub(super) const CHECK: Check = Check {
+    name: "no-lost-wakeup",
+    about: "When all is quiet nobody waits for a lock or a leadership that is theirs.",
+    run,
+};
+
+/// What a program last said of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stand {
+    Waits(Recipe),
+    Holds,
+    Stopped,
+}
+
+fn run(evidence: &Evidence<'_>) -> Finding {
+    if !evidence.options.quiet_end {
+        return Finding::nothing("the run did not end quietly");
+    }
+    let replay = match evidence.whole_replay() {
+        Ok(replay) => replay,
+        Err(why) => return Finding::nothing(&why),
+    };
+    let mut stands: BTreeMap<&str, BTreeMap<ProcessId, Stand>> = BTreeMap::new();
+    let mut owners: BTreeMap<SessionId, ProcessId> = BTreeMap::new();
+    for event in evidence.history.events {
+        owners.insert(event.session, event.process);
+        let HistoryKind::Recipe(recipe) = &event.kind else {
+            continue;
+        };
+        let stand = match recipe.step {
+            RecipeStep::LockWanted => Stand::Waits(Recipe::Lock),
+            RecipeStep::ElectionEntered => Stand::Waits(Recipe::Election),
+            RecipeStep::LockAcquired { .. } | RecipeStep::LeaderElected { .. } => Stand::Holds,
+            RecipeStep::FencedWrite { .. } => continue,
+            _ => Stand::Stopped,
+        };
+        let of_object = stands.entry(&recipe.object).or_default();
+        of_object.insert(event.process, stand);
+    }
+    let field = Field::new(replay);
+    let end = evidence.history.time(super::history::NEVER);
+    let mut finding = Finding::default();
+    for (object, stands) in &stands {
+        finding.examined += 1;
+        let waits = |stand: &Stand| matches!(stand, Stand::Waits(_));
+        let waiting = stands.values().filter(|stand| waits(stand)).count();
+        let Some(first) = field.standing(object).filter(|_| waiting > 0) else {
+            continue;
+        };
+        let owner = owners.get(&first.owner);
+        let client = owner.map_or("a client unknown".to_owned(), |owner| {
+            format!("client {}", owner.0)
+        });
+        match owner.and_then(|owner| stands.get(owner)) {
+            Some(Stand::Holds) => {}
+            Some(Stand::Waits(recipe)) => finding.fail(end, || {
+                let (path, verb) = (&first.path, recipe.verb());
+                format!("{client} still waits for {object}, though {path} is first: nobody woke it, and nobody {verb}")
+            }),
+            _ => finding.fail(end, || {
+                let path = &first.path;
+                format!("{waiting} clients wait for {object} behind {path}, which {client} left behind")
+            }),
+        }
+    }
+    finding.with_detail("contended nodes".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{World, create, delete, ephemeral_sequential, list, report};
+    use zabsim_types::RecipeStep;
+
+    const NAME: &str = "no-lost-wakeup";
+
+    #[test]
+    fn a_waiter_that_is_first_and_an_orphan_are_found() {
+        let mut world = World::new(2, 1);
+        world.now(1, create("/lock"));
+        let token = world.now(1, ephemeral_sequential("/lock/x-"));
+        world.now(2, ephemeral_sequential("/lock/x-"));
+        world.step(2, "/lock", RecipeStep::LockWanted);
+        world.now(1, list("/lock"));
+        world.step(1, "/lock", RecipeStep::LockAcquired { token });
+        let mut held = world.clone().finish();
+        assert_eq!(report(&held, NAME).examined, 0);
+        held.options.quiet_end = true;
+        assert!(report(&held, NAME).ok());
+        world.step(1, "/lock", RecipeStep::LockReleased { token });
+        let mut orphan = world.clone().finish();
+        orphan.options.quiet_end = true;
+        assert!(report(&orphan, NAME).detail.contains("left behind"));
+        world.now(1, delete("/lock/x-0000000000"));
+        let mut lost = world.finish();
+        lost.options.quiet_end = true;
+        assert!(report(&lost, NAME).detail.contains("nobody woke it"));
+    }
+}

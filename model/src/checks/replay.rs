@@ -1,0 +1,490 @@
+//! The one replay that most checks share: the committed log through the reference model, transaction by transaction, with
+//! every answer that a client got compared at the state that it names.
+//!
+//! A transaction and the client's request that led to it are brought together so (`checking.md` calls it G1 and G2; the
+//! argument is ZooKeeper's session order):
+//!
+//! - a request with a reply names its transaction by the header's zxid;
+//! - a transaction that no reply names belongs to a request of its session without a reply. Which one, the session's order
+//!   says: behind every update answered at an earlier zxid, before every request answered at this or a later one. Of the
+//!   requests in that gap the first that could have had this effect is taken; taking the first can only make later matches
+//!   and the real-time order easier, so nothing legal is refused.
+//!
+//! The replay stops at the first transaction that is not what the model says: behind it nothing could be compared.
+
+use super::history::{Call, History, Outcome};
+use crate::reference::{Lookup, Model, Stamp, Trigger, WatchList, watch_of};
+use crate::witness::{CommittedTxn, TxnKind, Witness};
+use std::collections::BTreeSet;
+use zabsim_types::{
+    CreateMode, HistoryKind, Op, OpResult, Reply, SessionId, WatchKind, ZPath, Zxid, parent_of,
+};
+
+/// Who asked for a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Claim {
+    /// That call, by its reply or by its place in its session.
+    Call(u32),
+    /// Nobody needs to: the servers made it, or it had no effect.
+    Nobody,
+    /// Somebody would have to, and nobody did.
+    Missing(Blame),
+}
+
+/// The nearest explanation of a transaction that nobody may have asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Blame {
+    /// That call has the same effect, and was answered with another transaction.
+    Twice(u32),
+    /// That call without a reply has the same effect, but its session's order forbids this place.
+    OutOfOrder(u32),
+    /// That call has the same effect, but never left its client.
+    Unsent(u32),
+    /// No call of that session is like it.
+    Nobody,
+}
+
+/// A transaction or an answer that is not what the model says.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Wrong {
+    /// The call whose answer it is; of a transaction that nobody got an answer for, none.
+    pub call: Option<u32>,
+    pub zxid: Zxid,
+    pub expected: String,
+    pub observed: String,
+}
+
+/// What fired at a watched path, in log order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PathTriggers {
+    pub data: Vec<(Zxid, WatchKind)>,
+    pub child: Vec<(Zxid, WatchKind)>,
+}
+
+impl PathTriggers {
+    pub fn of(&self, list: WatchList) -> &[(Zxid, WatchKind)] {
+        match list {
+            WatchList::Data => &self.data,
+            WatchList::Child => &self.child,
+        }
+    }
+}
+
+/// The result of the replay.
+#[derive(Debug)]
+pub(crate) struct Replay<'a> {
+    pub witness: &'a Witness,
+    /// For each transaction, who asked for it.
+    pub claims: Vec<Claim>,
+    /// For each call, its transaction's position in the log.
+    pub txn_of: Vec<Option<u32>>,
+    /// The write at which the replay stopped.
+    pub wrong_write: Option<Wrong>,
+    /// Reads whose answer is not the state that they name, in zxid order.
+    pub wrong_reads: Vec<Wrong>,
+    /// Writes and reads that were compared.
+    pub writes: u64,
+    pub reads: u64,
+    /// The triggers at the paths that anybody watches.
+    pub triggers: Lookup<&'a str, PathTriggers>,
+    /// The lives of the ephemeral children of the recipes' objects, in log order.
+    pub contenders: Vec<Contender>,
+}
+
+/// An ephemeral node's life.
+#[derive(Clone, Debug)]
+pub(crate) struct Contender {
+    pub path: ZPath,
+    pub owner: SessionId,
+    pub made: Zxid,
+    /// The transaction that removed it; `None` while it is there.
+    pub gone: Option<Zxid>,
+    /// Whether it went with its session.
+    pub with_session: bool,
+}
+
+impl<'a> Replay<'a> {
+    pub fn new(history: &History<'a>, witness: &'a Witness) -> Replay<'a> {
+        let mut replay = Replay {
+            witness,
+            claims: vec![Claim::Nobody; witness.txns.len()],
+            txn_of: vec![None; history.calls.len()],
+            wrong_write: None,
+            wrong_reads: Vec::new(),
+            writes: 0,
+            reads: 0,
+            triggers: Lookup::default(),
+            contenders: Vec::new(),
+        };
+        for call in &history.calls {
+            if let Some((_, path)) = watch_of(call.op, true) {
+                replay.triggers.entry(path).or_default();
+            }
+        }
+        replay.claim_by_reply(history);
+        replay.run(history);
+        replay
+    }
+
+    fn claim_by_reply(&mut self, history: &History<'a>) {
+        for at in &history.answered {
+            let call = &history.calls[*at as usize];
+            if !call.is_update() {
+                continue;
+            }
+            if let Some(position) = self.witness.position(call.zxid) {
+                // Two replies that name one transaction are found by the check of the writes; the first has it.
+                if self.claims[position] == Claim::Nobody {
+                    self.claims[position] = Claim::Call(*at);
+                }
+                self.txn_of[*at as usize] = Some(position as u32);
+            }
+        }
+    }
+
+    fn run(&mut self, history: &History<'a>) {
+        let mut reads: Vec<(Zxid, u32)> = history
+            .answered
+            .iter()
+            .map(|at| (history.calls[*at as usize].zxid, *at))
+            .filter(|(_, at)| history.calls[*at as usize].is_read())
+            .collect();
+        reads.sort_unstable();
+        let mut reads = reads.into_iter().peekable();
+        let mut model = Model::new();
+        let witness = self.witness;
+        let mut cursors = vec![0; history.sessions.len()];
+        let mut contended = Contended::new(history);
+        for (position, txn) in witness.txns.iter().enumerate() {
+            while let Some((_, at)) = reads.next_if(|(zxid, _)| *zxid < txn.zxid) {
+                self.read(history, &model, at);
+            }
+            if let Err(wrong) = self.write(history, &mut model, position, &mut cursors) {
+                self.wrong_write = Some(wrong);
+                break;
+            }
+            self.note_triggers(&model, txn);
+            contended.note(&model, txn);
+        }
+        self.contenders = contended.all;
+        if self.wrong_write.is_none() {
+            for (_, at) in reads {
+                self.read(history, &model, at);
+            }
+        }
+    }
+
+    fn read(&mut self, history: &History<'a>, model: &Model, at: u32) {
+        let call = &history.calls[at as usize];
+        let Some(observed) = call.observed() else {
+            return;
+        };
+        self.reads += 1;
+        if !model.would_answer(call.op, observed) {
+            self.wrong_reads.push(Wrong {
+                call: Some(at),
+                zxid: call.zxid,
+                expected: format!("{:?}", model.read(call.op)),
+                observed: format!("{observed:?}"),
+            });
+        }
+    }
+
+    fn write(
+        &mut self,
+        history: &History<'a>,
+        model: &mut Model,
+        position: usize,
+        cursors: &mut [usize],
+    ) -> Result<(), Wrong> {
+        let txn = &self.witness.txns[position];
+        let stamp = Stamp {
+            session: txn.session,
+            zxid: txn.zxid,
+            time_ms: txn.time_ms,
+        };
+        match (&txn.what, self.claims[position]) {
+            (_, Claim::Call(at)) => self.write_answered(history, model, at, txn, stamp),
+            (TxnKind::CreateSession { .. }, _) => {
+                model.create_session(stamp);
+                Ok(())
+            }
+            (TxnKind::CloseSession, _) => {
+                model.close_session(stamp);
+                Ok(())
+            }
+            (TxnKind::Error { .. }, _) => {
+                model.skip(stamp);
+                Ok(())
+            }
+            _ => self.write_unanswered(history, model, position, cursors, stamp),
+        }
+    }
+
+    fn write_answered(
+        &mut self,
+        history: &History<'a>,
+        model: &mut Model,
+        at: u32,
+        txn: &CommittedTxn,
+        stamp: Stamp,
+    ) -> Result<(), Wrong> {
+        let call = &history.calls[at as usize];
+        self.writes += 1;
+        let result = model.write(call.op, stamp);
+        let observed = call.observed().expect("it was claimed by its reply");
+        let wrong = |expected, observed| Wrong {
+            call: Some(at),
+            zxid: txn.zxid,
+            expected,
+            observed,
+        };
+        if observed != result.as_ref().map_err(|code| *code) {
+            return Err(wrong(format!("{result:?}"), format!("{observed:?}")));
+        }
+        if !has_effect(&result, &txn.what) || call.session != txn.session {
+            return Err(wrong(
+                format!("the log to hold {:?} by {}", call.op, call.session),
+                format!("{:?} by {}", txn.what, txn.session),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Tries the calls of the session's gap one after the other: one that fails at this state cannot be it.
+    fn write_unanswered(
+        &mut self,
+        history: &History<'a>,
+        model: &mut Model,
+        position: usize,
+        cursors: &mut [usize],
+        stamp: Stamp,
+    ) -> Result<(), Wrong> {
+        let txn = &self.witness.txns[position];
+        if let Some(slot) = history.slot(txn.session) {
+            let gap = gap_around(history, slot, &mut cursors[slot], txn.zxid);
+            for (offset, at) in gap.iter().enumerate() {
+                let call = &history.calls[*at as usize];
+                if !could_be(call, txn) {
+                    continue;
+                }
+                let result = model.write(call.op, stamp);
+                if matches!(result, Err(_) | Ok(Reply::MultiFailed { .. })) {
+                    continue;
+                }
+                if !has_effect(&result, &txn.what) {
+                    return Err(Wrong {
+                        call: Some(*at),
+                        zxid: txn.zxid,
+                        expected: format!("{result:?}"),
+                        observed: format!("{:?}", txn.what),
+                    });
+                }
+                cursors[slot] += offset + 1;
+                self.claims[position] = Claim::Call(*at);
+                self.txn_of[*at as usize] = Some(position as u32);
+                self.writes += 1;
+                return Ok(());
+            }
+        }
+        self.claims[position] = Claim::Missing(blame(history, txn));
+        let result = model.write(&as_request(&txn.what), stamp);
+        if has_effect(&result, &txn.what) {
+            return Ok(());
+        }
+        Err(Wrong {
+            call: None,
+            zxid: txn.zxid,
+            expected: format!("{result:?}"),
+            observed: format!("{:?}", txn.what),
+        })
+    }
+
+    fn note_triggers(&mut self, model: &Model, txn: &CommittedTxn) {
+        for Trigger { list, kind, path } in model.triggers() {
+            if let Some(triggers) = self.triggers.get_mut(&**path) {
+                match list {
+                    WatchList::Data => triggers.data.push((txn.zxid, *kind)),
+                    WatchList::Child => triggers.child.push((txn.zxid, *kind)),
+                }
+            }
+        }
+    }
+}
+
+/// Follows the ephemeral children of the recipes' objects.
+struct Contended<'a> {
+    objects: BTreeSet<&'a str>,
+    alive: Lookup<ZPath, u32>,
+    all: Vec<Contender>,
+}
+
+impl<'a> Contended<'a> {
+    fn new(history: &History<'a>) -> Contended<'a> {
+        let objects = history.events.iter().filter_map(|event| match &event.kind {
+            HistoryKind::Recipe(recipe) => Some(&*recipe.object),
+            _ => None,
+        });
+        Contended {
+            objects: objects.collect(),
+            alive: Lookup::default(),
+            all: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, model: &Model, txn: &CommittedTxn) {
+        if self.objects.is_empty() {
+            return;
+        }
+        for Trigger { list, kind, path } in model.triggers() {
+            let Some(object) = parent_of(path).filter(|_| *list == WatchList::Data) else {
+                continue;
+            };
+            if !self.objects.contains(object) {
+                continue;
+            }
+            match kind {
+                WatchKind::NodeCreated => {
+                    let owner = model.owner_of(path).unwrap_or_default();
+                    if owner != SessionId::NONE {
+                        self.alive.insert(path.clone(), self.all.len() as u32);
+                        self.all.push(Contender {
+                            path: path.clone(),
+                            owner,
+                            made: txn.zxid,
+                            gone: None,
+                            with_session: false,
+                        });
+                    }
+                }
+                WatchKind::NodeDeleted => {
+                    if let Some(at) = self.alive.remove(path) {
+                        let contender = &mut self.all[at as usize];
+                        contender.gone = Some(txn.zxid);
+                        contender.with_session = txn.what == TxnKind::CloseSession;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The calls of the session between its last update before `zxid` and its first call answered at or after it. A read in
+/// between may have been answered at an older state: by a server that the session moved to and that was behind. The cursor
+/// moves to the gap's begin, and later past the calls that are taken.
+fn gap_around<'h>(
+    history: &'h History<'_>,
+    slot: usize,
+    cursor: &mut usize,
+    zxid: Zxid,
+) -> &'h [u32] {
+    let made = &history.sessions[slot].made;
+    let mut end = *cursor;
+    while let Some(at) = made.get(end) {
+        let call = &history.calls[*at as usize];
+        if call.is_definite() {
+            if call.zxid >= zxid {
+                break;
+            }
+            if call.is_update() {
+                *cursor = end + 1;
+            }
+        }
+        end += 1;
+    }
+    &made[*cursor..end]
+}
+
+fn could_be(call: &Call<'_>, txn: &CommittedTxn) -> bool {
+    call.outcome == Outcome::Unknown && txn.what.is_effect_of(call.op)
+}
+
+fn blame(history: &History<'_>, txn: &CommittedTxn) -> Blame {
+    let Some(slot) = history.slot(txn.session) else {
+        return Blame::Nobody;
+    };
+    let made = &history.sessions[slot].made;
+    let find = |fits: &dyn Fn(&Call<'_>) -> bool| {
+        made.iter()
+            .copied()
+            .find(|at| fits(&history.calls[*at as usize]))
+    };
+    if let Some(call) = find(&|call| could_be(call, txn)) {
+        Blame::OutOfOrder(call)
+    } else if let Some(call) =
+        find(&|call| call.outcome == Outcome::Unsent && txn.what.is_effect_of(call.op))
+    {
+        Blame::Unsent(call)
+    } else if let Some(call) = find(&|call| call.is_definite() && txn.what.is_effect_of(call.op)) {
+        Blame::Twice(call)
+    } else {
+        Blame::Nobody
+    }
+}
+
+/// Whether the model's result is what the log says: failed or not, and the paths with their sequence numbers.
+fn has_effect(result: &OpResult, what: &TxnKind) -> bool {
+    match (result, what) {
+        (Err(_) | Ok(Reply::MultiFailed { .. }), what) => matches!(what, TxnKind::Error { .. }),
+        (Ok(Reply::Created { path, .. }), TxnKind::Create { path: logged, .. }) => path == logged,
+        (Ok(Reply::Multi { results }), TxnKind::Multi { parts }) => {
+            results.len() == parts.len()
+                && results
+                    .iter()
+                    .zip(parts)
+                    .all(|(reply, part)| reply_has_effect(reply, part))
+        }
+        (Ok(reply), what) => reply_has_effect(reply, what),
+    }
+}
+
+fn reply_has_effect(reply: &Reply, what: &TxnKind) -> bool {
+    match (reply, what) {
+        (Reply::Created { path, .. }, TxnKind::Create { path: logged, .. }) => path == logged,
+        (Reply::Deleted, TxnKind::Delete { .. })
+        | (Reply::Set { .. }, TxnKind::SetData { .. })
+        | (Reply::Checked, TxnKind::Check { .. })
+        | (Reply::Closed, TxnKind::CloseSession) => true,
+        _ => false,
+    }
+}
+
+/// The request that has exactly this effect.
+fn as_request(what: &TxnKind) -> Op {
+    match what {
+        TxnKind::Create {
+            path,
+            data,
+            ephemeral,
+        } => Op::Create {
+            path: path.clone(),
+            data: data.clone(),
+            mode: if *ephemeral {
+                CreateMode::Ephemeral
+            } else {
+                CreateMode::Persistent
+            },
+            with_stat: false,
+        },
+        TxnKind::Delete { path } => Op::Delete {
+            path: path.clone(),
+            version: -1,
+        },
+        TxnKind::SetData { path, data } => Op::SetData {
+            path: path.clone(),
+            data: data.clone(),
+            version: -1,
+        },
+        TxnKind::Check { path } => Op::Check {
+            path: path.clone(),
+            version: -1,
+        },
+        TxnKind::Multi { parts } => Op::Multi {
+            ops: parts.iter().map(as_request).collect(),
+        },
+        TxnKind::CreateSession { .. } | TxnKind::CloseSession | TxnKind::Error { .. } => {
+            Op::CloseSession
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Sequence names: under one parent, the numbers of sequential nodes are unique and grow in the order of the zxids.
+//!
+//! Exactly: over the sequential nodes that clients were told of under one incarnation of a parent, in the order of their
+//! transactions, the appended number grows strictly (as the 32-bit number that it is: it may wrap around). That each is the
+//! count of the children made before is in the replay (`linearizable-writes`); this check believes no model. A parent that is
+//! removed and made anew begins at 0: its incarnations are counted from the log, without one from the answered creations, and
+//! then a parent that an unanswered request may have made or removed is left out.
+//!
+//! Source: ZooKeeper's sequence nodes (`PrepRequestProcessor`, the parent's `cversion`); ZOOKEEPER-1046 is the bug.
+
+use super::history::{Call, Outcome};
+use super::linearizable_writes::said;
+use super::{Check, Evidence, Finding};
+use crate::witness::{TxnKind, sequence_of};
+use std::collections::{BTreeMap, BTreeSet};
+use zabsim_types::{Op, Reply, Zxid, parent_of};
+
+pub(super) const CHECK: Check = Check {
+    name: "sequence-names",
+    about: "Under one parent the numbers of sequential nodes are unique and grow.",
+    run,
+};
+
+/// A sequential node, as its client was told.
+struct Named<'a> {
+    zxid: Zxid,
+    /// Its place among the parts of a multi.
+    part: usize,
+    call: &'a Call<'a>,
+    path: &'a str,
+    number: i32,
+}
+
+fn run(evidence: &Evidence<'_>) -> Finding {
+    let history = &evidence.history;
+    let mut named = Vec::new();
+    for at in &history.answered {
+        let call = &history.calls[*at as usize];
+        each_create(call, &mut |part, asked, path| {
+            if let Some(number) = sequence_of(path, asked) {
+                named.push(Named {
+                    zxid: call.zxid,
+                    part,
+                    call,
+                    path,
+                    number,
+                });
+            }
+        });
+    }
+    if named.is_empty() {
+        return Finding::default().with_detail("no sequential nodes".into());
+    }
+    named.sort_by_key(|node| (node.zxid, node.part));
+    let parents = named.iter().map(|node| parent(node.path)).collect();
+    let (made, doubtful) = incarnations(evidence, &parents);
+    let mut finding = Finding::default();
+    let mut last: BTreeMap<(&str, usize), &Named<'_>> = BTreeMap::new();
+    for node in &named {
+        let above = parent(node.path);
+        if doubtful.contains(above) {
+            continue;
+        }
+        finding.examined += 1;
+        let incarnation = made
+            .get(above)
+            .map_or(0, |made| made.partition_point(|z| *z < node.zxid));
+        let before = last.insert((above, incarnation), node);
+        if let Some(before) = before
+            && node.number.wrapping_sub(before.number) <= 0
+        {
+            finding.fail(history.time(node.call.done), || {
+                format!(
+                    "{} made {} at {}, behind {} at {}",
+                    said(node.call),
+                    node.path,
+                    node.zxid,
+                    before.path,
+                    before.zxid
+                )
+            });
+        }
+    }
+    let detail = format!("sequential nodes under {} parents", last.len());
+    finding.with_detail(detail)
+}
+
+/// The sequential creations of a call that succeeded: part, path asked for, path made.
+fn each_create<'a>(call: &Call<'a>, visit: &mut impl FnMut(usize, &'a str, &'a str)) {
+    let mut one = |part, op: &'a Op, reply: &'a Reply| {
+        if let (Op::Create { path, mode, .. }, Reply::Created { path: made, .. }) = (op, reply)
+            && mode.is_sequential()
+        {
+            visit(part, path, made);
+        }
+    };
+    match (call.op, call.outcome) {
+        (Op::Multi { ops }, Outcome::Ok(Reply::Multi { results })) => {
+            for (part, (op, reply)) in ops.iter().zip(results).enumerate() {
+                one(part, op, reply);
+            }
+        }
+        (op, Outcome::Ok(reply)) => one(0, op, reply),
+        _ => {}
+    }
+}
+
+fn parent(path: &str) -> &str {
+    parent_of(path).unwrap_or("/")
+}
+
+type Incarnations<'a> = BTreeMap<&'a str, Vec<Zxid>>;
+
+/// When each of the parents was made, and the parents of which that is not known.
+fn incarnations<'a>(
+    evidence: &'a Evidence<'_>,
+    parents: &BTreeSet<&'a str>,
+) -> (Incarnations<'a>, BTreeSet<&'a str>) {
+    let mut made: Incarnations<'a> = BTreeMap::new();
+    let mut doubtful = BTreeSet::new();
+    let mut note = |path: &str, zxid| {
+        if let Some(parent) = parents.get(path) {
+            made.entry(parent).or_default().push(zxid);
+        }
+    };
+    if let Some(replay) = &evidence.replay {
+        for txn in &replay.witness.txns {
+            txn.what.each_part(&mut |part| {
+                if let TxnKind::Create { path, .. } = part {
+                    note(path, txn.zxid);
+                }
+            });
+        }
+        return (made, doubtful);
+    }
+    for call in &evidence.history.calls {
+        let parts = match call.op {
+            Op::Multi { ops } => ops.as_slice(),
+            op => std::slice::from_ref(op),
+        };
+        for op in parts {
+            let (Op::Create { path, .. } | Op::Delete { path, .. }) = op else {
+                continue;
+            };
+            match call.outcome {
+                Outcome::Ok(Reply::MultiFailed { .. }) | Outcome::Fail(_) => {}
+                Outcome::Ok(_) => note(path, call.zxid),
+                Outcome::Unknown => doubtful.extend(parents.get(&**path)),
+                Outcome::Refused | Outcome::Unsent => {}
+            }
+        }
+    }
+    made.values_mut().for_each(|zxids| zxids.sort_unstable());
+    (made, doubtful)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Run, World, create, delete, report, sequential};
+    use crate::checks::{Options, check_all};
+    use zabsim_types::{HistoryKind, Reply};
+
+    const NAME: &str = "sequence-names";
+
+    fn run() -> Run {
+        let mut world = World::new(1, 1);
+        world.now(1, create("/q"));
+        world.now(1, sequential("/q/n-"));
+        world.now(1, sequential("/q/n-"));
+        world.finish()
+    }
+
+    #[test]
+    fn a_number_given_twice_is_found_with_and_without_a_log() {
+        let mut run = run();
+        let good = report(&run, NAME);
+        assert!(good.ok() && good.examined == 2, "{}", good.detail);
+        for event in &mut run.history {
+            if let HistoryKind::Ok {
+                result: Reply::Created { path, .. },
+                ..
+            } = &mut event.kind
+                && path.ends_with('1')
+            {
+                *path = "/q/n-0000000000".into();
+            }
+        }
+        assert!(report(&run, NAME).detail.contains("behind /q/n-0000000000"));
+        let blind = check_all(&run.history, None, &Options::default());
+        assert!(
+            blind
+                .iter()
+                .any(|report| report.name == NAME && !report.ok())
+        );
+    }
+
+    #[test]
+    fn a_parent_made_anew_begins_anew() {
+        let mut world = World::new(1, 1);
+        for _ in 0..2 {
+            world.now(1, create("/q"));
+            world.now(1, sequential("/q/n-"));
+            world.now(1, delete("/q/n-0000000000"));
+            world.now(1, delete("/q"));
+        }
+        let run = world.finish();
+        let with_log = report(&run, NAME);
+        assert!(
+            with_log.ok() && with_log.examined == 2,
+            "{}",
+            with_log.detail
+        );
+        let blind = check_all(&run.history, None, &Options::default());
+        assert!(blind.iter().all(|report| report.ok()));
+    }
+}

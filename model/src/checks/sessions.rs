@@ -1,0 +1,254 @@
+//! Sessions and their ephemerals end together, and nothing of a session happens outside its life.
+//!
+//! Exactly, with the life of a session from the transaction that makes it to the one that closes it:
+//! - its id is given once, and none of its transactions lies outside its life (one that failed may come late: the session was
+//!   ending already);
+//! - no answer of a session names a state at or behind its end, but that to its own close;
+//! - a node seen with an owner is seen only while that owner lives: ephemerals vanish at exactly their session's end. (That
+//!   none vanishes earlier without a delete is in the replay: `snapshot-reads`.)
+//! - a client that is told that its session has expired is told the truth: its close is in the log.
+//!
+//! Source: ZooKeeper's guarantees on sessions and ephemerals; `SessionTrackerImpl`, `DataTree.killSession`. That a session is
+//! expired only after its timeout of silence is the servers' own clock's matter and is checked there.
+
+use super::linearizable_writes::said;
+use super::{Check, Evidence, Finding, stat_of};
+use crate::witness::{TxnKind, Witness};
+use std::collections::BTreeMap;
+use zabsim_types::{HistoryKind, Op, SessionChange, SessionId, Zxid};
+
+pub(super) const CHECK: Check = Check {
+    name: "sessions",
+    about: "Nothing of a session happens outside its life, and its ephemerals end with it.",
+    run,
+};
+
+/// From the transaction that made it to the one that closed it.
+struct Life {
+    made: Zxid,
+    closed: Option<Zxid>,
+}
+
+impl Life {
+    fn over_at(&self, zxid: Zxid) -> bool {
+        self.closed.is_some_and(|closed| closed <= zxid)
+    }
+}
+
+fn run(evidence: &Evidence<'_>) -> Finding {
+    let replay = match evidence.whole_replay() {
+        Ok(replay) => replay,
+        Err(why) => return Finding::nothing(&why),
+    };
+    let mut finding = Finding::default();
+    let lives = lives(evidence, replay.witness, &mut finding);
+    answers(evidence, &lives, &mut finding);
+    news(evidence, &lives, &mut finding);
+    let closed = lives.values().filter(|life| life.closed.is_some()).count();
+    let detail = format!(
+        "things of {} sessions, {closed} of them closed",
+        lives.len()
+    );
+    finding.with_detail(detail)
+}
+
+fn lives(
+    evidence: &Evidence<'_>,
+    witness: &Witness,
+    finding: &mut Finding,
+) -> BTreeMap<SessionId, Life> {
+    let mut lives: BTreeMap<SessionId, Life> = BTreeMap::new();
+    for txn in &witness.txns {
+        let (made, closed) = (txn.zxid, None);
+        match (&txn.what, lives.get_mut(&txn.session)) {
+            (TxnKind::CreateSession { .. }, None) => {
+                finding.examined += 1;
+                lives.insert(txn.session, Life { made, closed });
+            }
+            (TxnKind::CreateSession { .. }, Some(life)) => {
+                finding.fail(evidence.seen(txn.zxid), || {
+                    let first = life.made;
+                    format!(
+                        "session {} was made at {first} and again at {}",
+                        txn.session, txn.zxid
+                    )
+                });
+            }
+            // Its client closed it while its expiry was under way: the second close finds nothing to do.
+            (TxnKind::CloseSession, Some(life)) => {
+                finding.examined += 1;
+                life.closed.get_or_insert(txn.zxid);
+            }
+            (TxnKind::Error { .. }, _) => {}
+            (_, Some(life)) if !life.over_at(txn.zxid) => {}
+            (_, life) => {
+                let when = match life {
+                    Some(_) => "after its end",
+                    None => "before it was made",
+                };
+                finding.fail(evidence.seen(txn.zxid), || {
+                    format!(
+                        "session {} has a transaction {} {when}",
+                        txn.session, txn.zxid
+                    )
+                });
+            }
+        }
+    }
+    lives
+}
+
+fn answers(evidence: &Evidence<'_>, lives: &BTreeMap<SessionId, Life>, finding: &mut Finding) {
+    let history = &evidence.history;
+    for session in &history.sessions {
+        let life = lives.get(&session.session);
+        for at in &session.answered {
+            let call = &history.calls[*at as usize];
+            let over = life.is_none_or(|life| life.over_at(call.zxid));
+            finding.examined += 1;
+            if over && *call.op != Op::CloseSession {
+                finding.fail(history.time(call.done), || {
+                    format!(
+                        "{} was answered at {} for session {}, which had no life then",
+                        said(call),
+                        call.zxid,
+                        call.session
+                    )
+                });
+            }
+            let stat = call.observed().and_then(Result::ok).and_then(stat_of);
+            let Some(owner) = stat.map(|stat| stat.ephemeral_owner) else {
+                continue;
+            };
+            if owner == SessionId::NONE {
+                continue;
+            }
+            finding.examined += 1;
+            if lives.get(&owner).is_none_or(|life| life.over_at(call.zxid)) {
+                finding.fail(history.time(call.done), || {
+                    format!(
+                        "{} saw at {} a node of session {owner}, which had no life then",
+                        said(call),
+                        call.zxid
+                    )
+                });
+            }
+        }
+    }
+}
+
+/// What clients were told of their sessions.
+fn news(evidence: &Evidence<'_>, lives: &BTreeMap<SessionId, Life>, finding: &mut Finding) {
+    for event in evidence.history.events {
+        let HistoryKind::Session { change } = &event.kind else {
+            continue;
+        };
+        let life = lives.get(&event.session);
+        let lie = match change {
+            SessionChange::Connected { .. } => life.is_none().then_some("connected"),
+            SessionChange::Expired if event.session != SessionId::NONE => {
+                let closed = life.is_some_and(|life| life.closed.is_some());
+                (!closed).then_some("expired")
+            }
+            _ => continue,
+        };
+        finding.examined += 1;
+        if let Some(told) = lie {
+            finding.fail(event.time, || {
+                let (client, session) = (event.process.0, event.session);
+                format!("client {client} was told that session {session} is {told}; the log knows nothing of it")
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Run, World, create, ephemeral, exists, report};
+    use zabsim_types::{HistoryKind, ProcessId, Reply, SessionChange, Zxid};
+
+    const NAME: &str = "sessions";
+
+    fn run() -> Run {
+        let mut world = World::new(2, 1);
+        world.now(1, create("/a"));
+        world.now(1, ephemeral("/a/e"));
+        world.now(1, exists("/a"));
+        world.now(2, exists("/a/e"));
+        world.lose(1);
+        world.expire(1);
+        world.now(2, exists("/a/e"));
+        world.finish()
+    }
+
+    fn detail(run: &Run) -> String {
+        report(run, NAME).detail
+    }
+
+    #[test]
+    fn a_legal_life_is_accepted() {
+        let report = report(&run(), NAME);
+        assert!(report.ok(), "{}", report.detail);
+        assert!(report.detail.contains("1 of them closed"));
+    }
+
+    /// Moves the first successful read of that client behind the session's end.
+    fn read_late(client: u32) -> Run {
+        let mut run = run();
+        let close = run.witness.txns.last().expect("a log").zxid;
+        let own = run
+            .history
+            .iter_mut()
+            .filter(|event| event.process == ProcessId(client));
+        let zxid = own.into_iter().find_map(|event| match &mut event.kind {
+            HistoryKind::Ok {
+                zxid,
+                result: Reply::Exists { .. },
+                ..
+            } => Some(zxid),
+            _ => None,
+        });
+        *zxid.expect("it read") = close;
+        run
+    }
+
+    #[test]
+    fn an_ephemeral_does_not_outlive_its_session() {
+        assert!(detail(&read_late(2)).contains("a node of session"));
+    }
+
+    #[test]
+    fn an_answer_belongs_to_a_living_session() {
+        assert!(detail(&read_late(1)).contains("for session"));
+    }
+
+    #[test]
+    fn a_session_does_nothing_after_its_end() {
+        let mut run = run();
+        run.append(1, create("/late"));
+        assert!(!run.reports().iter().all(|report| report.ok()));
+    }
+
+    #[test]
+    fn an_id_is_given_once() {
+        let mut run = run();
+        let mut again = run.witness.txns[0].clone();
+        again.zxid = Zxid(run.witness.txns.last().expect("a log").zxid.0 + 1);
+        run.witness.txns.push(again);
+        assert!(detail(&run).contains("and again at"));
+    }
+
+    #[test]
+    fn an_expiry_is_no_lie() {
+        let mut run = run();
+        let mut told = run.history[0].clone();
+        told.time = run.history.last().expect("events").time;
+        told.process = ProcessId(2);
+        told.session = run.session_of(2);
+        told.kind = HistoryKind::Session {
+            change: SessionChange::Expired,
+        };
+        run.history.push(told);
+        assert!(detail(&run).contains("is expired"));
+    }
+}

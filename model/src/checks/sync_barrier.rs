@@ -1,0 +1,134 @@
+//! Sync is a barrier: behind a `sync` a session sees everything that anybody had seen when it was called.
+//!
+//! Exactly: let `Z` be the greatest zxid of all answers that had arrived anywhere when the sync was called. The sync's own
+//! header and every later answer of its session name a state no older than `Z`. With [`SyncMode::Quorum`] always, so that a
+//! read behind it is linearizable (together with `no-future-reads`). With [`SyncMode::Leader`], as in ZooKeeper, only while
+//! no deposed leader answers: where the answer's epoch is older than `Z`'s, one did, and that is legal (ZOOKEEPER-1675);
+//! within one epoch it is not.
+//!
+//! Source: ZooKeeper's documentation of `sync` and its internals page on its limits; `Leader.processSync`.
+
+use super::linearizable_writes::said;
+use super::{Check, Evidence, Finding};
+use zabsim_types::{HistoryKind, Op, SyncMode, Zxid};
+
+pub(super) const CHECK: Check = Check {
+    name: "sync-barrier",
+    about: "Behind a sync a session sees everything that anybody had seen when it was called.",
+    run,
+};
+
+fn run(evidence: &Evidence<'_>) -> Finding {
+    let history = &evidence.history;
+    let mut finding = Finding::default();
+    // The greatest zxid answered anywhere so far; what each sync's call found there; what each session may not fall behind.
+    let mut newest = Zxid::ZERO;
+    let mut found = vec![Zxid::ZERO; history.calls.len()];
+    let mut floors = vec![(Zxid::ZERO, None); history.sessions.len()];
+    let mut deposed = 0;
+    for event in history.events {
+        match &event.kind {
+            HistoryKind::Invoke {
+                id,
+                request: Op::Sync { .. },
+            } => {
+                if let Some(at) = history.index(*id) {
+                    found[at] = newest;
+                }
+            }
+            HistoryKind::Ok { id, .. } | HistoryKind::Fail { id, .. } => {
+                let Some(at) = history.index(*id) else {
+                    continue;
+                };
+                let call = &history.calls[at];
+                if !call.is_definite() {
+                    continue;
+                }
+                newest = newest.max(call.zxid);
+                let slot = history
+                    .slot(call.session)
+                    .expect("every call has its session");
+                if let Op::Sync { mode, .. } = call.op {
+                    let promised = found[at];
+                    let excused = *mode == SyncMode::Leader
+                        && call.zxid.epoch() < promised.epoch()
+                        && call.zxid < promised;
+                    deposed += u64::from(excused);
+                    if !excused && floors[slot].0 < promised {
+                        floors[slot] = (promised, Some(at));
+                    }
+                }
+                let (floor, sync) = floors[slot];
+                let Some(sync) = sync else { continue };
+                finding.examined += 1;
+                if call.zxid < floor {
+                    finding.fail(event.time, || {
+                        format!(
+                            "{} was answered at {}, though {} had promised {floor}",
+                            said(call),
+                            call.zxid,
+                            said(&history.calls[sync])
+                        )
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+    finding.with_detail(format!(
+        "syncs and answers behind them; {deposed} syncs were answered by a deposed leader (ZOOKEEPER-1675)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Run, World, create, get, report, set, sync};
+    use zabsim_types::{HistoryKind, SyncMode, Zxid};
+
+    const NAME: &str = "sync-barrier";
+
+    fn run(mode: SyncMode) -> Run {
+        let mut world = World::new(2, 2);
+        world.now(1, create("/a"));
+        world.now(1, set("/a", "x"));
+        world.now(2, sync(mode));
+        world.now(2, get("/a"));
+        world.finish()
+    }
+
+    fn set_back(run: &mut Run, replies: usize, to: impl Fn(Zxid) -> Zxid) {
+        let zxids = run
+            .history
+            .iter_mut()
+            .rev()
+            .filter_map(|event| match &mut event.kind {
+                HistoryKind::Ok { zxid, .. } => Some(zxid),
+                _ => None,
+            });
+        zxids.take(replies).for_each(|zxid| *zxid = to(*zxid));
+    }
+
+    #[test]
+    fn a_stale_read_behind_a_sync_is_found() {
+        for mode in [SyncMode::Leader, SyncMode::Quorum] {
+            let mut run = run(mode);
+            let good = report(&run, NAME);
+            assert!(good.ok() && good.examined == 2, "{}", good.detail);
+            set_back(&mut run, 1, |zxid| Zxid(zxid.0 - 1));
+            assert!(report(&run, NAME).detail.contains("had promised"));
+        }
+    }
+
+    /// ZOOKEEPER-1675: legal for ZooKeeper's sync, not for the quorum's.
+    #[test]
+    fn a_deposed_leader_may_answer_only_the_weaker_sync() {
+        for (mode, ok) in [(SyncMode::Leader, true), (SyncMode::Quorum, false)] {
+            let mut run = run(mode);
+            run.shift_epoch(4);
+            set_back(&mut run, 2, |_| Zxid::new(3, 1));
+            let report = report(&run, NAME);
+            assert_eq!(report.ok(), ok, "{}", report.detail);
+            assert_eq!(report.detail.contains("1 syncs"), ok);
+        }
+    }
+}

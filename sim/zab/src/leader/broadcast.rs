@@ -1,0 +1,218 @@
+//! An established leader: proposals and commits (`Leader.propose`, `Leader.tryToCommit`), barriers, and the proof that it
+//! still leads.
+
+use super::{Barrier, Leader};
+use crate::core::{Core, Flow, Leave};
+use crate::handler::HandlerStage;
+use crate::marks::mark;
+use crate::{Delivery, Effect, LinkId, Message, Note, PeerId, PeerSet, SyncId, Txn, Zxid};
+use std::sync::Arc;
+
+/// Broadcast.
+impl Leader {
+    pub(crate) fn propose(
+        &mut self,
+        core: &mut Core,
+        zxid: Zxid,
+        payload: &[u8],
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        if self.proposals_left(core) == 0 {
+            mark("proposal-refused", out);
+            return Ok(());
+        }
+        assert_eq!(zxid, self.proposed.next(), "a proposal out of order");
+        let txn = Arc::new(Txn::new(zxid, core.storage.last(), payload));
+        self.proposed = zxid;
+        out.push(Effect::Note(Note::Proposed { txn: txn.clone() }));
+        core.append(txn.clone(), out);
+        for (link, handler) in &mut self.handlers {
+            if handler.is_forwarding() && !handler.observer {
+                handler.propose(*link, &txn, core.now, out);
+            }
+        }
+        core.storage.sync(out);
+        Ok(())
+    }
+
+    pub(crate) fn proposals_left(&self, core: &Core) -> u32 {
+        if self.established() {
+            core.config.counter_max - self.proposed.counter()
+        } else {
+            0
+        }
+    }
+
+    /// An ACK says that everything up to its zxid is durable at the sender. Those that say nothing new are ignored, as is a
+    /// zxid that was never proposed (`Leader.processAck`).
+    pub(super) fn on_ack(
+        &mut self,
+        core: &mut Core,
+        link: LinkId,
+        zxid: Zxid,
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        let handler = self.handlers.get_mut(&link).expect("the caller looked");
+        if zxid.counter() == 0 || zxid > self.proposed || zxid <= handler.acked {
+            return Ok(());
+        }
+        handler.acknowledge(zxid, self.proposed, core.now);
+        if zxid <= core.history.mark() {
+            return Ok(());
+        }
+        self.commit(core, out)
+    }
+
+    /// Commits what a quorum has on disk, strictly in order; this server counts as any other, by its own disk.
+    pub(super) fn commit(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
+        let before = core.history.mark();
+        while let Some(next) = core.history.next_outstanding() {
+            let mut having = PeerSet::new();
+            if core.storage.durable() >= next {
+                having.insert(self.me);
+            }
+            for handler in self.handlers.values() {
+                if handler.acked >= next && handler.counts() {
+                    having.insert(handler.peer);
+                }
+            }
+            if !core.config.quorum.is_quorum(having) {
+                break;
+            }
+            core.history.mark_next();
+        }
+        let zxid = core.history.mark();
+        if zxid == before {
+            return Ok(());
+        }
+        core.history.set_committed(zxid);
+        out.push(Effect::Note(Note::Committed { zxid }));
+        for (link, handler) in &mut self.handlers {
+            if handler.is_forwarding() {
+                for txn in core.history.marked_after(before) {
+                    handler.commit(*link, txn, out);
+                }
+            }
+        }
+        core.deliver(self.delivery(), out);
+        self.pass_barriers(core, out);
+        if self.proposals_left(core) == 0 && core.history.next_outstanding().is_none() {
+            // The next transaction's counter would run into the epoch (ZOOKEEPER-1277).
+            mark("rollover", out);
+            return Err(Leave::StepDown("the epoch's counter is used up"));
+        }
+        Ok(())
+    }
+}
+
+/// Barriers, and the proof of leadership.
+impl Leader {
+    /// `sync`: answered behind the commit of everything proposed so far. ZooKeeper's proves nothing: a leader that was
+    /// deposed without noticing answers too (ZOOKEEPER-2136). The quorum's waits for a ping round begun now, answered by
+    /// a quorum that thus still follows this leader; no later epoch was established before, so this server has proposed
+    /// everything that was committed when the `sync` came.
+    pub(crate) fn sync(
+        &mut self,
+        core: &mut Core,
+        link: Option<LinkId>,
+        id: SyncId,
+        quorum: bool,
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        if !self.established() {
+            assert!(
+                link.is_none(),
+                "no learner is up to date before the leader is established"
+            );
+            out.push(Effect::SyncLost { id });
+            return Ok(());
+        }
+        // At once, without waiting for the tick.
+        let round = quorum.then(|| self.ping(out));
+        self.barriers.push_back(Barrier {
+            link,
+            id,
+            zxid: core.storage.last(),
+            round,
+        });
+        self.pass_barriers(core, out);
+        Ok(())
+    }
+
+    /// Answers, in order, the barriers that are passed; a learner's answer goes behind the commits on its link, this server's
+    /// behind its own deliveries.
+    pub(super) fn pass_barriers(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
+        if self.barriers.is_empty() {
+            return;
+        }
+        let committed = core.history.mark();
+        for barrier in std::mem::take(&mut self.barriers) {
+            let passed = barrier.zxid <= committed
+                && barrier
+                    .round
+                    .is_none_or(|round| self.is_proven(core, round, None));
+            // A learner's barriers are answered in its order.
+            let first = !self.barriers.iter().any(|other| other.link == barrier.link);
+            if !(passed && first) {
+                self.barriers.push_back(barrier);
+                continue;
+            }
+            let id = barrier.id;
+            match barrier.link {
+                None => core.pass_barrier(id, Delivery::Committed, out),
+                Some(link) => {
+                    let handler = self.handlers.get_mut(&link).expect("dropped with its link");
+                    handler.send(link, Message::Synced { id }, out);
+                }
+            }
+        }
+    }
+
+    /// Whether a quorum, without `except`, answered a ping of this round or a later one.
+    pub(super) fn is_proven(&self, core: &Core, round: u64, except: Option<PeerId>) -> bool {
+        let mut answered = PeerSet::new();
+        answered.insert(self.me);
+        for handler in self.handlers.values() {
+            let counts = handler.counts() && handler.stage >= HandlerStage::Acknowledged;
+            if counts && handler.pong >= round && Some(handler.peer) != except {
+                answered.insert(handler.peer);
+            }
+        }
+        core.config.quorum.is_quorum(answered)
+    }
+
+    pub(super) fn on_pong(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
+        if !self.established() {
+            return;
+        }
+        self.pass_barriers(core, out);
+        let blank: Vec<LinkId> = self
+            .handlers
+            .iter()
+            .filter(|(_, handler)| handler.blank && handler.stage == HandlerStage::Acknowledged)
+            .filter(|(_, handler)| {
+                self.is_proven(core, handler.introduced_in + 1, Some(handler.peer))
+            })
+            .map(|(link, _)| *link)
+            .collect();
+        for link in blank {
+            mark("blank-proof", out);
+            let handler = self.handlers.get_mut(&link).expect("found above");
+            // It acknowledges proposals once its disk is marked; until then it only follows.
+            handler.blank = false;
+            self.bring_up_to_date(link, out);
+        }
+    }
+
+    pub(super) fn ping(&mut self, out: &mut Vec<Effect>) -> u64 {
+        self.ping_round += 1;
+        let round = self.ping_round;
+        for (link, handler) in &mut self.handlers {
+            // Behind a snapshot pings would only pile up.
+            if handler.is_forwarding() && handler.snapshot.is_none() {
+                handler.send(*link, Message::Ping { round }, out);
+            }
+        }
+        round
+    }
+}
