@@ -15,7 +15,6 @@ pub use action::ACTIONS;
 pub use op::OPS;
 pub use reader::FormatError;
 pub use target::TARGETS;
-pub use trigger::{DISK_OPS, MESSAGES};
 
 use crate::workload::{Workload, WorkloadKind};
 use reader::{Source, Table, duration_text};

@@ -4,35 +4,8 @@ use super::quoted;
 use super::reader::{FormatError, Table, duration_text};
 use super::target;
 use zabsim::plan::{EventPattern, Target, Trigger};
+use zabsim::{DISK_OPS, MESSAGES};
 use zabsim_types::Time;
-
-/// The message types that `send` and `receive` wait for.
-pub const MESSAGES: &[&str] = &[
-    "FOLLOWERINFO",
-    "OBSERVERINFO",
-    "LEADERINFO",
-    "ACKEPOCH",
-    "DIFF",
-    "TRUNC",
-    "SNAP",
-    "SNAPCHUNK",
-    "PROPOSAL",
-    "COMMIT",
-    "INFORM",
-    "NEWLEADER",
-    "ACKNEWLEADER",
-    "UPTODATE",
-    "ACK",
-    "PING",
-    "PONG",
-    "REQUEST",
-    "SYNC",
-    "SYNCED",
-    "APP",
-];
-
-/// The disk operations that `disk` waits for.
-pub const DISK_OPS: &[&str] = &["append", "sync", "replace", "rename", "truncate", "delete", "list", "read"];
 
 /// Reads the trigger of a fault or an operation out of its own table.
 pub(super) fn read(table: &Table<'_>) -> Result<Trigger, FormatError> {
@@ -58,7 +31,7 @@ fn read_pattern(table: Table<'_>) -> Result<Trigger, FormatError> {
     let who = |key| table.get(key).map(|v| target::read(&v)).transpose();
     let event = match kind {
         "send" | "receive" => {
-            let message = value.word(&MESSAGES.map_words())?.to_string();
+            let message = value.word(&words(MESSAGES))?.to_string();
             let (from, to) = (who("from")?, who("to")?);
             match kind {
                 "send" => EventPattern::Send { message, from, to },
@@ -66,7 +39,7 @@ fn read_pattern(table: Table<'_>) -> Result<Trigger, FormatError> {
             }
         }
         "disk" => {
-            let op = value.word(&DISK_OPS.map_words())?.to_string();
+            let op = value.word(&words(DISK_OPS))?.to_string();
             let file = table.get("file").map(|v| v.str().map(String::from)).transpose()?;
             EventPattern::Disk { op, file, at: who("server")? }
         }
@@ -83,14 +56,8 @@ fn read_pattern(table: Table<'_>) -> Result<Trigger, FormatError> {
     Ok(Trigger::On { event, nth, not_before, after })
 }
 
-trait MapWords {
-    fn map_words(&self) -> Vec<(&'static str, &'static str)>;
-}
-
-impl MapWords for &[&'static str] {
-    fn map_words(&self) -> Vec<(&'static str, &'static str)> {
-        self.iter().map(|word| (*word, *word)).collect()
-    }
+fn words(names: &[&'static str]) -> Vec<(&'static str, &'static str)> {
+    names.iter().map(|name| (*name, *name)).collect()
 }
 
 /// The lines of a trigger, as `read` takes them.
