@@ -183,6 +183,7 @@ impl DiskOnlyRecovery {
             })
             .max();
         let generation = generation.unwrap_or(0);
+        let damaged = m.server(id).is_damaged();
         let mut history: Option<History> = None;
         for (name, bytes) in files {
             match name {
@@ -191,20 +192,19 @@ impl DiskOnlyRecovery {
             }
             self.scratch.clear();
             decode::records(bytes, &mut self.scratch);
+            let known = |r: &Record| m.ledger.fact(r.zxid).is_some_and(|f| f.sum == r.sum);
+            let all = self.scratch.len();
             let good = (self.scratch.iter())
-                .take_while(|r| match last {
-                    Some(last) => r.zxid <= last,
-                    None => m.ledger.fact(r.zxid).is_some_and(|f| f.sum == r.sum),
-                })
+                .take_while(|r| last.map_or_else(|| known(r), |last| r.zxid <= last))
                 .count();
-            let whole = good == self.scratch.len();
             self.scratch.truncate(good);
+            if damaged {
+                // Rot beneath the snapshot that recovery starts from is never read.
+                self.scratch.retain(|r| r.zxid > snapshot && known(r));
+            }
+            let whole = self.scratch.len() == all;
             for record in &self.scratch {
-                let known = m
-                    .ledger
-                    .fact(record.zxid)
-                    .is_some_and(|f| f.sum == record.sum);
-                d.require(ID, known, || {
+                d.require(ID, known(record), || {
                     format!(
                         "{id}'s {name} holds {} in bytes that nobody ever appended",
                         record.zxid
@@ -212,7 +212,8 @@ impl DiskOnlyRecovery {
                 });
             }
             let history = history.get_or_insert_with(|| {
-                let base = self.scratch.first().map_or(snapshot, |r| r.prev);
+                let first = self.scratch.first().filter(|_| !damaged);
+                let base = first.map_or(snapshot, |r| r.prev);
                 History::read(base, generation)
             });
             let end = match whole {

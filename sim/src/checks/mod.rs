@@ -477,9 +477,9 @@ impl Checks {
 
     /// Compares what `server` newly knows to be committed with the committed sequence; a leader adds to it.
     fn advance_commit(&mut self, server: ServerId) {
-        let (m, d) = (&mut self.mirror, &mut self.docket);
         let mut grew = false;
         loop {
+            let (m, d) = (&mut self.mirror, &mut self.docket);
             let s = m.server_mut(server);
             let until = s.committed;
             let leads = s.established.is_some();
@@ -499,16 +499,47 @@ impl Checks {
                 known.unwrap_or(end),
             );
             if known.is_none() && leads {
-                self.primary_integrity.on_commit(d, zxid);
-                self.initial_history_integrity.on_commit(d, zxid);
-                if let Some(txn) = m.ledger.commit(zxid) {
-                    self.ephemeral_owners.on_commit(d, &txn);
-                }
+                self.commit_next(zxid);
                 grew = true;
             }
         }
+        grew |= self.commit_broadcasts(server);
         if grew {
-            committed_durability::on_commit(m, d, server);
+            committed_durability::on_commit(&self.mirror, &mut self.docket, server);
+        }
+    }
+
+    /// A quorum of followers suffices: a leader may commit what its own log has yet to take, while that begins a new segment.
+    /// Then its broadcasts are what it commits. Says whether there were any.
+    fn commit_broadcasts(&mut self, leader: ServerId) -> bool {
+        let s = self.mirror.server(leader);
+        let (Some(epoch), until) = (s.established, s.committed) else {
+            return false;
+        };
+        let mut grew = false;
+        loop {
+            let ledger = &self.mirror.ledger;
+            let last = ledger.last_committed();
+            let next = Zxid(last.max(Zxid::new(epoch, 0)).0 + 1);
+            let own = next <= until
+                && ledger.fact(next).is_some_and(|f| {
+                    f.proposer == Some(leader) && f.prev == last && f.place().is_none()
+                });
+            if !own {
+                return grew;
+            }
+            self.commit_next(next);
+            grew = true;
+        }
+    }
+
+    /// Adds to the committed sequence.
+    fn commit_next(&mut self, zxid: Zxid) {
+        let (m, d) = (&mut self.mirror, &mut self.docket);
+        self.primary_integrity.on_commit(d, zxid);
+        self.initial_history_integrity.on_commit(d, zxid);
+        if let Some(txn) = m.ledger.commit(zxid) {
+            self.ephemeral_owners.on_commit(d, &txn);
         }
     }
 

@@ -394,6 +394,26 @@ mod synchronization {
         bed.holds();
     }
 
+    /// A quorum without the leader's own disk is a quorum.
+    #[test]
+    fn a_leader_may_commit_before_it_logs() {
+        let mut bed = Bed::serving();
+        bed.join(S1, S3, 1);
+        let txn = bed.next_txn(S1, z(1, 3));
+        bed.note(S1, Note::Proposed { txn: txn.clone() });
+        bed.log(S1, S2, &txn);
+        bed.log(S1, S3, &txn);
+        bed.note(S1, Note::Committed { zxid: z(1, 3) });
+        bed.send(S1, S2, Message::Commit { zxid: z(1, 3) });
+        bed.note(S2, Note::Committed { zxid: z(1, 3) });
+        bed.apply(S2, true);
+        bed.append(S1, &txn);
+        bed.sync(S1);
+        bed.apply(S1, true);
+        bed.write(S1, S2, z(1, 4));
+        bed.holds();
+    }
+
     /// A23, C4, A8: the follower never gets ⟨1,3⟩.
     #[test]
     fn a_hole_in_a_log() {
