@@ -17,6 +17,7 @@ use crate::world::{NOTIFY_TICKS_MAX, World};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
+use zabsim_model::Options;
 use zabsim_types::run::{CheckReport, RUN_SCHEMA, Reached, RunReport, Verdict, Violation};
 use zabsim_types::{HistoryEvent, Time};
 
@@ -181,7 +182,7 @@ fn run_while(
     world: &mut World,
     deadline: Time,
     step_us: u64,
-    unfinished: impl Fn(&World) -> bool,
+    unfinished: impl Fn(&mut World) -> bool,
 ) -> bool {
     while unfinished(world) {
         if world.halted() || world.now >= deadline {
@@ -201,7 +202,7 @@ fn ended_early(world: &World) -> Option<Ending> {
 
 /// Makes the checks of the whole run, and the report.
 pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> RunOutcome {
-    let mut checking = Instant::now();
+    let checking = Instant::now();
     let mut checks: Vec<CheckReport> = Vec::new();
     let mut violation = None;
     if !matches!(ending, Ending::Panicked(_)) {
@@ -212,7 +213,6 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         violation = violation.or(found);
     }
     let checked = checking.elapsed() + Duration::from_nanos(world.checks_ns());
-    checking = Instant::now();
     let at_ms = world.now.as_ms();
     let (verdict, violation) = match (violation, ending) {
         (_, Ending::Panicked(message)) => {
@@ -240,7 +240,6 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
     let (plan, seed) = (world.plan.clone(), world.seed);
     let (hash, lines) = world.finish();
     let wall = started.elapsed();
-    let _ = checking;
     let seed = format!("{seed:#018x}");
     let report = RunReport {
         schema: RUN_SCHEMA,
@@ -298,6 +297,12 @@ fn check_history(
             });
         }
     };
-    let _ = (ending, witness, checks);
-    None
+    let options = Options {
+        quiet_end: *ending == Ending::Finished { quiet: true },
+        ..Options::default()
+    };
+    let reports = zabsim_model::check_all(&world.records.history, Some(&witness), &options);
+    let first = zabsim_model::checks::first_violation(&reports).cloned();
+    checks.extend(reports.into_iter().map(CheckReport::from));
+    first
 }

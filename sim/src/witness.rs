@@ -4,7 +4,7 @@
 //! epoch's initial history, or one by one. A leader names the end only; the chain of predecessors that each transaction
 //! carries leads back to what was committed before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3Builder;
 use zab::{Note, Zxid};
@@ -18,6 +18,9 @@ pub(crate) struct Log {
     /// Proposed and not known to be committed. For look-ups only.
     proposed: HashMap<Zxid, Arc<zab::Txn>, Xxh3Builder>,
     committed: Vec<Arc<zab::Txn>>,
+    /// Sessions whose end is among the first `searched` of them. For look-ups only.
+    closed: HashSet<SessionId, Xxh3Builder>,
+    searched: usize,
     /// Of one step back through the chain, kept for its memory.
     chain: Vec<Arc<zab::Txn>>,
 }
@@ -51,6 +54,22 @@ impl Log {
             self.chain.push(txn);
         }
         self.committed.extend(self.chain.drain(..).rev());
+    }
+
+    /// Whether a session's end is committed.
+    pub(crate) fn has_closed(&mut self, session: SessionId) -> bool {
+        for txn in &self.committed[self.searched..] {
+            if let Ok(Txn {
+                session,
+                body: TxnBody::CloseSession { .. },
+                ..
+            }) = Txn::decode(txn.payload())
+            {
+                self.closed.insert(session);
+            }
+        }
+        self.searched = self.committed.len();
+        self.closed.contains(&session)
     }
 
     /// The committed log in the words of the model. Of what cannot be decoded, its zxid and why.

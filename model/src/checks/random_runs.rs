@@ -101,9 +101,34 @@ fn replies(run: &Run, fits: impl Fn(&Reply) -> bool) -> Vec<usize> {
     fitting.map(|(at, _)| at).collect()
 }
 
+/// How long all checks take: `cargo test --release -p zabsim-model speed -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    for len in [10_000, 300_000] {
+        let mut state = 1_u32;
+        let mut byte = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        let script: Vec<_> = (0..len).map(|_| (byte(), byte())).collect();
+        let run = play(&script);
+        let invoked = |event: &&HistoryEvent| matches!(event.kind, HistoryKind::Invoke { .. });
+        let ops = run.history.iter().filter(invoked).count();
+        let began = std::time::Instant::now();
+        let reports = run.reports();
+        let took = began.elapsed();
+        assert!(reports.iter().all(|report| report.ok()), "{reports:?}");
+        println!(
+            "{ops} operations, {} transactions: {took:?}",
+            run.witness.txns.len()
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 96,
+        cases: 256,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -114,7 +139,7 @@ proptest! {
         for report in run.reports() {
             prop_assert!(report.ok(), "{}: {}", report.name, report.detail);
         }
-        prop_assert!(report(&run, "linearizable-writes").examined > 10);
+        prop_assert!(report(&run, "linearizable-writes").examined > 0);
     }
 
     #[test]
@@ -186,6 +211,10 @@ proptest! {
         let sets: Vec<_> = run.witness.txns.iter().filter(|txn| set(&txn.what)).cloned().collect();
         prop_assume!(!sets.is_empty());
         let mut again = sets[pick.index(sets.len())].clone();
+        // An unanswered request for the same could have had this effect, late.
+        let same = |event: &&HistoryEvent| event.session == again.session
+            && matches!(&event.kind, HistoryKind::Invoke { request, .. } if again.what.is_effect_of(request));
+        prop_assume!(run.history.iter().filter(same).count() == 1);
         again.zxid = Zxid(run.witness.txns.last().expect("a log").zxid.0 + 1);
         run.witness.txns.push(again);
         let broken = broken(&run);

@@ -99,7 +99,7 @@ fn prefixes(history: &History<'_>, replay: &Replay<'_>, finding: &mut Finding) {
             let zxid = replay.witness.txns[position as usize].zxid;
             // Perhaps the one before it was carried out and failed: that leaves a transaction without effect.
             let failed = failures.get(&session).is_some_and(|at| at[0] < zxid);
-            if !failed {
+            if !failed && !taken_for_another(history, replay, skipped, zxid) {
                 finding.fail(history.time(call.done), || {
                     format!(
                         "{} took effect at {zxid}, but {} before it on the same connection did not",
@@ -110,6 +110,26 @@ fn prefixes(history: &History<'_>, replay: &Replay<'_>, finding: &mut Finding) {
             }
         }
     }
+}
+
+/// Of two unanswered calls for the same, the earlier is taken for the one that happened; it may have been this one.
+fn taken_for_another(
+    history: &History<'_>,
+    replay: &Replay<'_>,
+    call: &Call<'_>,
+    before: Zxid,
+) -> bool {
+    let mut claims = replay.claims.iter().zip(&replay.witness.txns);
+    claims.any(|(claim, txn)| match claim {
+        Claim::Call(other) => {
+            let other = &history.calls[*other as usize];
+            other.outcome == Outcome::Unknown
+                && txn.session == call.session
+                && txn.zxid < before
+                && txn.what.is_effect_of(call.op)
+        }
+        _ => false,
+    })
 }
 
 fn failures_without_reply(replay: &Replay<'_>) -> BTreeMap<SessionId, Vec<Zxid>> {

@@ -517,7 +517,8 @@ mod tests {
         let quiet = reconnected(|_| {});
         assert_eq!(caught_up(&quiet), []);
         assert!(report(&quiet, NAME).ok(), "{}", detail(&quiet));
-        let changes: [(&[Op], &[(WatchKind, &str)]); 5] = [
+        type Change<'a> = (&'a [Op], &'a [(WatchKind, &'a str)]);
+        let changes: [Change<'_>; 5] = [
             (&[set("/a", "1")], &[(WatchKind::NodeDataChanged, "/a")]),
             (&[create("/a/x")], &[(WatchKind::NodeChildrenChanged, "/a")]),
             (&[create("/b")], &[(WatchKind::NodeCreated, "/b")]),

@@ -179,6 +179,9 @@ impl World {
     fn session_changed(&mut self, client: usize, session: SessionId, change: SessionChange) {
         match &change {
             SessionChange::Expired => {
+                if session != SessionId::NONE {
+                    self.given_up.push(session);
+                }
                 let id = self.clients[client].id;
                 self.tell(
                     format!("c{}", id.0),

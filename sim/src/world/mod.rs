@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zab::{QuorumConfig, QuorumRule};
 use zabsim_client::{Port, Session};
 use zabsim_types::run::{ClientOps, FaultRecord, TimelineEntry};
-use zabsim_types::{HistoryEvent, ProcessId, ServerId, Time};
+use zabsim_types::{HistoryEvent, ProcessId, ServerId, SessionId, Time};
 
 /// What happened at clients, servers and to them: what a report is made of.
 #[derive(Debug, Default)]
@@ -73,6 +73,8 @@ pub(crate) struct World {
     pub(crate) violated: bool,
     /// A program panicked, and how.
     pub(crate) panicked: Option<String>,
+    /// Sessions that their clients hold to be over. The leader may need a while to agree.
+    given_up: Vec<SessionId>,
     /// The committed log.
     pub(crate) log: Log,
     /// How often the checks were shown something, and what some of these times and the full checks took.
@@ -142,6 +144,7 @@ impl World {
             stepping: None,
             violated: false,
             panicked: None,
+            given_up: Vec::new(),
             log: Log::default(),
             observations: 0,
             sampled_ns: 0,

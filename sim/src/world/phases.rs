@@ -3,7 +3,6 @@
 use super::World;
 use super::faults::peers;
 use super::view::leader_of;
-use std::time::Instant;
 use zabsim_types::ServerId;
 
 impl World {
@@ -125,8 +124,8 @@ impl World {
         (leader.established.is_some() && leader.serves()).then_some(id)
     }
 
-    /// Whether all servers serve and have applied the same.
-    pub(crate) fn has_settled(&self) -> bool {
+    /// Whether all servers serve and have applied the same, the end of every session that its client gave up included.
+    pub(crate) fn has_settled(&mut self) -> bool {
         let Some(leader) = self.established_leader() else {
             return false;
         };
@@ -135,17 +134,22 @@ impl World {
             .iter()
             .filter(|server| !server.stays_broken)
             .all(|server| server.serves() && server.applied == applied)
+            && self.sessions_given_up_are_closed()
+    }
+
+    fn sessions_given_up_are_closed(&mut self) -> bool {
+        let log = &mut self.log;
+        self.given_up.retain(|&session| !log.has_closed(session));
+        self.given_up.is_empty()
     }
 
     /// The step checks' last look, at all disks.
     pub(crate) fn check_at_end(&mut self) {
-        let start = Instant::now();
         let disks = self
             .servers
             .iter_mut()
             .map(|server| (server.id, server.disk.durable()));
         self.checks.at_end(self.now, disks);
-        let _ = start;
     }
 
     /// Kills what runs and ends the trace.

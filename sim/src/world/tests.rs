@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::executor::{Bare, Madsim};
-use crate::plan::{Climate, Ensemble, ScriptedOp};
+use crate::plan::{Climate, Ensemble, ScriptedOp, Trigger};
 use crate::process::Machine;
 use std::time::Duration;
 use zabsim_server::{Effect, Input};
