@@ -19,6 +19,8 @@ mod executor;
 #[cfg(madsim)]
 mod host;
 mod judge;
+#[cfg(madsim)]
+mod listing;
 mod nemesis;
 mod net;
 #[cfg(madsim)]
@@ -41,6 +43,8 @@ mod world;
 
 #[cfg(madsim)]
 pub use executor::BoxFuture;
+#[cfg(madsim)]
+pub use listing::{checks, marks};
 pub use nemesis::{
     DISK_OPS, FAULT_KINDS, MESSAGES, NOTES, PROFILES, SERVERS_MAX, draw_faults, validate,
 };

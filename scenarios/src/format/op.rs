@@ -65,7 +65,7 @@ fn data(value: Option<Value<'_>>) -> Result<Data, FormatError> {
 /// The table of an operation, as `read` takes it. Data that is not UTF-8 has no form in a scenario and is written lossily.
 pub(super) fn write(op: &Op) -> String {
     let mut keys = Vec::new();
-    let mut flag = |on: bool, key: &str| on.then(|| format!("{key} = true"));
+    let flag = |on: bool, key: &str| on.then(|| format!("{key} = true"));
     let data = |data: &Data| data.as_ref().map(|bytes| format!("data = {}", quoted(&String::from_utf8_lossy(bytes))));
     let version = |version: i32| (version != -1).then(|| format!("version = {version}"));
     let word = |op: &str, path: &ZPath| Some(format!("{op} = {}", quoted(path)));

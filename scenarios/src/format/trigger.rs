@@ -85,7 +85,7 @@ pub(super) fn write(trigger: &Trigger, out: &mut String) {
 
 fn pattern_keys(event: &EventPattern) -> Vec<String> {
     let mut keys = Vec::new();
-    let mut who = |key: &str, target: &Option<Target>, keys: &mut Vec<String>| {
+    let who = |key: &str, target: &Option<Target>, keys: &mut Vec<String>| {
         if let Some(target) = target {
             keys.push(format!("{key} = {}", target::write(target)));
         }

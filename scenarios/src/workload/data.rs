@@ -2,8 +2,8 @@
 
 use super::{Actor, SessionOver};
 use std::time::Duration;
-use zabsim_client::{Multi, join_all, select};
-use zabsim_types::{CreateMode, Op, SyncMode};
+use zabsim_client::{Multi, Outcome, join_all, select};
+use zabsim_types::{CreateMode, ErrorCode, Op, SyncMode};
 
 /// Few nodes, written and read by all.
 pub(super) async fn registers(actor: &mut Actor) -> Result<(), SessionOver> {
@@ -71,7 +71,7 @@ pub(super) async fn mixed(actor: &mut Actor) -> Result<(), SessionOver> {
         } else {
             let op = mixed_op(actor);
             let outcome = actor.client.submit(op).await;
-            actor.go_on(outcome)?;
+            still_open(&outcome)?;
         }
         if actor.stream.per_mille(80) {
             shorten_sequence(actor).await?;
@@ -90,10 +90,15 @@ async fn burst(actor: &mut Actor) -> Result<(), SessionOver> {
             actor.client.submit(op)
         })
         .collect();
-    for outcome in join_all(calls).await {
-        actor.go_on(outcome)?;
+    join_all(calls).await.iter().try_for_each(still_open)
+}
+
+/// Whether the session goes on after that outcome.
+fn still_open(outcome: &Outcome) -> Result<(), SessionOver> {
+    match outcome {
+        Outcome::Lost { error: ErrorCode::SessionExpired, .. } => Err(SessionOver),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn mixed_op(actor: &mut Actor) -> Op {
