@@ -25,6 +25,8 @@ pub(crate) struct ClientProcess {
     pub(crate) port: Port,
     /// How the program ended, once it has; `None` where there is no program.
     pub(crate) program: Option<Outcome>,
+    /// A test holds its client: nothing is done for it unasked.
+    pub(crate) directed: bool,
     pub(crate) alive: bool,
     /// Number of faults that pause it.
     pub(crate) paused: u16,

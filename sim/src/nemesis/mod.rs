@@ -88,6 +88,17 @@ impl Nemesis {
         nemesis
     }
 
+    /// Adds a fault that a test lets strike.
+    pub(crate) fn add(&mut self, fault: Fault, seed: u64) -> FaultIndex {
+        self.faults.push(Entry {
+            resolver: Resolver::new(seed, &fault),
+            fault,
+            seen: 0,
+            struck: None,
+        });
+        self.faults.len() - 1
+    }
+
     /// Begins to count for a fault that waits for an event, if its `after` is as asked.
     fn arm_if(&mut self, index: FaultIndex, wanted: impl Fn(Option<&str>) -> bool) {
         if let Trigger::On { event, after, .. } = &self.faults[index].fault.trigger

@@ -200,7 +200,10 @@ impl World {
         );
         self.clients[client].port.changed(session, &change);
         // A client without a program goes on with a new session by itself.
-        if change == SessionChange::Expired && self.clients[client].program.is_none() {
+        if change == SessionChange::Expired
+            && self.clients[client].program.is_none()
+            && !self.clients[client].directed
+        {
             self.queue.push(
                 self.now,
                 Event::Wake {
@@ -250,6 +253,7 @@ impl World {
                 self.take_commands(client);
                 self.look_for_panic(client);
             }
+            self.take_wishes();
         }
     }
 

@@ -50,11 +50,17 @@ enum Undo {
 }
 
 impl World {
-    /// A fault strikes.
+    /// A fault strikes; where there is nobody to strike, it tries again.
     pub(crate) fn strike(&mut self, fault: usize, ends: Ends) {
-        if self.healed {
-            return;
+        if !self.healed && self.strike_once(fault, ends).is_none() {
+            let fault = fault as u32;
+            self.queue
+                .push(self.now.plus(RETRY_US), Event::Strike { fault });
         }
+    }
+
+    /// A fault strikes; what it did, in words.
+    pub(crate) fn strike_once(&mut self, fault: usize, ends: Ends) -> Option<String> {
         let Fault {
             action, lasts_us, ..
         } = self.plan.faults[fault].clone();
@@ -66,14 +72,10 @@ impl World {
             over: false,
         });
         let Some(what) = self.act(fault, strike, ends, &action, lasts_us) else {
-            // There is nobody to strike now: perhaps later.
             self.strikes.pop();
-            let fault = fault as u32;
-            self.queue
-                .push(self.now.plus(RETRY_US), Event::Strike { fault });
-            return;
+            return None;
         };
-        self.tell_fault(fault, what);
+        self.tell_fault(fault, what.clone());
         if let Some(lasts) = lasts_us {
             let strike = strike as u32;
             self.queue
@@ -86,6 +88,7 @@ impl World {
             let fault = fault as u32;
             self.queue.push(at, Event::Strike { fault });
         }
+        Some(what)
     }
 
     fn tell_fault(&mut self, fault: usize, what: String) {

@@ -5,6 +5,7 @@
 //! every effect, in this order: it enters the trace, the nemesis sees it (and may strike), the checks see it, it happens.
 
 mod clients;
+mod director;
 mod faults;
 mod phases;
 mod servers;
@@ -28,6 +29,7 @@ use crate::queue::{Event, Queue};
 use crate::stream::Stream;
 use crate::trace::{Entry, Place, Trace};
 use crate::witness::Log;
+use director::{DIRECTOR_EVENT, Director};
 use faults::Strike;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zab::{QuorumConfig, QuorumRule};
@@ -86,6 +88,7 @@ pub(crate) struct World {
     server_effects: Vec<zabsim_server::Effect>,
     client_effects: Vec<zabsim_client::Effect>,
     commands: Vec<zabsim_client::Command>,
+    director: Option<Director>,
     /// Programs may have been woken since they last ran.
     awake: bool,
 }
@@ -153,6 +156,7 @@ impl World {
             server_effects: Vec::new(),
             client_effects: Vec::new(),
             commands: Vec::new(),
+            director: None,
             awake: false,
             plan,
         };
@@ -204,6 +208,7 @@ impl World {
             session,
             port: Port::new(guid_seed),
             program: None,
+            directed: false,
             alive: true,
             paused: 0,
             inbox: VecDeque::new(),
@@ -315,6 +320,11 @@ impl World {
                 self.client_timer(client as usize, generation);
             }
             Event::Wake {
+                client: DIRECTOR_EVENT,
+                sleeper,
+                ..
+            } => self.wake_director(sleeper),
+            Event::Wake {
                 client, sleeper, ..
             } => self.wake_sleeper(client as usize, sleeper),
             Event::Op { op } => self.scripted_op(op as usize),
@@ -323,6 +333,7 @@ impl World {
             Event::Continue { strike, step } => self.continue_strike(strike, step),
             Event::GhostEnd { link } => self.end_ghost(link),
         }
+        self.tell_of_leader();
         self.run_programs();
     }
 

@@ -118,7 +118,7 @@ impl World {
         words.join("; ")
     }
 
-    fn established_leader(&self) -> Option<ServerId> {
+    pub(super) fn established_leader(&self) -> Option<ServerId> {
         let id = leader_of(&self.servers)?;
         let leader = &self.servers[usize::from(id.0) - 1];
         (leader.established.is_some() && leader.serves()).then_some(id)
