@@ -2,7 +2,7 @@
 //!
 //! Three parts, each usable alone:
 //!
-//! 1. [`reference`]: the service's state machine as plainly as it can be said: one tree, one transaction after the other
+//! 1. [`mod@reference`]: the service's state machine as plainly as it can be said: one tree, one transaction after the other
 //!    ([`Model`]), and an ideal single server around it, with sessions and one-shot watches ([`Service`]).
 //! 2. [`conformance`]: what a real Apache ZooKeeper answered, recorded case by case, and the comparison of one recorded
 //!    reply with one of ours. The model is held to it, and so is an ensemble.

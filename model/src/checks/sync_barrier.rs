@@ -6,6 +6,10 @@
 //! no deposed leader answers: where the answer's epoch is older than `Z`'s, one did, and that is legal (ZOOKEEPER-1675);
 //! within one epoch it is not.
 //!
+//! ZooKeeper 3.9.5 itself keeps less within an epoch: a sync of a client connected to the leader is a local read there, and
+//! a follower may have applied and shown a transaction that the leader has committed but not yet applied (seen in a recorded
+//! history just after an election). Here the leader's own sync stands in its apply queue like any other.
+//!
 //! Source: ZooKeeper's documentation of `sync` and its internals page on its limits; `Leader.processSync`.
 
 use super::linearizable_writes::said;

@@ -5,7 +5,7 @@
 //!
 //! Source: ZooKeeper 3.9 `PrepRequestProcessor` (order of the checks), `DataTree` (effects, `Stat`, watches), and the
 //! recorded answers of a real server (`conformance`). ACLs, containers, TTLs and persistent watches have their place here,
-//! in [`Model::write`]'s checks, [`Node`](tree::Node) and [`WatchList`], and come with the service's.
+//! in [`Model::write`]'s checks, `Node` and [`WatchList`], and come with the service's.
 
 mod model;
 mod service;
