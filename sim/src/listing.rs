@@ -7,6 +7,7 @@ const WORLD_MARKS: &[(&str, &str)] = &[
     ("client-out-of-turn", "A client sent a frame that its connection's state does not allow."),
     ("damage-refused", "Damage was not done, because no protocol would have survived it."),
     ("ephemeral-of-unknown-session", "A new leader ended a session of which only ephemerals were left."),
+    ("fatal", "A server stopped by its own decision."),
     ("refused-from-future", "A client was turned away by a server that had seen less than itself."),
     ("restore-failed", "A snapshot could not be made sense of."),
     ("session-expired", "A leader ended a session that was silent for too long."),
