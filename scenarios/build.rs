@@ -14,11 +14,19 @@ fn main() {
         .filter(|path| path.extension().is_some_and(|e| e == "toml"))
         .collect();
     files.sort();
-    let mut code = String::from("/// The library, sorted by name.\npub static LIBRARY: &[Entry] = &[\n");
+    let mut code =
+        String::from("/// The library, sorted by name.\npub static LIBRARY: &[Entry] = &[\n");
     for path in files {
-        let name = path.file_stem().and_then(|s| s.to_str()).expect("a UTF-8 name");
+        let name = path
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .expect("a UTF-8 name");
         let text = path.to_str().expect("a UTF-8 path");
-        writeln!(code, "    Entry {{ name: {name:?}, text: include_str!({text:?}) }},").expect("into a string");
+        writeln!(
+            code,
+            "    Entry {{ name: {name:?}, text: include_str!({text:?}) }},"
+        )
+        .expect("into a string");
     }
     code.push_str("];\n");
     let out = Path::new(&env::var("OUT_DIR").expect("cargo sets it")).join("library.rs");

@@ -18,7 +18,12 @@ pub struct SaveError {
 
 impl std::fmt::Display for SaveError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot write {}: {}; nothing was left behind", self.path.display(), self.source)
+        write!(
+            f,
+            "cannot write {}: {}; nothing was left behind",
+            self.path.display(),
+            self.source
+        )
     }
 }
 
@@ -43,7 +48,10 @@ pub struct Saved<'a> {
 /// Writes a run into `dir`, creating it if needed. Returns the files' paths.
 pub fn save(dir: &Path, run: &Saved<'_>) -> Result<Vec<PathBuf>, SaveError> {
     let made_dir = !dir.exists();
-    fs::create_dir_all(dir).map_err(|source| SaveError { path: dir.into(), source })?;
+    fs::create_dir_all(dir).map_err(|source| SaveError {
+        path: dir.into(),
+        source,
+    })?;
     let mut parts = Parts::default();
     let written = write_all(dir, run, &mut parts).and_then(|()| parts.rename());
     if written.is_err() {
@@ -61,9 +69,12 @@ struct Parts(Vec<(PathBuf, PathBuf)>);
 
 impl Parts {
     fn rename(&self) -> Result<(), SaveError> {
-        self.0
-            .iter()
-            .try_for_each(|(part, path)| fs::rename(part, path).map_err(|source| SaveError { path: path.clone(), source }))
+        self.0.iter().try_for_each(|(part, path)| {
+            fs::rename(part, path).map_err(|source| SaveError {
+                path: path.clone(),
+                source,
+            })
+        })
     }
 
     /// Best effort: the error that brought us here is the one to report.
@@ -85,9 +96,13 @@ fn write_all(dir: &Path, run: &Saved<'_>, parts: &mut Parts) -> Result<(), SaveE
             out.write_all(b"\n")
         })
     })?;
-    write_part(dir, "scenario.toml", parts, |out| out.write_all(run.scenario.as_bytes()))?;
+    write_part(dir, "scenario.toml", parts, |out| {
+        out.write_all(run.scenario.as_bytes())
+    })?;
     match run.trace {
-        Some(trace) => write_part(dir, "trace.txt", parts, |out| out.write_all(trace.as_bytes())),
+        Some(trace) => write_part(dir, "trace.txt", parts, |out| {
+            out.write_all(trace.as_bytes())
+        }),
         None => Ok(()),
     }
 }
@@ -100,7 +115,10 @@ fn write_part(
 ) -> Result<(), SaveError> {
     let part = dir.join(format!(".{name}.part"));
     let path = dir.join(name);
-    let file = File::create(&part).map_err(|source| SaveError { path: path.clone(), source })?;
+    let file = File::create(&part).map_err(|source| SaveError {
+        path: path.clone(),
+        source,
+    })?;
     parts.0.push((part, path.clone()));
     let mut out = BufWriter::new(file);
     fill(&mut out)

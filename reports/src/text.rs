@@ -57,15 +57,27 @@ fn timeline(report: &RunReport, detail: Detail, out: &mut String) {
     line!(out, "What happened");
     let entries = &report.timeline;
     let elided = match detail {
-        Detail::Short if entries.len() > TIMELINE_LINES => TIMELINE_LINES / 2..entries.len() - TIMELINE_LINES / 2,
+        Detail::Short if entries.len() > TIMELINE_LINES => {
+            TIMELINE_LINES / 2..entries.len() - TIMELINE_LINES / 2
+        }
         _ => 0..0,
     };
     for (index, entry) in entries.iter().enumerate() {
         if index == elided.start && !elided.is_empty() {
-            line!(out, "         …       {} more lines; -v shows them", elided.len());
+            line!(
+                out,
+                "         …       {} more lines; -v shows them",
+                elided.len()
+            );
         }
         if !elided.contains(&index) {
-            line!(out, "  {:>10}  {:<4} {}", entry.at.to_string(), entry.who, entry.what);
+            line!(
+                out,
+                "  {:>10}  {:<4} {}",
+                entry.at.to_string(),
+                entry.who,
+                entry.what
+            );
         }
     }
     line!(out);
@@ -73,7 +85,12 @@ fn timeline(report: &RunReport, detail: Detail, out: &mut String) {
 
 fn reached(report: &RunReport, out: &mut String) {
     line!(out, "Reached");
-    let width = report.reached.iter().map(|r| r.mark.len()).max().unwrap_or(0);
+    let width = report
+        .reached
+        .iter()
+        .map(|r| r.mark.len())
+        .max()
+        .unwrap_or(0);
     for mark in &report.reached {
         line!(out, "  {:<width$}  {:>8}", mark.mark, grouped(mark.count));
     }
@@ -83,17 +100,36 @@ fn reached(report: &RunReport, out: &mut String) {
 fn checks(report: &RunReport, detail: Detail, out: &mut String) {
     let (held, broken): (Vec<_>, Vec<_>) = report.checks.iter().partition(|check| check.ok);
     line!(out, "Checks: {} hold, {} broken", held.len(), broken.len());
-    let width = report.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let width = report
+        .checks
+        .iter()
+        .map(|check| check.name.len())
+        .max()
+        .unwrap_or(0);
     let shown: Vec<&CheckReport> = match detail {
         Detail::Full => report.checks.iter().collect(),
-        Detail::Short => report.checks.iter().filter(|check| !check.ok || check.examined > 0).collect(),
+        Detail::Short => report
+            .checks
+            .iter()
+            .filter(|check| !check.ok || check.examined > 0)
+            .collect(),
     };
     for check in &shown {
         let mark = if check.ok { "ok    " } else { "BROKEN" };
-        line!(out, "  {mark}  {:<width$}  {:>9}  {}", check.name, grouped(check.examined), check.detail);
+        line!(
+            out,
+            "  {mark}  {:<width$}  {:>9}  {}",
+            check.name,
+            grouped(check.examined),
+            check.detail
+        );
     }
     if shown.len() < report.checks.len() {
-        line!(out, "  {} more had nothing to examine in this run; -v names them", report.checks.len() - shown.len());
+        line!(
+            out,
+            "  {} more had nothing to examine in this run; -v names them",
+            report.checks.len() - shown.len()
+        );
     }
     line!(out);
 }
@@ -128,7 +164,13 @@ fn summary(report: &RunReport, out: &mut String) {
     );
     line!(out, "Speed      {}", speed(report));
     if let Some(violation) = &report.violation {
-        line!(out, "Violation  {} at {}: {}", violation.check, seconds(violation.at_ms), violation.message);
+        line!(
+            out,
+            "Violation  {} at {}: {}",
+            violation.check,
+            seconds(violation.at_ms),
+            violation.message
+        );
     }
     line!(out, "Verdict    {}", verdict(report));
     line!(out, "Again      {}", report.reproduce);
@@ -209,19 +251,48 @@ mod tests {
             checks_share: 0.25,
             servers: 3,
             clients: 1,
-            client_ops: ClientOps { ok: 1_000, failed: 3, unknown: 1 },
+            client_ops: ClientOps {
+                ok: 1_000,
+                failed: 3,
+                unknown: 1,
+            },
             elections: 2,
-            faults: vec![FaultRecord { at_ms: 5_000, kind: "crash".into(), what: "s3 (leader)".into() }],
+            faults: vec![FaultRecord {
+                at_ms: 5_000,
+                kind: "crash".into(),
+                what: "s3 (leader)".into(),
+            }],
             untriggered: vec!["late".into()],
-            reached: vec![Reached { mark: "sync-snap".into(), count: 2 }],
+            reached: vec![Reached {
+                mark: "sync-snap".into(),
+                count: 2,
+            }],
             timeline: (0..60)
-                .map(|i| TimelineEntry { at: Time::from_ms(i * 500), who: "s1".into(), what: format!("event {i}") })
+                .map(|i| TimelineEntry {
+                    at: Time::from_ms(i * 500),
+                    who: "s1".into(),
+                    what: format!("event {i}"),
+                })
                 .collect(),
             checks: vec![
-                CheckReport { name: "agreement".into(), ok: false, examined: 12, detail: "s1 and s2 differ".into() },
-                CheckReport { name: "multi-atomicity".into(), ok: true, examined: 0, detail: String::new() },
+                CheckReport {
+                    name: "agreement".into(),
+                    ok: false,
+                    examined: 12,
+                    detail: "s1 and s2 differ".into(),
+                },
+                CheckReport {
+                    name: "multi-atomicity".into(),
+                    ok: true,
+                    examined: 0,
+                    detail: String::new(),
+                },
             ],
-            violation: Some(Violation { check: "agreement".into(), at_ms: 6_100, message: "s1 and s2 differ".into() }),
+            violation: Some(Violation {
+                check: "agreement".into(),
+                at_ms: 6_100,
+                message: "s1 and s2 differ".into(),
+            }),
             reproduce: "cargo run --release -- run leader-crash --seed 0x0000000000000007".into(),
             scenario_toml: String::new(),
         }
@@ -236,7 +307,10 @@ mod tests {
     fn the_full_text_elides_nothing() {
         let text = render(&report(), Detail::Full);
         for i in 0..60 {
-            assert!(text.contains(&format!("event {i}\n")), "event {i} is missing");
+            assert!(
+                text.contains(&format!("event {i}\n")),
+                "event {i} is missing"
+            );
         }
         assert!(text.contains("multi-atomicity"));
         assert!(text.contains("sync-snap"));

@@ -28,12 +28,16 @@ pub fn find(name: &str) -> Result<Scenario, FormatError> {
         return entry.scenario();
     }
     let path = Path::new(name);
-    let looks_like_a_file = path.extension().is_some() || path.components().count() > 1 || path.exists();
+    let looks_like_a_file =
+        path.extension().is_some() || path.components().count() > 1 || path.exists();
     if !looks_like_a_file {
         return Err(unknown(name));
     }
-    let text = read_bounded(path)
-        .map_err(|message| FormatError { file: name.into(), line: 0, message })?;
+    let text = read_bounded(path).map_err(|message| FormatError {
+        file: name.into(),
+        line: 0,
+        message,
+    })?;
     Scenario::parse(name, &text)
 }
 
@@ -47,7 +51,11 @@ fn unknown(name: &str) -> FormatError {
         [] => "`zabsim list` names them all".into(),
         near => format!("did you mean {}?", near.join(" or ")),
     };
-    FormatError { file: name.into(), line: 0, message: format!("no scenario of that name, and no such file; {hint}") }
+    FormatError {
+        file: name.into(),
+        line: 0,
+        message: format!("no scenario of that name, and no such file; {hint}"),
+    }
 }
 
 /// Reads a text file without ever taking more of it into memory than a scenario can have.
@@ -57,9 +65,17 @@ pub(crate) fn read_bounded(path: &Path) -> Result<String, String> {
         .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("cannot read it: {error}"))?;
     if bytes.len() as u64 > BYTES_MAX {
-        return Err(format!("larger than {} MiB; no scenario is", BYTES_MAX >> 20));
+        return Err(format!(
+            "larger than {} MiB; no scenario is",
+            BYTES_MAX >> 20
+        ));
     }
-    String::from_utf8(bytes).map_err(|error| format!("not a text file: byte {} is not UTF-8", error.utf8_error().valid_up_to()))
+    String::from_utf8(bytes).map_err(|error| {
+        format!(
+            "not a text file: byte {} is not UTF-8",
+            error.utf8_error().valid_up_to()
+        )
+    })
 }
 
 /// Levenshtein's distance, for "did you mean".
@@ -70,7 +86,9 @@ fn distance(a: &str, b: &str) -> usize {
         let mut diagonal = row[0];
         row[0] = i + 1;
         for (j, y) in b.iter().enumerate() {
-            let cost = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            let cost = (diagonal + usize::from(x != *y))
+                .min(row[j] + 1)
+                .min(row[j + 1] + 1);
             diagonal = row[j + 1];
             row[j + 1] = cost;
         }
@@ -84,11 +102,19 @@ mod tests {
 
     #[test]
     fn every_file_of_the_library_is_right_and_named_as_its_file() {
-        assert!(LIBRARY.len() >= 31, "20 scenarios and 11 schedules of real bugs, found {}", LIBRARY.len());
+        assert!(
+            LIBRARY.len() >= 31,
+            "20 scenarios and 11 schedules of real bugs, found {}",
+            LIBRARY.len()
+        );
         for entry in LIBRARY {
             let scenario = entry.scenario().unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(scenario.plan.name, entry.name);
-            assert!(scenario.plan.about.ends_with('.'), "{}: `about` is a sentence", entry.name);
+            assert!(
+                scenario.plan.about.ends_with('.'),
+                "{}: `about` is a sentence",
+                entry.name
+            );
         }
     }
 
@@ -99,7 +125,8 @@ mod tests {
             let drawn = scenario.as_drawn(scenario.draw(7));
             for scenario in [scenario, drawn] {
                 let text = scenario.to_toml();
-                let again = Scenario::parse("again", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+                let again = Scenario::parse("again", &text)
+                    .unwrap_or_else(|error| panic!("{error}\n{text}"));
                 assert_eq!(again, scenario, "{text}");
             }
         }
@@ -107,9 +134,16 @@ mod tests {
 
     #[test]
     fn an_unknown_name_gets_a_hint() {
-        let error = find("leader-crahs").expect_err("no such scenario").to_string();
-        assert!(error.contains("did you mean") && error.contains("leader-crash"), "{error}");
-        let error = find("no/such/file.toml").expect_err("no such file").to_string();
+        let error = find("leader-crahs")
+            .expect_err("no such scenario")
+            .to_string();
+        assert!(
+            error.contains("did you mean") && error.contains("leader-crash"),
+            "{error}"
+        );
+        let error = find("no/such/file.toml")
+            .expect_err("no such file")
+            .to_string();
         assert!(error.contains("cannot read it"), "{error}");
     }
 }

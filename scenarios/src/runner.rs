@@ -23,13 +23,26 @@ pub struct Finished {
 pub fn run_scenario(scenario: &Scenario, named: &str, seed: u64, keep_trace: bool) -> Finished {
     let plan = scenario.draw(seed);
     let programs = workload::programs(&scenario.workloads, &plan);
-    let outcome = zabsim::run(&plan, seed, programs, RunOptions { keep_trace, ..RunOptions::default() });
+    let outcome = zabsim::run(
+        &plan,
+        seed,
+        programs,
+        RunOptions {
+            keep_trace,
+            ..RunOptions::default()
+        },
+    );
     let mut report = outcome.report;
     report.seed = seed_text(seed);
     report.reproduce = format!("cargo run --release -- run {named} --seed {}", report.seed);
     report.scenario_toml = scenario.to_toml();
     report.as_expected = unmet(scenario, &report).is_empty();
-    Finished { report, history: outcome.history, trace: outcome.trace, drawn: scenario.as_drawn(plan) }
+    Finished {
+        report,
+        history: outcome.history,
+        trace: outcome.trace,
+        drawn: scenario.as_drawn(plan),
+    }
 }
 
 /// What the scenario expects and the run did not do, in words.
@@ -37,17 +50,29 @@ pub fn unmet(scenario: &Scenario, report: &RunReport) -> Vec<String> {
     let expect = &scenario.expect;
     let mut unmet = Vec::new();
     if report.verdict != expect.verdict {
-        unmet.push(format!("the verdict is {}, expected {}", report.verdict.word(), expect.verdict.word()));
+        unmet.push(format!(
+            "the verdict is {}, expected {}",
+            report.verdict.word(),
+            expect.verdict.word()
+        ));
     }
     // What a run that went wrong did not reach says nothing.
     if report.verdict == Verdict::Pass {
         for mark in &expect.reach {
-            if !report.reached.iter().any(|r| r.mark == *mark && r.count > 0) {
+            if !report
+                .reached
+                .iter()
+                .any(|r| r.mark == *mark && r.count > 0)
+            {
                 unmet.push(format!("`{mark}` was not reached"));
             }
         }
         for check in &expect.examine {
-            if !report.checks.iter().any(|c| c.name == *check && c.examined > 0) {
+            if !report
+                .checks
+                .iter()
+                .any(|c| c.name == *check && c.examined > 0)
+            {
                 unmet.push(format!("the check `{check}` examined nothing"));
             }
         }

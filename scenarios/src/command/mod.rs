@@ -62,7 +62,13 @@ impl Output<'_> {
 /// Does what the process's command line says, and returns the exit code.
 pub fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
-    ExitCode::from(run_with(std::env::args_os(), &mut Output { out: &mut out, err: &mut err }))
+    ExitCode::from(run_with(
+        std::env::args_os(),
+        &mut Output {
+            out: &mut out,
+            err: &mut err,
+        },
+    ))
 }
 
 /// Does what a command line says, its first word being the program's name, and returns the exit code.

@@ -16,14 +16,29 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn replay(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
-    let file = if arguments.file.is_dir() { arguments.file.join("run.json") } else { arguments.file.clone() };
+    let file = if arguments.file.is_dir() {
+        arguments.file.join("run.json")
+    } else {
+        arguments.file.clone()
+    };
     let saved = read_report(&file)?;
-    let scenario = Scenario::parse(&format!("{} (its scenario)", file.display()), &saved.scenario_toml)
-        .map_err(|error| error.to_string())?;
+    let scenario = Scenario::parse(
+        &format!("{} (its scenario)", file.display()),
+        &saved.scenario_toml,
+    )
+    .map_err(|error| error.to_string())?;
     let trace_file = file.with_file_name("trace.txt");
-    let finished = run_scenario(&scenario, &saved.scenario, parse_seed(&saved.seed)?, trace_file.exists());
+    let finished = run_scenario(
+        &scenario,
+        &saved.scenario,
+        parse_seed(&saved.seed)?,
+        trace_file.exists(),
+    );
     if finished.report.trace_hash == saved.trace_hash {
-        output.print(&format!("same: {} events, trace hash {}\n", saved.events, saved.trace_hash));
+        output.print(&format!(
+            "same: {} events, trace hash {}\n",
+            saved.events, saved.trace_hash
+        ));
         return Ok(0);
     }
     output.print(&format!(
@@ -31,11 +46,16 @@ pub(super) fn replay(arguments: &Arguments, output: &mut Output<'_>) -> Result<u
         saved.trace_hash, saved.events, finished.report.trace_hash, finished.report.events
     ));
     if saved.version != finished.report.version {
-        output.print(&format!("the run was saved by version {}, this is {}\n", saved.version, finished.report.version));
+        output.print(&format!(
+            "the run was saved by version {}, this is {}\n",
+            saved.version, finished.report.version
+        ));
     }
     match (&finished.trace, fs::read_to_string(&trace_file)) {
         (Some(trace), Ok(old)) => output.print(&first_difference(&old, &trace.to_string())),
-        _ => output.print("no trace was saved with it; `zabsim run … --out DIR --trace` keeps one\n"),
+        _ => {
+            output.print("no trace was saved with it; `zabsim run … --out DIR --trace` keeps one\n")
+        }
     }
     Ok(Verdict::Diverged.exit_code())
 }
@@ -44,12 +64,20 @@ fn read_report(file: &Path) -> Result<RunReport, String> {
     let name = file.display();
     let text = read_bounded(file).map_err(|why| format!("{name}: {why}"))?;
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-        let cut = if error.is_eof() { ", it seems to be cut off" } else { "" };
+        let cut = if error.is_eof() {
+            ", it seems to be cut off"
+        } else {
+            ""
+        };
         format!("{name}:{}: not a saved run{cut}: {error}", error.line())
     })?;
     match value.get("schema").and_then(serde_json::Value::as_u64) {
         Some(schema) if schema == u64::from(RUN_SCHEMA) => {}
-        Some(schema) => return Err(format!("{name}: saved with schema {schema}; this build reads schema {RUN_SCHEMA}")),
+        Some(schema) => {
+            return Err(format!(
+                "{name}: saved with schema {schema}; this build reads schema {RUN_SCHEMA}"
+            ));
+        }
         None => return Err(format!("{name}: not a saved run: it has no `schema`")),
     }
     serde_json::from_value(value).map_err(|error| format!("{name}: not a saved run: {error}"))
@@ -62,10 +90,16 @@ fn first_difference(old: &str, new: &str) -> String {
         number += 1;
         match (old_lines.next(), new_lines.next()) {
             (Some(a), Some(b)) if a == b => {}
-            (None, None) => return "the kept traces are the same; what differs is not in them\n".into(),
+            (None, None) => {
+                return "the kept traces are the same; what differs is not in them\n".into();
+            }
             (a, b) => {
                 let shown = |line: Option<&str>| line.unwrap_or("(the trace ends)").to_string();
-                return format!("first difference at event {number}:\n  saved  {}\n  now    {}\n", shown(a), shown(b));
+                return format!(
+                    "first difference at event {number}:\n  saved  {}\n  now    {}\n",
+                    shown(a),
+                    shown(b)
+                );
             }
         }
     }
@@ -78,7 +112,10 @@ mod tests {
     #[test]
     fn the_first_difference_is_named_with_both_sides() {
         let text = first_difference("a\nb\nc\n", "a\nx\nc\n");
-        assert_eq!(text, "first difference at event 2:\n  saved  b\n  now    x\n");
+        assert_eq!(
+            text,
+            "first difference at event 2:\n  saved  b\n  now    x\n"
+        );
         assert!(first_difference("a\n", "a\nb\n").contains("(the trace ends)"));
     }
 }

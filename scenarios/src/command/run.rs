@@ -45,20 +45,32 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, 
     }
 }
 
-fn run_one(arguments: &Arguments, scenario: &Scenario, output: &mut Output<'_>) -> Result<u8, String> {
+fn run_one(
+    arguments: &Arguments,
+    scenario: &Scenario,
+    output: &mut Output<'_>,
+) -> Result<u8, String> {
     let seed = arguments.seed.as_deref().map_or(Ok(1), parse_seed)?;
     let finished = run_scenario(scenario, &arguments.name, seed, arguments.trace);
     if let Some(dir) = &arguments.out {
         let trace = finished.trace.as_ref().map(|trace| trace.to_string());
         let drawn = finished.drawn.to_toml();
-        let saved =
-            Saved { report: &finished.report, history: &finished.history, scenario: &drawn, trace: trace.as_deref() };
+        let saved = Saved {
+            report: &finished.report,
+            history: &finished.history,
+            scenario: &drawn,
+            trace: trace.as_deref(),
+        };
         save(dir, &saved).map_err(|error| error.to_string())?;
     }
     if arguments.json {
         output.print(&format!("{}\n", json(&finished)?));
     } else {
-        let detail = if arguments.verbose { Detail::Full } else { Detail::Short };
+        let detail = if arguments.verbose {
+            Detail::Full
+        } else {
+            Detail::Short
+        };
         output.print(&render(&finished.report, detail));
         for line in unmet(scenario, &finished.report) {
             output.print(&format!("Expected   {line}\n"));
@@ -72,7 +84,10 @@ fn run_one(arguments: &Arguments, scenario: &Scenario, output: &mut Output<'_>) 
 
 /// Where a scenario says what it expects, 0 means: as expected.
 fn exit_code(scenario: &Scenario, finished: &Finished) -> u8 {
-    match (finished.report.as_expected, finished.report.verdict.exit_code()) {
+    match (
+        finished.report.as_expected,
+        finished.report.verdict.exit_code(),
+    ) {
         (true, _) => 0,
         (false, 0) => 1,
         (false, code) => {
@@ -83,7 +98,8 @@ fn exit_code(scenario: &Scenario, finished: &Finished) -> u8 {
 }
 
 fn json(finished: &Finished) -> Result<String, String> {
-    serde_json::to_string(&finished.report).map_err(|error| format!("the report has no JSON form: {error}"))
+    serde_json::to_string(&finished.report)
+        .map_err(|error| format!("the report has no JSON form: {error}"))
 }
 
 fn run_several(
@@ -115,7 +131,11 @@ fn run_several(
                 Some(violation) => format!("{}: {}", violation.check, violation.message),
                 None => unmet(scenario, report).join("; "),
             };
-            output.print(&format!("{}  {}  {why}\n", seed_text(seed), report.verdict.word()));
+            output.print(&format!(
+                "{}  {}  {why}\n",
+                seed_text(seed),
+                report.verdict.word()
+            ));
         }
         if worst == 0 {
             worst = exit_code(scenario, &finished);
@@ -123,7 +143,10 @@ fn run_several(
     }
     let never_fired = never_fired.unwrap_or_default();
     if !arguments.json {
-        let counts: Vec<_> = verdicts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+        let counts: Vec<_> = verdicts
+            .iter()
+            .map(|(word, count)| format!("{count} {word}"))
+            .collect();
         output.print(&format!(
             "{}: {runs} runs: {}; {:.0} events/s, {:.1} runs/s\n",
             arguments.name,
@@ -132,18 +155,31 @@ fn run_several(
             runs as f64 / wall_ms.max(0.001) * 1_000.0
         ));
         if !never_fired.is_empty() {
-            output.print(&format!("never triggered in any run: {}\n", never_fired.join(", ")));
+            output.print(&format!(
+                "never triggered in any run: {}\n",
+                never_fired.join(", ")
+            ));
         }
     }
-    Ok(if worst == 0 && !never_fired.is_empty() { 1 } else { worst })
+    Ok(if worst == 0 && !never_fired.is_empty() {
+        1
+    } else {
+        worst
+    })
 }
 
 fn parse_range(text: &str) -> Result<RangeInclusive<u64>, String> {
-    let (first, last) =
-        text.split_once("..").ok_or_else(|| format!("\"{text}\" is no range of seeds; write 1..50, both ends included"))?;
-    let (first, last) = (parse_seed(first)?, parse_seed(last.trim_start_matches('='))?);
+    let (first, last) = text.split_once("..").ok_or_else(|| {
+        format!("\"{text}\" is no range of seeds; write 1..50, both ends included")
+    })?;
+    let (first, last) = (
+        parse_seed(first)?,
+        parse_seed(last.trim_start_matches('='))?,
+    );
     if first > last {
-        return Err(format!("the range {text} is empty: its first seed is the larger one"));
+        return Err(format!(
+            "the range {text} is empty: its first seed is the larger one"
+        ));
     }
     Ok(first..=last)
 }
@@ -151,13 +187,14 @@ fn parse_range(text: &str) -> Result<RangeInclusive<u64>, String> {
 /// Something the user should know that is no error.
 fn remark(scenario: &Scenario) -> Option<String> {
     let ensemble = &scenario.plan.ensemble;
-    (ensemble.voters.is_multiple_of(2) && ensemble.groups.is_empty() && ensemble.weights.is_empty()).then(|| {
-        format!(
-            "remark: {} voters survive no more failures than {} would; an odd number is usual",
-            ensemble.voters,
-            ensemble.voters - 1
-        )
-    })
+    (ensemble.voters.is_multiple_of(2) && ensemble.groups.is_empty() && ensemble.weights.is_empty())
+        .then(|| {
+            format!(
+                "remark: {} voters survive no more failures than {} would; an odd number is usual",
+                ensemble.voters,
+                ensemble.voters - 1
+            )
+        })
 }
 
 #[cfg(test)]

@@ -26,5 +26,9 @@ pub(super) fn tour(output: &mut Output<'_>) -> Result<u8, String> {
          \x20 cargo run --release -- run standard --out saved       keep the run, its history and its drawn scenario\n\
          \x20 cargo run --release -- replay saved                   and repeat it to the last bit\n",
     );
-    Ok(if finished.report.as_expected { 0 } else { finished.report.verdict.exit_code().max(1) })
+    Ok(if finished.report.as_expected {
+        0
+    } else {
+        finished.report.verdict.exit_code().max(1)
+    })
 }

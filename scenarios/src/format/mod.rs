@@ -60,10 +60,20 @@ impl Scenario {
     pub fn parse(file: &str, text: &str) -> Result<Scenario, FormatError> {
         let source = Source { file, text };
         if text.trim().is_empty() {
-            return Err(FormatError { file: file.into(), line: 0, message: "the scenario is empty".into() });
+            return Err(FormatError {
+                file: file.into(),
+                line: 0,
+                message: "the scenario is empty".into(),
+            });
         }
         let document = DeTable::parse(text).map_err(|e| {
-            source.error(e.span().unwrap_or(0..0), format!("not TOML: {}", e.message().lines().collect::<Vec<_>>().join("; ")))
+            source.error(
+                e.span().unwrap_or(0..0),
+                format!(
+                    "not TOML: {}",
+                    e.message().lines().collect::<Vec<_>>().join("; ")
+                ),
+            )
         })?;
         let top = Table::new(&source, document.get_ref(), 0..0, "the scenario");
         let scenario = read_scenario(&top)?;
@@ -76,18 +86,27 @@ impl Scenario {
     pub fn draw(&self, seed: u64) -> Plan {
         let mut plan = self.plan.clone();
         if let Some(profile) = &self.random {
-            plan.faults.extend(zabsim::draw_faults(seed, profile, &plan));
+            plan.faults
+                .extend(zabsim::draw_faults(seed, profile, &plan));
         }
         plan
     }
 
     /// This scenario with a plan that was drawn: nothing random is left but the workload's own draws.
     pub fn as_drawn(&self, plan: Plan) -> Scenario {
-        Scenario { plan, random: None, ..self.clone() }
+        Scenario {
+            plan,
+            random: None,
+            ..self.clone()
+        }
     }
 
     fn validate(&self, file: &str) -> Result<(), FormatError> {
-        let whole = |message: String| FormatError { file: file.into(), line: 0, message };
+        let whole = |message: String| FormatError {
+            file: file.into(),
+            line: 0,
+            message,
+        };
         zabsim::validate(&self.plan).map_err(whole)?;
         for workload in &self.workloads {
             if let Some(client) = workload.clients.iter().find(|c| **c > self.plan.clients) {
@@ -110,10 +129,20 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
         },
         about: top.get("about").map_or(Ok(""), |v| v.str())?.into(),
         ensemble: read_ensemble(top)?,
-        climate: top.get("climate").map_or(Ok(default_climate()), |v| read_climate(v.table("[climate]")?))?,
-        clients: top.get("clients").map_or(Ok(3), |v| v.int(0, CLIENTS_MAX))?,
-        session_timeout_ms: top.get("session_timeout").map_or(Ok(6_000_000), |v| v.duration_us())?.div_ceil(1_000).min(u64::from(u32::MAX)) as u32,
-        safety_us: top.get("duration").map_or(Ok(30_000_000), |v| v.duration_us())?,
+        climate: top.get("climate").map_or(Ok(default_climate()), |v| {
+            read_climate(v.table("[climate]")?)
+        })?,
+        clients: top
+            .get("clients")
+            .map_or(Ok(3), |v| v.int(0, CLIENTS_MAX))?,
+        session_timeout_ms: top
+            .get("session_timeout")
+            .map_or(Ok(6_000_000), |v| v.duration_us())?
+            .div_ceil(1_000)
+            .min(u64::from(u32::MAX)) as u32,
+        safety_us: top
+            .get("duration")
+            .map_or(Ok(30_000_000), |v| v.duration_us())?,
         faults: read_faults(top)?,
         ops: read_ops(top)?,
         data_loss_allowed: false,
@@ -121,21 +150,31 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
     };
     let workloads = match top.get("workload") {
         None => Vec::new(),
-        Some(list) => {
-            list.list()?.iter().map(|v| read_workload(v.table("[[workload]]")?)).collect::<Result<_, _>>()?
-        }
+        Some(list) => list
+            .list()?
+            .iter()
+            .map(|v| read_workload(v.table("[[workload]]")?))
+            .collect::<Result<_, _>>()?,
     };
     let random = match top.get("random") {
         None => None,
         Some(value) => {
             let table = value.table("[random]")?;
-            let words: Vec<(&'static str, &'static str)> = zabsim::PROFILES.iter().map(|(name, _)| (*name, *name)).collect();
+            let words: Vec<(&'static str, &'static str)> = zabsim::PROFILES
+                .iter()
+                .map(|(name, _)| (*name, *name))
+                .collect();
             let profile = table.need("profile")?.word(&words)?;
             table.finish()?;
             Some(profile.to_string())
         }
     };
-    let mut scenario = Scenario { plan, workloads, random, expect: Expect::default() };
+    let mut scenario = Scenario {
+        plan,
+        workloads,
+        random,
+        expect: Expect::default(),
+    };
     if let Some(value) = top.get("expect") {
         read_expect(value.table("[expect]")?, &mut scenario)?;
     }
@@ -144,18 +183,34 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
 
 impl Default for Expect {
     fn default() -> Self {
-        Expect { verdict: Verdict::Pass, reach: Vec::new(), examine: Vec::new() }
+        Expect {
+            verdict: Verdict::Pass,
+            reach: Vec::new(),
+            examine: Vec::new(),
+        }
     }
 }
 
 fn read_expect(table: Table<'_>, scenario: &mut Scenario) -> Result<(), FormatError> {
-    let verdicts = [Verdict::Pass, Verdict::Fail, Verdict::Stuck, Verdict::Crashed].map(|v| (v.word(), v));
+    let verdicts = [
+        Verdict::Pass,
+        Verdict::Fail,
+        Verdict::Stuck,
+        Verdict::Crashed,
+    ]
+    .map(|v| (v.word(), v));
     let strings = |key| match table.get(key) {
         None => Ok(Vec::new()),
-        Some(value) => value.list()?.iter().map(|v| v.str().map(String::from)).collect(),
+        Some(value) => value
+            .list()?
+            .iter()
+            .map(|v| v.str().map(String::from))
+            .collect(),
     };
     scenario.expect = Expect {
-        verdict: table.get("verdict").map_or(Ok(Verdict::Pass), |v| v.word(&verdicts))?,
+        verdict: table
+            .get("verdict")
+            .map_or(Ok(Verdict::Pass), |v| v.word(&verdicts))?,
         reach: strings("reach")?,
         examine: strings("examine")?,
     };
@@ -164,7 +219,8 @@ fn read_expect(table: Table<'_>, scenario: &mut Scenario) -> Result<(), FormatEr
 }
 
 fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
-    let number = |key, default: i64, min, max| top.get(key).map_or(Ok(default), |v| v.int::<i64>(min, max));
+    let number =
+        |key, default: i64, min, max| top.get(key).map_or(Ok(default), |v| v.int::<i64>(min, max));
     let voters = number("servers", 3, 1, SERVERS_MAX)? as u8;
     let observers = number("observers", 0, 0, SERVERS_MAX - i64::from(voters))? as u8;
     let server = |value: &reader::Value<'_>| -> Result<ServerId, FormatError> {
@@ -197,7 +253,11 @@ fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
         observers,
         groups,
         weights,
-        tick_ms: top.get("tick").map_or(Ok(500_000), |v| v.duration_us())?.div_ceil(1_000).clamp(1, 3_600_000) as u32,
+        tick_ms: top
+            .get("tick")
+            .map_or(Ok(500_000), |v| v.duration_us())?
+            .div_ceil(1_000)
+            .clamp(1, 3_600_000) as u32,
         init_limit: number("init_limit", 10, 1, 10_000)? as u32,
         sync_limit: number("sync_limit", 5, 1, 10_000)? as u32,
         snap_count: number("snap_count", 100_000, 2, i64::from(u32::MAX))? as u32,
@@ -232,8 +292,12 @@ fn read_climate(table: Table<'_>) -> Result<Climate, FormatError> {
         read_us: range("read", default.read_us)?,
         stage_us: range("stage", default.stage_us)?,
         restart_us: range("restart", default.restart_us)?,
-        clock_offset_us_max: table.get("clock_offset").map_or(Ok(default.clock_offset_us_max), |v| v.duration_us())?,
-        clock_drift_ppm_max: table.get("clock_drift_ppm").map_or(Ok(default.clock_drift_ppm_max), |v| v.int(0, 500_000))?,
+        clock_offset_us_max: table
+            .get("clock_offset")
+            .map_or(Ok(default.clock_offset_us_max), |v| v.duration_us())?,
+        clock_drift_ppm_max: table
+            .get("clock_drift_ppm")
+            .map_or(Ok(default.clock_drift_ppm_max), |v| v.int(0, 500_000))?,
     };
     if climate.client_link_us.0 < 1_000 {
         return Err(table.error("`client_link` must be at least \"1ms\": the client runtime's clock has no shorter step"));
@@ -243,27 +307,40 @@ fn read_climate(table: Table<'_>) -> Result<Climate, FormatError> {
 }
 
 fn read_workload(table: Table<'_>) -> Result<Workload, FormatError> {
-    let kinds: Vec<(&'static str, WorkloadKind)> = WorkloadKind::ALL.iter().map(|kind| (kind.name(), *kind)).collect();
+    let kinds: Vec<(&'static str, WorkloadKind)> = WorkloadKind::ALL
+        .iter()
+        .map(|kind| (kind.name(), *kind))
+        .collect();
     let clients = match table.get("clients") {
         None => Vec::new(),
-        Some(value) => value.list()?.iter().map(|v| v.int(1, CLIENTS_MAX)).collect::<Result<_, _>>()?,
+        Some(value) => value
+            .list()?
+            .iter()
+            .map(|v| v.int(1, CLIENTS_MAX))
+            .collect::<Result<_, _>>()?,
     };
     let workload = Workload {
         kind: table.need("kind")?.word(&kinds)?,
         keys: table.get("keys").map_or(Ok(4), |v| v.int(1, 10_000))?,
         clients,
-        think_us: table.get("think").map_or(Ok((0, 100_000)), |v| v.range_us())?,
-        hold_us: table.get("hold").map_or(Ok((1_000, 50_000)), |v| v.range_us())?,
-        sync: table
-            .get("sync")
-            .map_or(Ok(SyncMode::Quorum), |v| v.word(&[("leader", SyncMode::Leader), ("quorum", SyncMode::Quorum)]))?,
+        think_us: table
+            .get("think")
+            .map_or(Ok((0, 100_000)), |v| v.range_us())?,
+        hold_us: table
+            .get("hold")
+            .map_or(Ok((1_000, 50_000)), |v| v.range_us())?,
+        sync: table.get("sync").map_or(Ok(SyncMode::Quorum), |v| {
+            v.word(&[("leader", SyncMode::Leader), ("quorum", SyncMode::Quorum)])
+        })?,
     };
     table.finish()?;
     Ok(workload)
 }
 
 fn read_faults(top: &Table<'_>) -> Result<Vec<Fault>, FormatError> {
-    let Some(list) = top.get("fault") else { return Ok(Vec::new()) };
+    let Some(list) = top.get("fault") else {
+        return Ok(Vec::new());
+    };
     let mut faults: Vec<Fault> = Vec::new();
     for (index, value) in list.list()?.iter().enumerate() {
         let table = value.table("[[fault]]")?;
@@ -277,10 +354,15 @@ fn read_faults(top: &Table<'_>) -> Result<Vec<Fault>, FormatError> {
         if faults.iter().any(|other| other.label == fault.label) {
             return Err(table.error(format!("two faults have the label \"{}\"", fault.label)));
         }
-        if let Trigger::After { label, .. } | Trigger::On { after: Some(label), .. } = &fault.trigger
+        if let Trigger::After { label, .. }
+        | Trigger::On {
+            after: Some(label), ..
+        } = &fault.trigger
             && !faults.iter().any(|other| other.label == *label)
         {
-            return Err(table.error(format!("`after` names \"{label}\", which is no fault before this one")));
+            return Err(table.error(format!(
+                "`after` names \"{label}\", which is no fault before this one"
+            )));
         }
         table.finish()?;
         faults.push(fault);
@@ -289,7 +371,9 @@ fn read_faults(top: &Table<'_>) -> Result<Vec<Fault>, FormatError> {
 }
 
 fn read_ops(top: &Table<'_>) -> Result<Vec<ScriptedOp>, FormatError> {
-    let Some(list) = top.get("op") else { return Ok(Vec::new()) };
+    let Some(list) = top.get("op") else {
+        return Ok(Vec::new());
+    };
     list.list()?
         .iter()
         .map(|value| {
@@ -309,26 +393,68 @@ impl Scenario {
     /// The whole scenario as TOML; `parse` of it gives the same scenario.
     pub fn to_toml(&self) -> String {
         let (plan, e) = (&self.plan, &self.plan.ensemble);
-        let mut out = format!("name = {}\nabout = {}\n", quoted(&plan.name), quoted(&plan.about));
+        let mut out = format!(
+            "name = {}\nabout = {}\n",
+            quoted(&plan.name),
+            quoted(&plan.about)
+        );
         let mut line = |text: String| {
             out.push_str(&text);
             out.push('\n');
         };
-        line(format!("servers = {}\nobservers = {}\nclients = {}", e.voters, e.observers, plan.clients));
+        line(format!(
+            "servers = {}\nobservers = {}\nclients = {}",
+            e.voters, e.observers, plan.clients
+        ));
         line(format!("duration = \"{}\"", duration_text(plan.safety_us)));
-        line(format!("session_timeout = \"{}\"", duration_text(u64::from(plan.session_timeout_ms) * 1_000)));
-        line(format!("tick = \"{}\"", duration_text(u64::from(e.tick_ms) * 1_000)));
-        line(format!("init_limit = {}\nsync_limit = {}", e.init_limit, e.sync_limit));
-        line(format!("snap_count = {}\ncommit_log_count = {}", e.snap_count, e.commit_log_count));
-        line(format!("disk_diff_bytes_max = {}\ncounter_max = {}", e.disk_diff_bytes_max, e.counter_max));
-        line(format!("snapshot_chunk_nodes = {}\nleave_broken = {}", e.snapshot_chunk_nodes, plan.leave_broken));
+        line(format!(
+            "session_timeout = \"{}\"",
+            duration_text(u64::from(plan.session_timeout_ms) * 1_000)
+        ));
+        line(format!(
+            "tick = \"{}\"",
+            duration_text(u64::from(e.tick_ms) * 1_000)
+        ));
+        line(format!(
+            "init_limit = {}\nsync_limit = {}",
+            e.init_limit, e.sync_limit
+        ));
+        line(format!(
+            "snap_count = {}\ncommit_log_count = {}",
+            e.snap_count, e.commit_log_count
+        ));
+        line(format!(
+            "disk_diff_bytes_max = {}\ncounter_max = {}",
+            e.disk_diff_bytes_max, e.counter_max
+        ));
+        line(format!(
+            "snapshot_chunk_nodes = {}\nleave_broken = {}",
+            e.snapshot_chunk_nodes, plan.leave_broken
+        ));
         if !e.groups.is_empty() {
-            let group = |g: &Vec<ServerId>| format!("[{}]", g.iter().map(|s| format!("\"{s}\"")).collect::<Vec<_>>().join(", "));
-            line(format!("groups = [{}]", e.groups.iter().map(group).collect::<Vec<_>>().join(", ")));
+            let group = |g: &Vec<ServerId>| {
+                format!(
+                    "[{}]",
+                    g.iter()
+                        .map(|s| format!("\"{s}\""))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                )
+            };
+            line(format!(
+                "groups = [{}]",
+                e.groups.iter().map(group).collect::<Vec<_>>().join(", ")
+            ));
         }
         if !e.weights.is_empty() {
-            let weights = e.weights.iter().map(|(server, weight)| format!("[\"{server}\", {weight}]"));
-            line(format!("weights = [{}]", weights.collect::<Vec<_>>().join(", ")));
+            let weights = e
+                .weights
+                .iter()
+                .map(|(server, weight)| format!("[\"{server}\", {weight}]"));
+            line(format!(
+                "weights = [{}]",
+                weights.collect::<Vec<_>>().join(", ")
+            ));
         }
         out.push_str(&climate_toml(&plan.climate));
         for workload in &self.workloads {
@@ -355,7 +481,10 @@ impl Scenario {
             self.expect.verdict.word(),
             plan.data_loss_allowed
         ));
-        for (key, names) in [("reach", &self.expect.reach), ("examine", &self.expect.examine)] {
+        for (key, names) in [
+            ("reach", &self.expect.reach),
+            ("examine", &self.expect.examine),
+        ] {
             if !names.is_empty() {
                 let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
                 out.push_str(&format!("{key} = [{}]\n", names.join(", ")));
@@ -384,8 +513,16 @@ fn climate_toml(c: &Climate) -> String {
 }
 
 fn workload_toml(workload: &Workload) -> String {
-    let clients = if workload.clients.is_empty() { String::new() } else { format!("clients = {:?}\n", workload.clients) };
-    let sync = if workload.sync == SyncMode::Quorum { "quorum" } else { "leader" };
+    let clients = if workload.clients.is_empty() {
+        String::new()
+    } else {
+        format!("clients = {:?}\n", workload.clients)
+    };
+    let sync = if workload.sync == SyncMode::Quorum {
+        "quorum"
+    } else {
+        "leader"
+    };
     format!(
         "\n[[workload]]\nkind = \"{}\"\nkeys = {}\n{clients}think = {}\nhold = {}\nsync = \"{sync}\"\n",
         workload.kind.name(),

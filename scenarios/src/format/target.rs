@@ -6,18 +6,33 @@ use zabsim_types::ServerId;
 
 /// What a target may be, for messages and `zabsim list`.
 pub const TARGETS: &[(&str, &str)] = &[
-    ("sN", "the server with that number: s1, s2, …; voters first, then observers"),
-    ("leader", "the established leader of the highest epoch, else the one that tries to be"),
+    (
+        "sN",
+        "the server with that number: s1, s2, …; voters first, then observers",
+    ),
+    (
+        "leader",
+        "the established leader of the highest epoch, else the one that tries to be",
+    ),
     ("follower", "any server but the leader, drawn from the seed"),
     ("follower-N", "the N-th follower by number"),
     ("observer-N", "the N-th observer"),
     ("learner", "a learner that is being synchronized"),
-    ("sender", "the sender of the message that triggered the fault, or the server where the event happened"),
+    (
+        "sender",
+        "the sender of the message that triggered the fault, or the server where the event happened",
+    ),
     ("receiver", "the receiver of that message"),
-    ("majority", "voters that are a quorum, the leader among them"),
+    (
+        "majority",
+        "voters that are a quorum, the leader among them",
+    ),
     ("minority", "the voters that `majority` leaves"),
     ("all", "every server"),
-    ("rest", "in a partition: every server that no other group names"),
+    (
+        "rest",
+        "in a partition: every server that no other group names",
+    ),
     ("random-N", "N servers, drawn from the seed"),
 ];
 
@@ -32,12 +47,20 @@ pub(super) fn read(value: &Value<'_>) -> Result<Target, FormatError> {
     let text = value.str()?;
     parse(text).ok_or_else(|| {
         let allowed: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
-        value.error(format!("\"{text}\" is no target; allowed: {}, or a list of them", allowed.join(", ")))
+        value.error(format!(
+            "\"{text}\" is no target; allowed: {}, or a list of them",
+            allowed.join(", ")
+        ))
     })
 }
 
 fn parse(text: &str) -> Option<Target> {
-    let numbered = |prefix: &str| text.strip_prefix(prefix)?.parse::<u8>().ok().filter(|n| *n > 0);
+    let numbered = |prefix: &str| {
+        text.strip_prefix(prefix)?
+            .parse::<u8>()
+            .ok()
+            .filter(|n| *n > 0)
+    };
     Some(match text {
         "leader" => Target::Leader,
         "follower" => Target::AnyFollower,
@@ -83,5 +106,8 @@ pub(super) fn write(target: &Target) -> String {
 }
 
 pub(super) fn write_list(targets: &[Target]) -> String {
-    format!("[{}]", targets.iter().map(write).collect::<Vec<_>>().join(", "))
+    format!(
+        "[{}]",
+        targets.iter().map(write).collect::<Vec<_>>().join(", ")
+    )
 }

@@ -15,9 +15,15 @@ pub(super) fn read(table: &Table<'_>) -> Result<Trigger, FormatError> {
         (None, Some(when), None) => read_pattern(when.table("`when`")?),
         (None, None, Some(after)) => {
             let delay_us = table.get("delay").map_or(Ok(0), |d| d.duration_us())?;
-            Ok(Trigger::After { label: after.str()?.into(), delay_us })
+            Ok(Trigger::After {
+                label: after.str()?.into(),
+                delay_us,
+            })
         }
-        _ => Err(table.error(format!("{} must have exactly one of the keys `at`, `when`, `after`", table.what()))),
+        _ => Err(table.error(format!(
+            "{} must have exactly one of the keys `at`, `when`, `after`",
+            table.what()
+        ))),
     }
 }
 
@@ -25,7 +31,10 @@ fn read_pattern(table: Table<'_>) -> Result<Trigger, FormatError> {
     let kinds: [&'static str; 5] = ["send", "receive", "disk", "note", "reply"];
     let given: Vec<_> = kinds.into_iter().filter(|kind| table.has(kind)).collect();
     let [kind] = given[..] else {
-        return Err(table.error(format!("`when` must have exactly one of the keys {}", kinds.join(", "))));
+        return Err(table.error(format!(
+            "`when` must have exactly one of the keys {}",
+            kinds.join(", ")
+        )));
     };
     let value = table.need(kind)?;
     let who = |key| table.get(key).map(|v| target::read(&v)).transpose();
@@ -40,20 +49,42 @@ fn read_pattern(table: Table<'_>) -> Result<Trigger, FormatError> {
         }
         "disk" => {
             let op = value.word(&words(DISK_OPS))?.to_string();
-            let file = table.get("file").map(|v| v.str().map(String::from)).transpose()?;
-            EventPattern::Disk { op, file, at: who("server")? }
+            let file = table
+                .get("file")
+                .map(|v| v.str().map(String::from))
+                .transpose()?;
+            EventPattern::Disk {
+                op,
+                file,
+                at: who("server")?,
+            }
         }
-        "note" => EventPattern::Note { note: value.str()?.into(), at: who("server")? },
+        "note" => EventPattern::Note {
+            note: value.str()?.into(),
+            at: who("server")?,
+        },
         _ => {
             let client = value.int(0, i64::from(u16::MAX))?;
-            EventPattern::Reply { client: (client > 0).then_some(client) }
+            EventPattern::Reply {
+                client: (client > 0).then_some(client),
+            }
         }
     };
-    let nth = table.get("nth").map_or(Ok(1), |v| v.int(1, 1_000_000_000))?;
+    let nth = table
+        .get("nth")
+        .map_or(Ok(1), |v| v.int(1, 1_000_000_000))?;
     let not_before = Time(table.get("not_before").map_or(Ok(0), |v| v.duration_us())?);
-    let after = table.get("after").map(|v| v.str().map(String::from)).transpose()?;
+    let after = table
+        .get("after")
+        .map(|v| v.str().map(String::from))
+        .transpose()?;
     table.finish()?;
-    Ok(Trigger::On { event, nth, not_before, after })
+    Ok(Trigger::On {
+        event,
+        nth,
+        not_before,
+        after,
+    })
 }
 
 fn words(names: &[&'static str]) -> Vec<(&'static str, &'static str)> {
@@ -65,9 +96,18 @@ pub(super) fn write(trigger: &Trigger, out: &mut String) {
     match trigger {
         Trigger::At(at) => out.push_str(&format!("at = \"{}\"\n", duration_text(at.0))),
         Trigger::After { label, delay_us } => {
-            out.push_str(&format!("after = {}\ndelay = \"{}\"\n", quoted(label), duration_text(*delay_us)));
+            out.push_str(&format!(
+                "after = {}\ndelay = \"{}\"\n",
+                quoted(label),
+                duration_text(*delay_us)
+            ));
         }
-        Trigger::On { event, nth, not_before, after } => {
+        Trigger::On {
+            event,
+            nth,
+            not_before,
+            after,
+        } => {
             let mut keys = pattern_keys(event);
             if *nth != 1 {
                 keys.push(format!("nth = {nth}"));

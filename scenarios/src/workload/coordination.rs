@@ -43,8 +43,11 @@ fn write_under(actor: &mut Actor, key: usize, token: Zxid, certain: impl Fn() ->
 pub(super) async fn election(actor: &mut Actor) -> Result<(), SessionOver> {
     while !actor.stopping.is_set() {
         let key = actor.key() as usize;
-        let election =
-            Election::new(&actor.client, format!("/elections/e{key}"), format!("candidate {}", actor.process));
+        let election = Election::new(
+            &actor.client,
+            format!("/elections/e{key}"),
+            format!("candidate {}", actor.process),
+        );
         let outcome = match select(election.campaign(), actor.client.sleep(PATIENCE)).await {
             zabsim_client::Either::First(leadership) => leadership.map(Some),
             zabsim_client::Either::Second(()) => Ok(None),
@@ -71,7 +74,10 @@ pub(super) async fn sessions(actor: &mut Actor) -> Result<(), SessionOver> {
     while !actor.stopping.is_set() {
         let path = format!("/sessions/of-{}-", actor.process);
         let value = actor.value();
-        let outcome = actor.client.create(path, value, CreateMode::EphemeralSequential).await;
+        let outcome = actor
+            .client
+            .create(path, value, CreateMode::EphemeralSequential)
+            .await;
         actor.go_on(outcome)?;
         let outcome = actor.client.get_children_watch("/sessions").await;
         actor.go_on(outcome)?;

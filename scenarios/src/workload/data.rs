@@ -96,7 +96,10 @@ async fn burst(actor: &mut Actor) -> Result<(), SessionOver> {
 /// Whether the session goes on after that outcome.
 fn still_open(outcome: &Outcome) -> Result<(), SessionOver> {
     match outcome {
-        Outcome::Lost { error: ErrorCode::SessionExpired, .. } => Err(SessionOver),
+        Outcome::Lost {
+            error: ErrorCode::SessionExpired,
+            ..
+        } => Err(SessionOver),
         _ => Ok(()),
     }
 }
@@ -104,24 +107,54 @@ fn still_open(outcome: &Outcome) -> Result<(), SessionOver> {
 fn mixed_op(actor: &mut Actor) -> Op {
     let path: std::sync::Arc<str> = format!("/mixed/k{}", actor.key()).into();
     let watch = actor.stream.per_mille(300);
-    let version = if actor.stream.per_mille(800) { -1 } else { actor.stream.below(4) as i32 };
+    let version = if actor.stream.per_mille(800) {
+        -1
+    } else {
+        actor.stream.below(4) as i32
+    };
     let with_stat = actor.stream.per_mille(200);
     match actor.stream.below(20) {
         0..=2 => create(actor, &path, CreateMode::Persistent, with_stat),
         3 => create(actor, &path, CreateMode::Ephemeral, with_stat),
-        4 => create(actor, "/mixed/seq/p-", CreateMode::PersistentSequential, with_stat),
-        5 => create(actor, "/mixed/seq/e-", CreateMode::EphemeralSequential, with_stat),
+        4 => create(
+            actor,
+            "/mixed/seq/p-",
+            CreateMode::PersistentSequential,
+            with_stat,
+        ),
+        5 => create(
+            actor,
+            "/mixed/seq/e-",
+            CreateMode::EphemeralSequential,
+            with_stat,
+        ),
         6 => Op::Delete { path, version },
         7..=10 => {
             let data = Some(actor.value().into_bytes().into());
-            Op::SetData { path, data, version }
+            Op::SetData {
+                path,
+                data,
+                version,
+            }
         }
         11..=13 => Op::GetData { path, watch },
         14 => Op::Exists { path, watch },
-        15 => Op::GetChildren { path: "/mixed".into(), watch, with_stat },
-        16 => Op::GetChildren { path: "/mixed/seq".into(), watch, with_stat },
+        15 => Op::GetChildren {
+            path: "/mixed".into(),
+            watch,
+            with_stat,
+        },
+        16 => Op::GetChildren {
+            path: "/mixed/seq".into(),
+            watch,
+            with_stat,
+        },
         17 => {
-            let mode = if actor.stream.per_mille(300) { SyncMode::Leader } else { actor.workload.sync };
+            let mode = if actor.stream.per_mille(300) {
+                SyncMode::Leader
+            } else {
+                actor.workload.sync
+            };
             Op::Sync { path, mode }
         }
         _ => multi(actor, &path, version),
@@ -129,16 +162,28 @@ fn mixed_op(actor: &mut Actor) -> Op {
 }
 
 fn create(actor: &mut Actor, path: &str, mode: CreateMode, with_stat: bool) -> Op {
-    Op::Create { path: path.into(), data: Some(actor.value().into_bytes().into()), mode, with_stat }
+    Op::Create {
+        path: path.into(),
+        data: Some(actor.value().into_bytes().into()),
+        mode,
+        with_stat,
+    }
 }
 
 fn multi(actor: &mut Actor, path: &str, version: i32) -> Op {
     let other = format!("/mixed/k{}", actor.key());
     let (value, another) = (actor.value(), actor.value());
     let multi = match actor.stream.below(4) {
-        0 => Multi::new().check(path, version).set_data(path, value, -1).set_data(other, another, -1),
-        1 => Multi::new().create(path, value, CreateMode::Persistent).set_data(other, another, -1),
-        2 => Multi::new().delete(path, version).create(path, value, CreateMode::Persistent),
+        0 => Multi::new()
+            .check(path, version)
+            .set_data(path, value, -1)
+            .set_data(other, another, -1),
+        1 => Multi::new()
+            .create(path, value, CreateMode::Persistent)
+            .set_data(other, another, -1),
+        2 => Multi::new()
+            .delete(path, version)
+            .create(path, value, CreateMode::Persistent),
         _ => Multi::new()
             .create("/mixed/seq/m-", value, CreateMode::PersistentSequential)
             .set_data(path, another, version),
@@ -148,7 +193,9 @@ fn multi(actor: &mut Actor, path: &str, version: i32) -> Op {
 
 async fn shorten_sequence(actor: &mut Actor) -> Result<(), SessionOver> {
     let outcome = actor.client.get_children("/mixed/seq").await;
-    let Some(mut names) = actor.go_on(outcome)? else { return Ok(()) };
+    let Some(mut names) = actor.go_on(outcome)? else {
+        return Ok(());
+    };
     let surplus = names.len().saturating_sub(SEQUENCE_LENGTH);
     actor.stream.shuffle(&mut names);
     for name in names.iter().take(surplus) {

@@ -80,10 +80,16 @@ impl WorkloadKind {
             WorkloadKind::Mixed => {
                 "every operation: create, delete, set, reads with and without watches, sequences, ephemerals, multi, sync, pipelined"
             }
-            WorkloadKind::Lock => "locks, and side effects on a resource that refuses stale fencing tokens",
+            WorkloadKind::Lock => {
+                "locks, and side effects on a resource that refuses stale fencing tokens"
+            }
             WorkloadKind::Election => "candidates stand for election, lead for a while, and resign",
-            WorkloadKind::Config => "one client in three sets a configuration; all watch it and read it again when told",
-            WorkloadKind::Sessions => "sessions make ephemerals, are closed or left to expire, and are opened again",
+            WorkloadKind::Config => {
+                "one client in three sets a configuration; all watch it and read it again when told"
+            }
+            WorkloadKind::Sessions => {
+                "sessions make ephemerals, are closed or left to expire, and are opened again"
+            }
         }
     }
 }
@@ -97,7 +103,9 @@ pub fn programs(workloads: &[Workload], plan: &Plan) -> Vec<Program> {
             let parts: Vec<_> = workloads
                 .iter()
                 .zip(&resources)
-                .filter(|(workload, _)| workload.clients.is_empty() || workload.clients.contains(&client))
+                .filter(|(workload, _)| {
+                    workload.clients.is_empty() || workload.clients.contains(&client)
+                })
                 .map(|(workload, resources)| (workload.clone(), resources.clone()))
                 .collect();
             let program: Program = Box::new(move |context| Box::pin(run_client(context, parts)));
@@ -112,7 +120,9 @@ fn resources_of(workload: &Workload) -> Vec<FencedResource> {
         WorkloadKind::Election => "/elections/e",
         _ => return Vec::new(),
     };
-    (0..workload.keys).map(|key| FencedResource::new(format!("{object}{key}"))).collect()
+    (0..workload.keys)
+        .map(|key| FencedResource::new(format!("{object}{key}")))
+        .collect()
 }
 
 /// One workload of one client.
