@@ -1,1 +1,8 @@
-//! (being built)
+//! What a person or a machine reads after a run: aligned text for the terminal, `run.json`, and the history as one JSON
+//! object a line. Knows the run only by its report (`zabsim_types::run`), so that a saved run reads like a fresh one.
+
+mod files;
+mod text;
+
+pub use files::{SaveError, Saved, save};
+pub use text::{Detail, render};

@@ -5,7 +5,7 @@ use crate::executor::Outcome;
 use crate::process::TimerSlot;
 use std::collections::VecDeque;
 use zabsim_client::{Input, Port, Session};
-use zabsim_types::{CallId, ProcessId};
+use zabsim_types::{CallId, ProcessId, SessionId};
 
 /// What waits while a client is paused.
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub(crate) enum Waiting {
 pub(crate) struct ClientProcess {
     pub(crate) id: ProcessId,
     pub(crate) session: Session,
+    /// The session as it was before the step whose effects are being carried out: the answer to a close, and what an expiry
+    /// leaves unanswered, belong to a session that the core has already left.
+    pub(crate) session_before: SessionId,
     pub(crate) port: Port,
     /// How the program ended, once it has; `None` where there is no program.
     pub(crate) program: Option<Outcome>,

@@ -21,6 +21,8 @@ mod executor;
 #[cfg(madsim)]
 mod host;
 mod judge;
+#[cfg(madsim)]
+mod listing;
 mod nemesis;
 mod net;
 #[cfg(madsim)]
@@ -45,6 +47,8 @@ mod world;
 
 #[cfg(madsim)]
 pub use executor::BoxFuture;
+#[cfg(madsim)]
+pub use listing::{checks, marks};
 pub use nemesis::{
     DISK_OPS, FAULT_KINDS, MESSAGES, NOTES, PROFILES, SERVERS_MAX, draw_faults, validate,
 };
@@ -60,70 +64,3 @@ pub use trace::TraceLine;
 pub use zabsim_client as client;
 pub use zabsim_client::recipes;
 pub use zabsim_types as types;
-
-/// Every check that a run is held to: its name, and one sentence on it.
-#[cfg(madsim)]
-pub fn checks() -> Vec<(&'static str, &'static str)> {
-    let of_histories = zabsim_model::checks::ALL.iter();
-    let of_histories = of_histories.map(|check| (check.name, check.about));
-    checks::STEP_CHECKS
-        .iter()
-        .copied()
-        .chain(of_histories)
-        .collect()
-}
-
-/// Every mark that a run can reach: its name, and what it means in one sentence.
-#[cfg(madsim)]
-pub fn marks() -> Vec<(&'static str, &'static str)> {
-    let mut marks: Vec<_> = zab::MARKS.iter().chain(MARKS).copied().collect();
-    marks.sort_unstable();
-    marks
-}
-
-/// The marks that the world and the service make.
-#[cfg(madsim)]
-const MARKS: &[(&str, &str)] = &[
-    (
-        "client-out-of-turn",
-        "A client sent a frame that its connection's state does not allow.",
-    ),
-    (
-        "damage-refused",
-        "Damage was not done, since no protocol would have survived it.",
-    ),
-    (
-        "ephemeral-of-unknown-session",
-        "A new leader found an ephemeral node without a session.",
-    ),
-    ("fatal", "A server stopped by its own decision."),
-    (
-        "refused-from-future",
-        "A client was refused by a server that had seen less than itself.",
-    ),
-    (
-        "restore-failed",
-        "The service could not make sense of a snapshot.",
-    ),
-    (
-        "session-expired",
-        "The leader ended a session that had been silent for too long.",
-    ),
-    (
-        "session-moved",
-        "A request came by a server that no longer owned its session.",
-    ),
-    (
-        "snapshot-installed",
-        "A whole snapshot from the leader became a server's database.",
-    ),
-    ("snapshot-taken", "A running server wrote a snapshot."),
-    ("sync-diff", "A learner got the tail that it lacked."),
-    ("sync-empty-diff", "A learner lacked nothing."),
-    ("sync-snap", "A learner got a whole snapshot."),
-    ("sync-trunc", "A learner's log was cut."),
-    (
-        "sync-trunc-diff",
-        "A learner's log was cut, and then it got the leader's tail.",
-    ),
-];

@@ -272,6 +272,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         timeline: records.timeline,
         checks,
         violation,
+        scenario_toml: String::new(),
     };
     RunOutcome {
         report,

@@ -99,6 +99,8 @@ pub struct RunReport {
     pub violation: Option<Violation>,
     /// The command that repeats this run.
     pub reproduce: String,
+    /// The scenario that was run, as TOML, before anything was drawn from the seed: a report can be replayed from itself.
+    pub scenario_toml: String,
 }
 
 /// What came of the clients' operations.

@@ -66,6 +66,7 @@ impl World {
         let mut effects = std::mem::take(&mut self.client_effects);
         let process = &mut self.clients[client];
         process.port.set_now(self.now);
+        process.session_before = process.session.id();
         process.session.step(self.now, input, &mut effects);
         for effect in effects.drain(..) {
             self.carry_out_client(client, effect);
@@ -166,7 +167,12 @@ impl World {
                 }
             }
         };
-        self.happened(client, kind);
+        let process = &self.clients[client];
+        let session = match process.session.id() {
+            SessionId::NONE => process.session_before,
+            session => session,
+        };
+        self.happened_in(client, session, kind);
         let replied = matches!(outcome, Outcome::Replied { .. });
         if call.0 < SCRIPTED {
             self.clients[client].port.complete(call, outcome);

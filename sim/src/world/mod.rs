@@ -206,6 +206,7 @@ impl World {
         self.clients.push(ClientProcess {
             id: ProcessId(client as u32 + 1),
             session,
+            session_before: SessionId::NONE,
             port: Port::new(guid_seed),
             program: None,
             directed: false,

@@ -278,7 +278,12 @@ impl World {
                 self.records.elections += 1;
                 self.tell(id, format!("leads epoch {epoch}"));
             }
-            Note::SyncChosen { learner, kind, .. } => {
+            Note::SyncChosen {
+                learner,
+                kind,
+                source,
+                ..
+            } => {
                 let name = match kind {
                     zab::SyncKind::EmptyDiff => "sync-empty-diff",
                     zab::SyncKind::Diff => "sync-diff",
@@ -287,6 +292,9 @@ impl World {
                     zab::SyncKind::Snap => "sync-snap",
                 };
                 self.reached(name);
+                if *source == zab::SyncSource::DiskLog {
+                    self.reached("sync-diff-from-disk");
+                }
                 self.servers[server]
                     .synchronizing
                     .insert(ServerId(learner.0));

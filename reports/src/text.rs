@@ -1,0 +1,318 @@
+//! A run as aligned text, to be read aloud: who, what happened, what each check says, how to see it again.
+
+use std::fmt::Write;
+use zabsim_types::run::{CheckReport, RunReport, Verdict};
+
+/// How much to print.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Detail {
+    /// The timeline's turning points, the checks in brief.
+    Short,
+    /// Every line of the timeline, every check.
+    Full,
+}
+
+/// Lines of the timeline that the short form shows before it elides the middle.
+const TIMELINE_LINES: usize = 40;
+
+/// The whole text, with a newline at its end.
+pub fn render(report: &RunReport, detail: Detail) -> String {
+    let mut out = String::new();
+    heading(report, &mut out);
+    timeline(report, detail, &mut out);
+    if detail == Detail::Full && !report.reached.is_empty() {
+        reached(report, &mut out);
+    }
+    checks(report, detail, &mut out);
+    untriggered(report, &mut out);
+    summary(report, &mut out);
+    out
+}
+
+/// Writing to a string cannot fail; this keeps the callers readable.
+macro_rules! line {
+    ($out:expr) => { $out.push('\n') };
+    ($out:expr, $($arg:tt)*) => {{ let _ = writeln!($out, $($arg)*); }};
+}
+
+fn heading(report: &RunReport, out: &mut String) {
+    line!(out, "{}, seed {}", report.scenario, report.seed);
+    if !report.about.is_empty() {
+        line!(out, "  {}", report.about);
+    }
+    line!(
+        out,
+        "  {}, {}, {} of virtual time",
+        counted(report.servers.into(), "server"),
+        counted(report.clients.into(), "client"),
+        seconds(report.virtual_ms)
+    );
+    line!(out);
+}
+
+fn timeline(report: &RunReport, detail: Detail, out: &mut String) {
+    if report.timeline.is_empty() {
+        return;
+    }
+    line!(out, "What happened");
+    let entries = &report.timeline;
+    let elided = match detail {
+        Detail::Short if entries.len() > TIMELINE_LINES => {
+            TIMELINE_LINES / 2..entries.len() - TIMELINE_LINES / 2
+        }
+        _ => 0..0,
+    };
+    for (index, entry) in entries.iter().enumerate() {
+        if index == elided.start && !elided.is_empty() {
+            line!(
+                out,
+                "         …       {} more lines; -v shows them",
+                elided.len()
+            );
+        }
+        if !elided.contains(&index) {
+            line!(
+                out,
+                "  {:>10}  {:<4} {}",
+                entry.at.to_string(),
+                entry.who,
+                entry.what
+            );
+        }
+    }
+    line!(out);
+}
+
+fn reached(report: &RunReport, out: &mut String) {
+    line!(out, "Reached");
+    let width = report
+        .reached
+        .iter()
+        .map(|r| r.mark.len())
+        .max()
+        .unwrap_or(0);
+    for mark in &report.reached {
+        line!(out, "  {:<width$}  {:>8}", mark.mark, grouped(mark.count));
+    }
+    line!(out);
+}
+
+fn checks(report: &RunReport, detail: Detail, out: &mut String) {
+    let (held, broken): (Vec<_>, Vec<_>) = report.checks.iter().partition(|check| check.ok);
+    line!(out, "Checks: {} hold, {} broken", held.len(), broken.len());
+    let width = report
+        .checks
+        .iter()
+        .map(|check| check.name.len())
+        .max()
+        .unwrap_or(0);
+    let shown: Vec<&CheckReport> = match detail {
+        Detail::Full => report.checks.iter().collect(),
+        Detail::Short => report
+            .checks
+            .iter()
+            .filter(|check| !check.ok || check.examined > 0)
+            .collect(),
+    };
+    for check in &shown {
+        let mark = if check.ok { "ok    " } else { "BROKEN" };
+        line!(
+            out,
+            "  {mark}  {:<width$}  {:>9}  {}",
+            check.name,
+            grouped(check.examined),
+            check.detail
+        );
+    }
+    if shown.len() < report.checks.len() {
+        line!(
+            out,
+            "  {} more had nothing to examine in this run; -v names them",
+            report.checks.len() - shown.len()
+        );
+    }
+    line!(out);
+}
+
+fn untriggered(report: &RunReport, out: &mut String) {
+    if !report.untriggered.is_empty() {
+        line!(out, "Never triggered: {}", report.untriggered.join(", "));
+        line!(out);
+    }
+}
+
+fn summary(report: &RunReport, out: &mut String) {
+    let ops = report.client_ops;
+    line!(
+        out,
+        "Clients    {} operations succeeded, {} failed, {} with unknown outcome",
+        grouped(ops.ok),
+        grouped(ops.failed),
+        grouped(ops.unknown)
+    );
+    line!(
+        out,
+        "Ensemble   {} established, {} applied",
+        counted(report.elections.into(), "leader"),
+        counted(report.faults.len() as u64, "fault")
+    );
+    line!(
+        out,
+        "Trace      {} ({} events)",
+        report.trace_hash,
+        grouped(report.events)
+    );
+    line!(out, "Speed      {}", speed(report));
+    if let Some(violation) = &report.violation {
+        line!(
+            out,
+            "Violation  {} at {}: {}",
+            violation.check,
+            seconds(violation.at_ms),
+            violation.message
+        );
+    }
+    line!(out, "Verdict    {}", verdict(report));
+    line!(out, "Again      {}", report.reproduce);
+}
+
+fn verdict(report: &RunReport) -> String {
+    let word = match report.verdict {
+        Verdict::Pass => "pass: nothing was violated, and every client finished",
+        Verdict::Fail => "FAIL: a guarantee was violated",
+        Verdict::Stuck => "STUCK: the run did not finish although it should have",
+        Verdict::Diverged => "DIVERGED: the same seed gave another run",
+        Verdict::Crashed => "CRASHED: the system under test panicked",
+        Verdict::Undecided => "undecided: a check met its effort limit",
+    };
+    if report.as_expected && report.verdict != Verdict::Pass {
+        format!("{word} (as this scenario expects)")
+    } else if !report.as_expected && report.verdict == Verdict::Pass {
+        format!("{word}; but this scenario expects otherwise, see above")
+    } else {
+        word.into()
+    }
+}
+
+/// Speed is for people: it is no part of the run, and the only thing in the report that differs between two runs of a seed.
+fn speed(report: &RunReport) -> String {
+    let wall_ms = report.wall_ms.max(0.001);
+    format!(
+        "{:.1} ms for {}: {:.0} times real time, {:.0} events/s, {:.0} % in checks",
+        report.wall_ms,
+        seconds(report.virtual_ms),
+        report.virtual_ms as f64 / wall_ms,
+        report.events as f64 / wall_ms * 1_000.0,
+        report.checks_share * 100.0
+    )
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
+}
+
+fn counted(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} {what}{s}", grouped(number))
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zabsim_types::Time;
+    use zabsim_types::run::*;
+
+    pub(crate) fn report() -> RunReport {
+        RunReport {
+            schema: RUN_SCHEMA,
+            version: "0.1.0".into(),
+            scenario: "leader-crash".into(),
+            about: "The leader dies.".into(),
+            seed: "0x0000000000000007".into(),
+            verdict: Verdict::Fail,
+            as_expected: false,
+            trace_hash: "00000000deadbeef".into(),
+            events: 1_234_567,
+            virtual_ms: 31_250,
+            wall_ms: 20.0,
+            checks_share: 0.25,
+            servers: 3,
+            clients: 1,
+            client_ops: ClientOps {
+                ok: 1_000,
+                failed: 3,
+                unknown: 1,
+            },
+            elections: 2,
+            faults: vec![FaultRecord {
+                at_ms: 5_000,
+                kind: "crash".into(),
+                what: "s3 (leader)".into(),
+            }],
+            untriggered: vec!["late".into()],
+            reached: vec![Reached {
+                mark: "sync-snap".into(),
+                count: 2,
+            }],
+            timeline: (0..60)
+                .map(|i| TimelineEntry {
+                    at: Time::from_ms(i * 500),
+                    who: "s1".into(),
+                    what: format!("event {i}"),
+                })
+                .collect(),
+            checks: vec![
+                CheckReport {
+                    name: "agreement".into(),
+                    ok: false,
+                    examined: 12,
+                    detail: "s1 and s2 differ".into(),
+                },
+                CheckReport {
+                    name: "multi-atomicity".into(),
+                    ok: true,
+                    examined: 0,
+                    detail: String::new(),
+                },
+            ],
+            violation: Some(Violation {
+                check: "agreement".into(),
+                at_ms: 6_100,
+                message: "s1 and s2 differ".into(),
+            }),
+            reproduce: "cargo run --release -- run leader-crash --seed 0x0000000000000007".into(),
+            scenario_toml: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_failing_run_reads_as_a_story() {
+        insta::assert_snapshot!(render(&report(), Detail::Short));
+    }
+
+    #[test]
+    fn the_full_text_elides_nothing() {
+        let text = render(&report(), Detail::Full);
+        for i in 0..60 {
+            assert!(
+                text.contains(&format!("event {i}\n")),
+                "event {i} is missing"
+            );
+        }
+        assert!(text.contains("multi-atomicity"));
+        assert!(text.contains("sync-snap"));
+    }
+}

@@ -1,0 +1,98 @@
+//! The `zabsim` command: `run`, `list`, `replay`, and without arguments a short tour.
+//!
+//! Exit codes: 0 as expected, 1 a check failed, 2 bad usage or input, 3 stuck, 4 diverged, 5 crashed, 6 undecided.
+
+mod list;
+mod replay;
+mod run;
+mod tour;
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Bad usage or bad input.
+const USAGE: u8 = 2;
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 as the scenario expects, 1 a check failed, 2 bad usage or input, 3 stuck, 4 the same seed gave another run,
+5 the system under test panicked, 6 undecided.
+
+Without a command it gives a short tour.";
+
+/// Simulates a ZooKeeper-like ensemble under faults, and says whether it kept its promises. The same scenario and seed give
+/// the same run to the last bit.
+#[derive(Parser)]
+#[command(name = "zabsim", version, after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a scenario: one of the library (see `list`), or a file
+    Run(run::Arguments),
+    /// List the scenarios, workloads, faults, targets and checks, each with one sentence
+    List(list::Arguments),
+    /// Repeat a saved run (`run.json`); exit code 4 if it comes out differently
+    Replay(replay::Arguments),
+}
+
+/// Where a command writes: the terminal, or a test's buffers.
+pub struct Output<'a> {
+    /// What was asked for.
+    pub out: &'a mut dyn Write,
+    /// What went wrong, and remarks.
+    pub err: &'a mut dyn Write,
+}
+
+impl Output<'_> {
+    /// A reader that has had enough (`zabsim list | head`) is no error.
+    fn print(&mut self, text: &str) {
+        let _ = self.out.write_all(text.as_bytes());
+    }
+
+    fn complain(&mut self, text: &str) {
+        let _ = writeln!(self.err, "zabsim: {text}");
+    }
+}
+
+/// Does what the process's command line says, and returns the exit code.
+pub fn main() -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    ExitCode::from(run_with(
+        std::env::args_os(),
+        &mut Output {
+            out: &mut out,
+            err: &mut err,
+        },
+    ))
+}
+
+/// Does what a command line says, its first word being the program's name, and returns the exit code.
+pub fn run_with(arguments: impl IntoIterator<Item = OsString>, output: &mut Output<'_>) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        // `--help` and `--version` come this way too, and are no errors.
+        Err(message) if message.use_stderr() => {
+            let _ = write!(output.err, "{}", message.render());
+            return USAGE;
+        }
+        Err(message) => {
+            output.print(&message.render().to_string());
+            return 0;
+        }
+    };
+    let done = match arguments.command {
+        None => tour::tour(output),
+        Some(Command::Run(arguments)) => run::run(&arguments, output),
+        Some(Command::List(arguments)) => list::list(&arguments, output),
+        Some(Command::Replay(arguments)) => replay::replay(&arguments, output),
+    };
+    done.unwrap_or_else(|message| {
+        output.complain(&message);
+        USAGE
+    })
+}

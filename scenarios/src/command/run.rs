@@ -1,0 +1,212 @@
+//! `zabsim run`: one scenario, one seed or several.
+
+use super::Output;
+use crate::format::Scenario;
+use crate::library;
+use crate::runner::{Finished, run_scenario, unmet};
+use crate::seed::{parse_seed, seed_text};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use zabsim_reports::{Detail, Saved, render, save};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// A scenario's name, or a file
+    name: String,
+    /// The seed: decimal, 0x…, or a git commit's 40 digits [default: 1]
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<String>,
+    /// Several seeds, both ends included: 1..50. Prints one line for each run that is not as expected, and a summary
+    #[arg(long)]
+    seeds: Option<String>,
+    /// Print exactly one JSON object (with --seeds: one a line)
+    #[arg(long)]
+    json: bool,
+    /// Save run.json, history.jsonl and scenario.toml (as drawn for the seed) into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "seeds")]
+    out: Option<PathBuf>,
+    /// With --out: save every event of the world too, as trace.txt, so that `replay` can name the first that differs
+    #[arg(long, requires = "out")]
+    trace: bool,
+    /// Print the whole timeline and every check
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
+    let scenario = library::find(&arguments.name).map_err(|error| error.to_string())?;
+    if let Some(remark) = remark(&scenario) {
+        output.complain(&remark);
+    }
+    match &arguments.seeds {
+        Some(range) => run_several(arguments, &scenario, parse_range(range)?, output),
+        None => run_one(arguments, &scenario, output),
+    }
+}
+
+fn run_one(
+    arguments: &Arguments,
+    scenario: &Scenario,
+    output: &mut Output<'_>,
+) -> Result<u8, String> {
+    let seed = arguments.seed.as_deref().map_or(Ok(1), parse_seed)?;
+    let finished = run_scenario(scenario, &arguments.name, seed, arguments.trace);
+    if let Some(dir) = &arguments.out {
+        let trace = finished.trace.as_ref().map(|trace| trace.to_string());
+        let drawn = finished.drawn.to_toml();
+        let saved = Saved {
+            report: &finished.report,
+            history: &finished.history,
+            scenario: &drawn,
+            trace: trace.as_deref(),
+        };
+        save(dir, &saved).map_err(|error| error.to_string())?;
+    }
+    if arguments.json {
+        output.print(&format!("{}\n", json(&finished)?));
+    } else {
+        let detail = if arguments.verbose {
+            Detail::Full
+        } else {
+            Detail::Short
+        };
+        output.print(&render(&finished.report, detail));
+        for line in unmet(scenario, &finished.report) {
+            output.print(&format!("Expected   {line}\n"));
+        }
+        if let Some(dir) = &arguments.out {
+            output.print(&format!("Saved      {}\n", dir.display()));
+        }
+    }
+    Ok(exit_code(scenario, &finished))
+}
+
+/// Where a scenario says what it expects, 0 means: as expected.
+fn exit_code(scenario: &Scenario, finished: &Finished) -> u8 {
+    match (
+        finished.report.as_expected,
+        finished.report.verdict.exit_code(),
+    ) {
+        (true, _) => 0,
+        (false, 0) => 1,
+        (false, code) => {
+            debug_assert_ne!(finished.report.verdict, scenario.expect.verdict);
+            code
+        }
+    }
+}
+
+fn json(finished: &Finished) -> Result<String, String> {
+    serde_json::to_string(&finished.report)
+        .map_err(|error| format!("the report has no JSON form: {error}"))
+}
+
+fn run_several(
+    arguments: &Arguments,
+    scenario: &Scenario,
+    seeds: RangeInclusive<u64>,
+    output: &mut Output<'_>,
+) -> Result<u8, String> {
+    let mut worst = 0;
+    let mut verdicts: BTreeMap<&str, u64> = BTreeMap::new();
+    // Scripted triggers that fired in none of the runs: a schedule that is never reached proves nothing.
+    let mut never_fired: Option<Vec<String>> = None;
+    let (mut events, mut wall_ms, mut runs) = (0, 0.0, 0);
+    for seed in seeds {
+        let finished = run_scenario(scenario, &arguments.name, seed, false);
+        let report = &finished.report;
+        runs += 1;
+        events += report.events;
+        wall_ms += report.wall_ms;
+        *verdicts.entry(report.verdict.word()).or_default() += 1;
+        match &mut never_fired {
+            None => never_fired = Some(report.untriggered.clone()),
+            Some(labels) => labels.retain(|label| report.untriggered.contains(label)),
+        }
+        if arguments.json {
+            output.print(&format!("{}\n", json(&finished)?));
+        } else if !report.as_expected {
+            let why = match &report.violation {
+                Some(violation) => format!("{}: {}", violation.check, violation.message),
+                None => unmet(scenario, report).join("; "),
+            };
+            output.print(&format!(
+                "{}  {}  {why}\n",
+                seed_text(seed),
+                report.verdict.word()
+            ));
+        }
+        if worst == 0 {
+            worst = exit_code(scenario, &finished);
+        }
+    }
+    let never_fired = never_fired.unwrap_or_default();
+    if !arguments.json {
+        let counts: Vec<_> = verdicts
+            .iter()
+            .map(|(word, count)| format!("{count} {word}"))
+            .collect();
+        output.print(&format!(
+            "{}: {runs} runs: {}; {:.0} events/s, {:.1} runs/s\n",
+            arguments.name,
+            counts.join(", "),
+            events as f64 / wall_ms.max(0.001) * 1_000.0,
+            runs as f64 / wall_ms.max(0.001) * 1_000.0
+        ));
+        if !never_fired.is_empty() {
+            output.print(&format!(
+                "never triggered in any run: {}\n",
+                never_fired.join(", ")
+            ));
+        }
+    }
+    Ok(if worst == 0 && !never_fired.is_empty() {
+        1
+    } else {
+        worst
+    })
+}
+
+fn parse_range(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let (first, last) = text.split_once("..").ok_or_else(|| {
+        format!("\"{text}\" is no range of seeds; write 1..50, both ends included")
+    })?;
+    let (first, last) = (
+        parse_seed(first)?,
+        parse_seed(last.trim_start_matches('='))?,
+    );
+    if first > last {
+        return Err(format!(
+            "the range {text} is empty: its first seed is the larger one"
+        ));
+    }
+    Ok(first..=last)
+}
+
+/// Something the user should know that is no error.
+fn remark(scenario: &Scenario) -> Option<String> {
+    let ensemble = &scenario.plan.ensemble;
+    (ensemble.voters.is_multiple_of(2) && ensemble.groups.is_empty() && ensemble.weights.is_empty())
+        .then(|| {
+            format!(
+                "remark: {} voters survive no more failures than {} would; an odd number is usual",
+                ensemble.voters,
+                ensemble.voters - 1
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_includes_both_ends() {
+        assert_eq!(parse_range("1..3"), Ok(1..=3));
+        assert_eq!(parse_range("7..=7"), Ok(7..=7));
+        for bad in ["", "1", "3..1", "a..b", "1.."] {
+            parse_range(bad).expect_err(bad);
+        }
+    }
+}

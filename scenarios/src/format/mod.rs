@@ -1,0 +1,554 @@
+//! The scenario format: a TOML file that a person can write by hand. It names the ensemble, the workload and the faults, by
+//! time or by protocol event, on symbolic targets, and what is expected of the run.
+//!
+//! [`Scenario::parse`] reads it; every complaint names the file, the line, what was found and what was allowed.
+//! [`Scenario::to_toml`] writes it back: reading that gives the same scenario. [`Scenario::draw`] makes the plan of one
+//! seed; what it draws is a plain list of faults again, so that the plan can be written out as a scenario too.
+
+mod action;
+mod op;
+mod reader;
+mod target;
+mod trigger;
+
+pub use action::ACTIONS;
+pub use op::OPS;
+pub use reader::FormatError;
+pub use target::TARGETS;
+
+use crate::workload::{Workload, WorkloadKind};
+use reader::{Source, Table, duration_text};
+use std::collections::BTreeMap;
+use toml::de::DeTable;
+use zabsim::plan::{Climate, Ensemble, Fault, Plan, ScriptedOp, Trigger};
+use zabsim_types::run::Verdict;
+use zabsim_types::{ServerId, SyncMode};
+
+/// A scenario file's most bytes. A drawn scenario with hundreds of faults has some 100 KB.
+pub const BYTES_MAX: u64 = 4 << 20;
+/// Most servers of an ensemble; real ones have 3 to 7.
+pub const SERVERS_MAX: i64 = 21;
+/// Most clients of a run.
+pub const CLIENTS_MAX: i64 = 500;
+
+/// What a scenario file says.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Scenario {
+    /// Everything but the random faults.
+    pub plan: Plan,
+    /// What the clients do.
+    pub workloads: Vec<Workload>,
+    /// The profile that random faults are drawn from; `None`: only the scripted ones.
+    pub random: Option<String>,
+    /// What is expected.
+    pub expect: Expect,
+}
+
+/// What is expected of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Expect {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Marks that the run must reach: synchronization cases, epoch rules, recovery paths.
+    pub reach: Vec<String>,
+    /// Checks that must have examined something.
+    pub examine: Vec<String>,
+}
+
+impl Scenario {
+    /// Reads a scenario. `file` is its name for messages.
+    pub fn parse(file: &str, text: &str) -> Result<Scenario, FormatError> {
+        let source = Source { file, text };
+        if text.trim().is_empty() {
+            return Err(FormatError {
+                file: file.into(),
+                line: 0,
+                message: "the scenario is empty".into(),
+            });
+        }
+        let document = DeTable::parse(text).map_err(|e| {
+            source.error(
+                e.span().unwrap_or(0..0),
+                format!(
+                    "not TOML: {}",
+                    e.message().lines().collect::<Vec<_>>().join("; ")
+                ),
+            )
+        })?;
+        let top = Table::new(&source, document.get_ref(), 0..0, "the scenario");
+        let scenario = read_scenario(&top)?;
+        top.finish()?;
+        scenario.validate(file)?;
+        Ok(scenario)
+    }
+
+    /// The plan of one seed: the scripted faults and those drawn from the seed, in order of time.
+    pub fn draw(&self, seed: u64) -> Plan {
+        let mut plan = self.plan.clone();
+        if let Some(profile) = &self.random {
+            plan.faults
+                .extend(zabsim::draw_faults(seed, profile, &plan));
+        }
+        plan
+    }
+
+    /// This scenario with a plan that was drawn: nothing random is left but the workload's own draws.
+    pub fn as_drawn(&self, plan: Plan) -> Scenario {
+        Scenario {
+            plan,
+            random: None,
+            ..self.clone()
+        }
+    }
+
+    fn validate(&self, file: &str) -> Result<(), FormatError> {
+        let whole = |message: String| FormatError {
+            file: file.into(),
+            line: 0,
+            message,
+        };
+        zabsim::validate(&self.plan).map_err(whole)?;
+        for workload in &self.workloads {
+            if let Some(client) = workload.clients.iter().find(|c| **c > self.plan.clients) {
+                return Err(whole(format!(
+                    "a workload names client {client}; there are {} clients, counted from 1",
+                    self.plan.clients
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
+    let name = top.need("name")?;
+    let plan = Plan {
+        name: match name.str()? {
+            "" => return Err(name.error("`name` is empty")),
+            name => name.into(),
+        },
+        about: top.get("about").map_or(Ok(""), |v| v.str())?.into(),
+        ensemble: read_ensemble(top)?,
+        climate: top.get("climate").map_or(Ok(default_climate()), |v| {
+            read_climate(v.table("[climate]")?)
+        })?,
+        clients: top
+            .get("clients")
+            .map_or(Ok(3), |v| v.int(0, CLIENTS_MAX))?,
+        session_timeout_ms: top
+            .get("session_timeout")
+            .map_or(Ok(6_000_000), |v| v.duration_us())?
+            .div_ceil(1_000)
+            .min(u64::from(u32::MAX)) as u32,
+        safety_us: top
+            .get("duration")
+            .map_or(Ok(30_000_000), |v| v.duration_us())?,
+        faults: read_faults(top)?,
+        ops: read_ops(top)?,
+        data_loss_allowed: false,
+        leave_broken: top.get("leave_broken").map_or(Ok(false), |v| v.bool())?,
+    };
+    let workloads = match top.get("workload") {
+        None => Vec::new(),
+        Some(list) => list
+            .list()?
+            .iter()
+            .map(|v| read_workload(v.table("[[workload]]")?))
+            .collect::<Result<_, _>>()?,
+    };
+    let random = match top.get("random") {
+        None => None,
+        Some(value) => {
+            let table = value.table("[random]")?;
+            let words: Vec<(&'static str, &'static str)> = zabsim::PROFILES
+                .iter()
+                .map(|(name, _)| (*name, *name))
+                .collect();
+            let profile = table.need("profile")?.word(&words)?;
+            table.finish()?;
+            Some(profile.to_string())
+        }
+    };
+    let mut scenario = Scenario {
+        plan,
+        workloads,
+        random,
+        expect: Expect::default(),
+    };
+    if let Some(value) = top.get("expect") {
+        read_expect(value.table("[expect]")?, &mut scenario)?;
+    }
+    Ok(scenario)
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Expect {
+            verdict: Verdict::Pass,
+            reach: Vec::new(),
+            examine: Vec::new(),
+        }
+    }
+}
+
+fn read_expect(table: Table<'_>, scenario: &mut Scenario) -> Result<(), FormatError> {
+    let verdicts = [
+        Verdict::Pass,
+        Verdict::Fail,
+        Verdict::Stuck,
+        Verdict::Crashed,
+    ]
+    .map(|v| (v.word(), v));
+    let strings = |key| match table.get(key) {
+        None => Ok(Vec::new()),
+        Some(value) => value
+            .list()?
+            .iter()
+            .map(|v| v.str().map(String::from))
+            .collect(),
+    };
+    scenario.expect = Expect {
+        verdict: table
+            .get("verdict")
+            .map_or(Ok(Verdict::Pass), |v| v.word(&verdicts))?,
+        reach: strings("reach")?,
+        examine: strings("examine")?,
+    };
+    scenario.plan.data_loss_allowed = table.get("data_loss").map_or(Ok(false), |v| v.bool())?;
+    table.finish()
+}
+
+fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
+    let number =
+        |key, default: i64, min, max| top.get(key).map_or(Ok(default), |v| v.int::<i64>(min, max));
+    let voters = number("servers", 3, 1, SERVERS_MAX)? as u8;
+    let observers = number("observers", 0, 0, SERVERS_MAX - i64::from(voters))? as u8;
+    let server = |value: &reader::Value<'_>| -> Result<ServerId, FormatError> {
+        let text = value.str()?;
+        text.strip_prefix('s')
+            .and_then(|n| n.parse().ok())
+            .filter(|n| (1..=voters).contains(n))
+            .map(ServerId)
+            .ok_or_else(|| value.error(format!("\"{text}\" is no voter; allowed: s1 to s{voters}")))
+    };
+    let groups = match top.get("groups") {
+        None => Vec::new(),
+        Some(value) => value
+            .list()?
+            .iter()
+            .map(|group| group.list()?.iter().map(&server).collect())
+            .collect::<Result<Vec<Vec<_>>, _>>()?,
+    };
+    let mut weights = BTreeMap::new();
+    if let Some(value) = top.get("weights") {
+        for pair in value.list()? {
+            match pair.list()?.as_slice() {
+                [who, weight] => weights.insert(server(who)?, weight.int(0, 1_000)?),
+                _ => return Err(pair.error("a weight is a pair: [\"s1\", 2]")),
+            };
+        }
+    }
+    Ok(Ensemble {
+        voters,
+        observers,
+        groups,
+        weights,
+        tick_ms: top
+            .get("tick")
+            .map_or(Ok(500_000), |v| v.duration_us())?
+            .div_ceil(1_000)
+            .clamp(1, 3_600_000) as u32,
+        init_limit: number("init_limit", 10, 1, 10_000)? as u32,
+        sync_limit: number("sync_limit", 5, 1, 10_000)? as u32,
+        snap_count: number("snap_count", 100_000, 2, i64::from(u32::MAX))? as u32,
+        commit_log_count: number("commit_log_count", 500, 1, 1_000_000)? as u32,
+        disk_diff_bytes_max: number("disk_diff_bytes_max", 1 << 20, 0, 1 << 40)? as u64,
+        counter_max: number("counter_max", i64::from(u32::MAX), 2, i64::from(u32::MAX))? as u32,
+        snapshot_chunk_nodes: number("snapshot_chunk_nodes", 64, 1, 1_000_000)? as u32,
+    })
+}
+
+/// Links, disks and stages of one rack: what a scenario gets where it says nothing.
+pub fn default_climate() -> Climate {
+    Climate {
+        link_us: (200, 1_000),
+        client_link_us: (1_000, 3_000),
+        fsync_us: (500, 3_000),
+        read_us: (200, 2_000),
+        stage_us: (0, 200),
+        restart_us: (500_000, 3_000_000),
+        clock_offset_us_max: 500_000,
+        clock_drift_ppm_max: 200,
+    }
+}
+
+fn read_climate(table: Table<'_>) -> Result<Climate, FormatError> {
+    let default = default_climate();
+    let range = |key, default| table.get(key).map_or(Ok(default), |v| v.range_us());
+    let climate = Climate {
+        link_us: range("link", default.link_us)?,
+        client_link_us: range("client_link", default.client_link_us)?,
+        fsync_us: range("fsync", default.fsync_us)?,
+        read_us: range("read", default.read_us)?,
+        stage_us: range("stage", default.stage_us)?,
+        restart_us: range("restart", default.restart_us)?,
+        clock_offset_us_max: table
+            .get("clock_offset")
+            .map_or(Ok(default.clock_offset_us_max), |v| v.duration_us())?,
+        clock_drift_ppm_max: table
+            .get("clock_drift_ppm")
+            .map_or(Ok(default.clock_drift_ppm_max), |v| v.int(0, 500_000))?,
+    };
+    if climate.client_link_us.0 < 1_000 {
+        return Err(table.error("`client_link` must be at least \"1ms\": the client runtime's clock has no shorter step"));
+    }
+    table.finish()?;
+    Ok(climate)
+}
+
+fn read_workload(table: Table<'_>) -> Result<Workload, FormatError> {
+    let kinds: Vec<(&'static str, WorkloadKind)> = WorkloadKind::ALL
+        .iter()
+        .map(|kind| (kind.name(), *kind))
+        .collect();
+    let clients = match table.get("clients") {
+        None => Vec::new(),
+        Some(value) => value
+            .list()?
+            .iter()
+            .map(|v| v.int(1, CLIENTS_MAX))
+            .collect::<Result<_, _>>()?,
+    };
+    let workload = Workload {
+        kind: table.need("kind")?.word(&kinds)?,
+        keys: table.get("keys").map_or(Ok(4), |v| v.int(1, 10_000))?,
+        clients,
+        think_us: table
+            .get("think")
+            .map_or(Ok((0, 100_000)), |v| v.range_us())?,
+        hold_us: table
+            .get("hold")
+            .map_or(Ok((1_000, 50_000)), |v| v.range_us())?,
+        sync: table.get("sync").map_or(Ok(SyncMode::Quorum), |v| {
+            v.word(&[("leader", SyncMode::Leader), ("quorum", SyncMode::Quorum)])
+        })?,
+    };
+    table.finish()?;
+    Ok(workload)
+}
+
+fn read_faults(top: &Table<'_>) -> Result<Vec<Fault>, FormatError> {
+    let Some(list) = top.get("fault") else {
+        return Ok(Vec::new());
+    };
+    let mut faults: Vec<Fault> = Vec::new();
+    for (index, value) in list.list()?.iter().enumerate() {
+        let table = value.table("[[fault]]")?;
+        let label = table.get("label").map(|v| v.str()).transpose()?;
+        let fault = Fault {
+            label: label.map_or_else(|| format!("fault-{}", index + 1), String::from),
+            trigger: trigger::read(&table)?,
+            action: action::read(table.need("do")?.table("`do`")?)?,
+            lasts_us: table.get("for").map(|v| v.duration_us()).transpose()?,
+        };
+        if faults.iter().any(|other| other.label == fault.label) {
+            return Err(table.error(format!("two faults have the label \"{}\"", fault.label)));
+        }
+        if let Trigger::After { label, .. }
+        | Trigger::On {
+            after: Some(label), ..
+        } = &fault.trigger
+            && !faults.iter().any(|other| other.label == *label)
+        {
+            return Err(table.error(format!(
+                "`after` names \"{label}\", which is no fault before this one"
+            )));
+        }
+        table.finish()?;
+        faults.push(fault);
+    }
+    Ok(faults)
+}
+
+fn read_ops(top: &Table<'_>) -> Result<Vec<ScriptedOp>, FormatError> {
+    let Some(list) = top.get("op") else {
+        return Ok(Vec::new());
+    };
+    list.list()?
+        .iter()
+        .map(|value| {
+            let table = value.table("[[op]]")?;
+            let op = ScriptedOp {
+                client: table.need("client")?.int(1, CLIENTS_MAX)?,
+                at: trigger::read(&table)?,
+                op: op::read(table.need("do")?.table("`do`")?)?,
+            };
+            table.finish()?;
+            Ok(op)
+        })
+        .collect()
+}
+
+impl Scenario {
+    /// The whole scenario as TOML; `parse` of it gives the same scenario.
+    pub fn to_toml(&self) -> String {
+        let (plan, e) = (&self.plan, &self.plan.ensemble);
+        let mut out = format!(
+            "name = {}\nabout = {}\n",
+            quoted(&plan.name),
+            quoted(&plan.about)
+        );
+        let mut line = |text: String| {
+            out.push_str(&text);
+            out.push('\n');
+        };
+        line(format!(
+            "servers = {}\nobservers = {}\nclients = {}",
+            e.voters, e.observers, plan.clients
+        ));
+        line(format!("duration = \"{}\"", duration_text(plan.safety_us)));
+        line(format!(
+            "session_timeout = \"{}\"",
+            duration_text(u64::from(plan.session_timeout_ms) * 1_000)
+        ));
+        line(format!(
+            "tick = \"{}\"",
+            duration_text(u64::from(e.tick_ms) * 1_000)
+        ));
+        line(format!(
+            "init_limit = {}\nsync_limit = {}",
+            e.init_limit, e.sync_limit
+        ));
+        line(format!(
+            "snap_count = {}\ncommit_log_count = {}",
+            e.snap_count, e.commit_log_count
+        ));
+        line(format!(
+            "disk_diff_bytes_max = {}\ncounter_max = {}",
+            e.disk_diff_bytes_max, e.counter_max
+        ));
+        line(format!(
+            "snapshot_chunk_nodes = {}\nleave_broken = {}",
+            e.snapshot_chunk_nodes, plan.leave_broken
+        ));
+        if !e.groups.is_empty() {
+            let group = |g: &Vec<ServerId>| {
+                format!(
+                    "[{}]",
+                    g.iter()
+                        .map(|s| format!("\"{s}\""))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                )
+            };
+            line(format!(
+                "groups = [{}]",
+                e.groups.iter().map(group).collect::<Vec<_>>().join(", ")
+            ));
+        }
+        if !e.weights.is_empty() {
+            let weights = e
+                .weights
+                .iter()
+                .map(|(server, weight)| format!("[\"{server}\", {weight}]"));
+            line(format!(
+                "weights = [{}]",
+                weights.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        out.push_str(&climate_toml(&plan.climate));
+        for workload in &self.workloads {
+            out.push_str(&workload_toml(workload));
+        }
+        for scripted in &plan.ops {
+            out.push_str(&format!("\n[[op]]\nclient = {}\n", scripted.client));
+            trigger::write(&scripted.at, &mut out);
+            out.push_str(&format!("do = {}\n", op::write(&scripted.op)));
+        }
+        for fault in &plan.faults {
+            out.push_str(&format!("\n[[fault]]\nlabel = {}\n", quoted(&fault.label)));
+            trigger::write(&fault.trigger, &mut out);
+            out.push_str(&format!("do = {}\n", action::write(&fault.action)));
+            if let Some(lasts_us) = fault.lasts_us {
+                out.push_str(&format!("for = \"{}\"\n", duration_text(lasts_us)));
+            }
+        }
+        if let Some(profile) = &self.random {
+            out.push_str(&format!("\n[random]\nprofile = {}\n", quoted(profile)));
+        }
+        out.push_str(&format!(
+            "\n[expect]\nverdict = \"{}\"\ndata_loss = {}\n",
+            self.expect.verdict.word(),
+            plan.data_loss_allowed
+        ));
+        for (key, names) in [
+            ("reach", &self.expect.reach),
+            ("examine", &self.expect.examine),
+        ] {
+            if !names.is_empty() {
+                let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+                out.push_str(&format!("{key} = [{}]\n", names.join(", ")));
+            }
+        }
+        out
+    }
+}
+
+fn range_toml((low, high): (u64, u64)) -> String {
+    format!("[\"{}\", \"{}\"]", duration_text(low), duration_text(high))
+}
+
+fn climate_toml(c: &Climate) -> String {
+    format!(
+        "\n[climate]\nlink = {}\nclient_link = {}\nfsync = {}\nread = {}\nstage = {}\nrestart = {}\nclock_offset = \"{}\"\nclock_drift_ppm = {}\n",
+        range_toml(c.link_us),
+        range_toml(c.client_link_us),
+        range_toml(c.fsync_us),
+        range_toml(c.read_us),
+        range_toml(c.stage_us),
+        range_toml(c.restart_us),
+        duration_text(c.clock_offset_us_max),
+        c.clock_drift_ppm_max
+    )
+}
+
+fn workload_toml(workload: &Workload) -> String {
+    let clients = if workload.clients.is_empty() {
+        String::new()
+    } else {
+        format!("clients = {:?}\n", workload.clients)
+    };
+    let sync = if workload.sync == SyncMode::Quorum {
+        "quorum"
+    } else {
+        "leader"
+    };
+    format!(
+        "\n[[workload]]\nkind = \"{}\"\nkeys = {}\n{clients}think = {}\nhold = {}\nsync = \"{sync}\"\n",
+        workload.kind.name(),
+        workload.keys,
+        range_toml(workload.think_us),
+        range_toml(workload.hold_us)
+    )
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! The format by example: what is read, and what is said of what cannot be.
+
+use super::*;
+use zabsim::plan::{Action, EventPattern, Target};
+
+const SMALL: &str = "name = \"small\"\nabout = \"Small.\"\n";
+
+fn parse(rest: &str) -> Result<Scenario, FormatError> {
+    Scenario::parse("small.toml", &format!("{SMALL}{rest}"))
+}
+
+#[test]
+fn a_scenario_is_a_few_lines() {
+    let scenario = parse(
+        r#"
+servers = 5
+clients = 2
+
+[[workload]]
+kind = "registers"
+
+[[fault]]
+at = "5s"
+do = { partition = [["leader"], ["rest"]] }
+for = "8s"
+
+[[fault]]
+label = "torn"
+when = { send = "NEWLEADER", from = "leader", nth = 2 }
+do = { crash = "receiver", after_effects = 2, unsynced = "torn" }
+"#,
+    )
+    .expect("it is right");
+    let [partition, crash] = scenario.plan.faults.as_slice() else {
+        panic!("two faults")
+    };
+    assert_eq!(partition.label, "fault-1");
+    assert_eq!(partition.lasts_us, Some(8_000_000));
+    assert_eq!(
+        partition.action,
+        Action::Partition {
+            groups: vec![vec![Target::Leader], vec![Target::Rest]]
+        }
+    );
+    let Trigger::On { event, nth: 2, .. } = &crash.trigger else {
+        panic!("{:?}", crash.trigger)
+    };
+    assert_eq!(
+        *event,
+        EventPattern::Send {
+            message: "NEWLEADER".into(),
+            from: Some(Target::Leader),
+            to: None
+        }
+    );
+}
+
+/// What is wrong, and what the message must say: the line, what was found, what was allowed.
+#[test]
+fn a_mistake_is_named_with_its_line_and_what_was_allowed() {
+    for (rest, line, said) in [
+        ("server = 3\n", 3, &["unknown key `server`", "servers"][..]),
+        ("servers = \"three\"\n", 3, &["whole number", "string"]),
+        ("servers = 0\n", 3, &["0", "1 to 21"]),
+        ("servers = 100\n", 3, &["100", "1 to 21"]),
+        ("clients = -1\n", 3, &["-1", "0 to 500"]),
+        ("duration = \"5 s\"\n", 3, &["\"5 s\"", "us, ms, s, m, h"]),
+        ("duration = 5\n", 3, &["a time with its unit"]),
+        (
+            "[[fault]]\nat = \"1s\"\ndo = { explode = \"s1\" }\n",
+            5,
+            &["exactly one action", "crash", "partition"],
+        ),
+        (
+            "[[fault]]\nat = \"1s\"\ndo = { crash = \"boss\" }\n",
+            5,
+            &["\"boss\" is no target", "leader", "random-N"],
+        ),
+        (
+            "[[fault]]\nat = \"1s\"\ndo = { crash = \"s1\", hard = true }\n",
+            5,
+            &["unknown key `hard`", "after_effects"],
+        ),
+        (
+            "[[fault]]\ndo = { crash = \"s1\" }\n",
+            3,
+            &["exactly one of the keys `at`, `when`, `after`"],
+        ),
+        (
+            "[[fault]]\nafter = \"nothing\"\ndo = { crash = \"s1\" }\n",
+            3,
+            &["no fault before this one"],
+        ),
+        (
+            "[[fault]]\nwhen = { send = \"HELLO\" }\ndo = { heal = true }\n",
+            4,
+            &["\"HELLO\"", "NEWLEADER"],
+        ),
+        (
+            "[[workload]]\nkind = \"chess\"\n",
+            4,
+            &["\"chess\"", "registers", "lock"],
+        ),
+        (
+            "[random]\nprofile = \"wild\"\n",
+            4,
+            &["\"wild\"", "standard"],
+        ),
+        ("[climate]\nclient_link = \"1us\"\n", 3, &["1ms"]),
+        ("[expect]\nverdict = \"good\"\n", 4, &["\"good\"", "pass"]),
+        ("servers = \n", 3, &["not TOML"]),
+        ("servers = 3\nservers = 4\n", 4, &["not TOML"]),
+    ] {
+        let error = parse(rest).expect_err(rest);
+        assert_eq!(
+            (error.file.as_str(), error.line),
+            ("small.toml", line),
+            "{rest}: {error}"
+        );
+        for part in said {
+            assert!(
+                error.message.contains(part),
+                "{rest}: {error} does not say {part}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_fault_on_a_server_that_does_not_exist_is_refused() {
+    for (rest, said) in [
+        (
+            "servers = 3\n[[fault]]\nat = \"1s\"\ndo = { crash = \"s4\" }\n",
+            "s4",
+        ),
+        (
+            "servers = 3\n[[fault]]\nat = \"1s\"\ndo = { crash = \"random-4\" }\n",
+            "4",
+        ),
+        (
+            "servers = 3\n[[fault]]\nat = \"1s\"\ndo = { crash = \"observer-1\" }\n",
+            "observer",
+        ),
+        (
+            "clients = 2\n[[fault]]\nat = \"1s\"\ndo = { client_crash = [3] }\n",
+            "3",
+        ),
+        (
+            "clients = 2\n[[workload]]\nkind = \"lock\"\nclients = [3]\n",
+            "3",
+        ),
+        (
+            "clients = 2\n[[op]]\nclient = 3\nat = \"1s\"\ndo = { get = \"/\" }\n",
+            "3",
+        ),
+    ] {
+        let error = parse(rest).expect_err(rest);
+        assert!(error.message.contains(said), "{rest}: {error}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_no_scenario() {
+    for text in ["", "\n\n  \n", "# nothing\n"] {
+        Scenario::parse("empty.toml", text).expect_err(text);
+    }
+}

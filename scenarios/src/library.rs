@@ -1,0 +1,149 @@
+//! The scenario files that come with the program, and those that a user names by path.
+
+use crate::format::{BYTES_MAX, FormatError, Scenario};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+include!(concat!(env!("OUT_DIR"), "/library.rs"));
+
+/// A scenario of the library and its text.
+pub struct Entry {
+    /// Its name: the file's, without `.toml`.
+    pub name: &'static str,
+    /// The file's text.
+    pub text: &'static str,
+}
+
+impl Entry {
+    /// Reads it. The library's own files are tested to be right.
+    pub fn scenario(&self) -> Result<Scenario, FormatError> {
+        Scenario::parse(&format!("scenarios/library/{}.toml", self.name), self.text)
+    }
+}
+
+/// The scenario that `name` means: one of the library, or a file.
+pub fn find(name: &str) -> Result<Scenario, FormatError> {
+    if let Some(entry) = LIBRARY.iter().find(|entry| entry.name == name) {
+        return entry.scenario();
+    }
+    let path = Path::new(name);
+    let looks_like_a_file =
+        path.extension().is_some() || path.components().count() > 1 || path.exists();
+    if !looks_like_a_file {
+        return Err(unknown(name));
+    }
+    let text = read_bounded(path).map_err(|message| FormatError {
+        file: name.into(),
+        line: 0,
+        message,
+    })?;
+    Scenario::parse(name, &text)
+}
+
+fn unknown(name: &str) -> FormatError {
+    let near: Vec<_> = LIBRARY
+        .iter()
+        .map(|entry| entry.name)
+        .filter(|known| known.contains(name) || name.contains(known) || distance(known, name) <= 3)
+        .collect();
+    let hint = match near.as_slice() {
+        [] => "`zabsim list` names them all".into(),
+        near => format!("did you mean {}?", near.join(" or ")),
+    };
+    FormatError {
+        file: name.into(),
+        line: 0,
+        message: format!("no scenario of that name, and no such file; {hint}"),
+    }
+}
+
+/// Reads a text file without ever taking more of it into memory than a scenario can have.
+pub(crate) fn read_bounded(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot read it: {error}"))?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(format!(
+            "larger than {} MiB; no scenario is",
+            BYTES_MAX >> 20
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        format!(
+            "not a text file: byte {} is not UTF-8",
+            error.utf8_error().valid_up_to()
+        )
+    })
+}
+
+/// Levenshtein's distance, for "did you mean".
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let cost = (diagonal + usize::from(x != *y))
+                .min(row[j] + 1)
+                .min(row[j + 1] + 1);
+            diagonal = row[j + 1];
+            row[j + 1] = cost;
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_library_is_right_and_named_as_its_file() {
+        assert!(
+            LIBRARY.len() >= 31,
+            "20 scenarios and 11 schedules of real bugs, found {}",
+            LIBRARY.len()
+        );
+        for entry in LIBRARY {
+            let scenario = entry.scenario().unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(scenario.plan.name, entry.name);
+            assert!(
+                scenario.plan.about.ends_with('.'),
+                "{}: `about` is a sentence",
+                entry.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_scenario_written_out_reads_the_same() {
+        for entry in LIBRARY {
+            let scenario = entry.scenario().unwrap_or_else(|error| panic!("{error}"));
+            let drawn = scenario.as_drawn(scenario.draw(7));
+            for scenario in [scenario, drawn] {
+                let text = scenario.to_toml();
+                let again = Scenario::parse("again", &text)
+                    .unwrap_or_else(|error| panic!("{error}\n{text}"));
+                assert_eq!(again, scenario, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_gets_a_hint() {
+        let error = find("leader-crahs")
+            .expect_err("no such scenario")
+            .to_string();
+        assert!(
+            error.contains("did you mean") && error.contains("leader-crash"),
+            "{error}"
+        );
+        let error = find("no/such/file.toml")
+            .expect_err("no such file")
+            .to_string();
+        assert!(error.contains("cannot read it"), "{error}");
+    }
+}

@@ -1,0 +1,81 @@
+//! One scenario, one seed: draw the plan, build the programs, run the world, hold the outcome against what was expected.
+
+use crate::format::Scenario;
+use crate::seed::seed_text;
+use crate::workload;
+use zabsim::{RunOptions, Trace};
+use zabsim_types::HistoryEvent;
+use zabsim_types::run::{RunReport, Verdict};
+
+/// A run that is over.
+pub struct Finished {
+    /// What it says of itself.
+    pub report: RunReport,
+    /// What the clients saw.
+    pub history: Vec<HistoryEvent>,
+    /// What the world did, if it was to be kept.
+    pub trace: Option<Trace>,
+    /// The scenario as drawn for this seed.
+    pub drawn: Scenario,
+}
+
+/// Runs `scenario` with `seed`. `named` is how the user named it, for the line that repeats the run.
+pub fn run_scenario(scenario: &Scenario, named: &str, seed: u64, keep_trace: bool) -> Finished {
+    let plan = scenario.draw(seed);
+    let programs = workload::programs(&scenario.workloads, &plan);
+    let outcome = zabsim::run(
+        &plan,
+        seed,
+        programs,
+        RunOptions {
+            keep_trace,
+            ..RunOptions::default()
+        },
+    );
+    let mut report = outcome.report;
+    report.seed = seed_text(seed);
+    report.reproduce = format!("cargo run --release -- run {named} --seed {}", report.seed);
+    report.scenario_toml = scenario.to_toml();
+    report.as_expected = unmet(scenario, &report).is_empty();
+    Finished {
+        report,
+        history: outcome.history,
+        trace: outcome.trace,
+        drawn: scenario.as_drawn(plan),
+    }
+}
+
+/// What the scenario expects and the run did not do, in words.
+pub fn unmet(scenario: &Scenario, report: &RunReport) -> Vec<String> {
+    let expect = &scenario.expect;
+    let mut unmet = Vec::new();
+    if report.verdict != expect.verdict {
+        unmet.push(format!(
+            "the verdict is {}, expected {}",
+            report.verdict.word(),
+            expect.verdict.word()
+        ));
+    }
+    // What a run that went wrong did not reach says nothing.
+    if report.verdict == Verdict::Pass {
+        for mark in &expect.reach {
+            if !report
+                .reached
+                .iter()
+                .any(|r| r.mark == *mark && r.count > 0)
+            {
+                unmet.push(format!("`{mark}` was not reached"));
+            }
+        }
+        for check in &expect.examine {
+            if !report
+                .checks
+                .iter()
+                .any(|c| c.name == *check && c.examined > 0)
+            {
+                unmet.push(format!("the check `{check}` examined nothing"));
+            }
+        }
+    }
+    unmet
+}

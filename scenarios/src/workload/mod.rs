@@ -1,0 +1,205 @@
+//! What clients do in a scenario. Each kind of workload is a loop of ordinary client code; a client may run several of them
+//! side by side in one session. When the session ends, all of its loops end, and a new session begins them again.
+//!
+//! A workload draws everything from its client's stream and keeps to nodes of its own kind, so that two workloads do not
+//! meet in the tree.
+
+mod coordination;
+mod data;
+
+use std::time::Duration;
+use zabsim::plan::Plan;
+use zabsim::{Program, ProgramContext, Stopping, Stream};
+use zabsim_client::recipes::fenced::FencedResource;
+use zabsim_client::{Client, ClientError, join_all};
+use zabsim_types::SyncMode;
+
+/// A workload as a scenario names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Workload {
+    /// What is done.
+    pub kind: WorkloadKind,
+    /// Number of nodes, locks or elections that it spreads over.
+    pub keys: u32,
+    /// The clients that do it, from 1; empty: all.
+    pub clients: Vec<u32>,
+    /// Pause between two steps, in microseconds.
+    pub think_us: (u64, u64),
+    /// How long a lock or a leadership is held, in microseconds.
+    pub hold_us: (u64, u64),
+    /// The kind of `sync` before a read that is to be fresh.
+    pub sync: SyncMode,
+}
+
+/// The kinds of workload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WorkloadKind {
+    /// Few nodes, written and read by all.
+    Registers,
+    /// Every operation.
+    Mixed,
+    /// Locks with fenced side effects.
+    Lock,
+    /// Leader elections.
+    Election,
+    /// A configuration that some set and all watch.
+    Config,
+    /// Sessions that come and go with their ephemerals.
+    Sessions,
+}
+
+impl WorkloadKind {
+    /// All of them.
+    pub const ALL: &[WorkloadKind] = &[
+        WorkloadKind::Registers,
+        WorkloadKind::Mixed,
+        WorkloadKind::Lock,
+        WorkloadKind::Election,
+        WorkloadKind::Config,
+        WorkloadKind::Sessions,
+    ];
+
+    /// Its name in scenario files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            WorkloadKind::Registers => "registers",
+            WorkloadKind::Mixed => "mixed",
+            WorkloadKind::Lock => "lock",
+            WorkloadKind::Election => "election",
+            WorkloadKind::Config => "config",
+            WorkloadKind::Sessions => "sessions",
+        }
+    }
+
+    /// One sentence on it.
+    pub const fn about(self) -> &'static str {
+        match self {
+            WorkloadKind::Registers => {
+                "few nodes, set (also by version) and read by all, half of the reads behind a sync"
+            }
+            WorkloadKind::Mixed => {
+                "every operation: create, delete, set, reads with and without watches, sequences, ephemerals, multi, sync, pipelined"
+            }
+            WorkloadKind::Lock => {
+                "locks, and side effects on a resource that refuses stale fencing tokens"
+            }
+            WorkloadKind::Election => "candidates stand for election, lead for a while, and resign",
+            WorkloadKind::Config => {
+                "one client in three sets a configuration; all watch it and read it again when told"
+            }
+            WorkloadKind::Sessions => {
+                "sessions make ephemerals, are closed or left to expire, and are opened again"
+            }
+        }
+    }
+}
+
+/// The programs of a plan's clients, in order.
+pub fn programs(workloads: &[Workload], plan: &Plan) -> Vec<Program> {
+    // One resource for each lock and election of each workload, shared by all clients: it stands outside of the service.
+    let resources: Vec<Vec<FencedResource>> = workloads.iter().map(resources_of).collect();
+    (1..=plan.clients)
+        .map(|client| {
+            let parts: Vec<_> = workloads
+                .iter()
+                .zip(&resources)
+                .filter(|(workload, _)| {
+                    workload.clients.is_empty() || workload.clients.contains(&client)
+                })
+                .map(|(workload, resources)| (workload.clone(), resources.clone()))
+                .collect();
+            let program: Program = Box::new(move |context| Box::pin(run_client(context, parts)));
+            program
+        })
+        .collect()
+}
+
+fn resources_of(workload: &Workload) -> Vec<FencedResource> {
+    let object = match workload.kind {
+        WorkloadKind::Lock => "/locks/l",
+        WorkloadKind::Election => "/elections/e",
+        _ => return Vec::new(),
+    };
+    (0..workload.keys)
+        .map(|key| FencedResource::new(format!("{object}{key}")))
+        .collect()
+}
+
+/// One workload of one client.
+struct Actor {
+    client: Client,
+    stream: Stream,
+    stopping: Stopping,
+    workload: Workload,
+    resources: Vec<FencedResource>,
+    /// Counts this actor's writes: makes every value unique in the run.
+    writes: u64,
+    /// The client's number.
+    process: u32,
+}
+
+/// The session is over: the actor's loop ends, and begins again in the next session.
+struct SessionOver;
+
+impl Actor {
+    async fn run(&mut self) {
+        // A loop that ends because its session did is begun again by `run_client`.
+        let _: Result<(), SessionOver> = match self.workload.kind {
+            WorkloadKind::Registers => data::registers(self).await,
+            WorkloadKind::Mixed => data::mixed(self).await,
+            WorkloadKind::Lock => coordination::lock(self).await,
+            WorkloadKind::Election => coordination::election(self).await,
+            WorkloadKind::Config => data::config(self).await,
+            WorkloadKind::Sessions => coordination::sessions(self).await,
+        };
+    }
+
+    async fn think(&mut self) {
+        let micros = self.stream.range(self.workload.think_us);
+        self.client.sleep(Duration::from_micros(micros)).await;
+    }
+
+    fn key(&mut self) -> u32 {
+        self.stream.below(u64::from(self.workload.keys)) as u32
+    }
+
+    /// A value that nobody else writes in this run.
+    fn value(&mut self) -> String {
+        self.writes += 1;
+        format!("{}.{}", self.process, self.writes)
+    }
+
+    /// What a workload makes of an outcome: refusals and lost connections are part of life, the end of the session ends the loop.
+    fn go_on<T>(&self, outcome: Result<T, ClientError>) -> Result<Option<T>, SessionOver> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.ends_session() => Err(SessionOver),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+async fn run_client(mut context: ProgramContext, parts: Vec<(Workload, Vec<FencedResource>)>) {
+    let mut actors: Vec<Actor> = parts
+        .into_iter()
+        .enumerate()
+        .map(|(index, (workload, resources))| Actor {
+            client: context.client.clone(),
+            stream: Stream::new(context.stream.next_u64(), "workload", index as u64),
+            stopping: context.stopping_flag(),
+            workload,
+            resources,
+            writes: 0,
+            process: context.process.0,
+        })
+        .collect();
+    while !context.stopping() {
+        context.client.open().await;
+        if actors.is_empty() {
+            return;
+        }
+        join_all(actors.iter_mut().map(Actor::run)).await;
+    }
+    // The last word of a session that is still there; one that has ended needs none.
+    let _ = context.client.close().await;
+}

@@ -1,0 +1,99 @@
+//! What there is to check and to reach, by name: for lists, and for scenarios that say what a run must not leave out.
+
+use crate::checks::STEP_CHECKS;
+
+/// Marks that the world itself sets, beside [`zab::MARKS`].
+const WORLD_MARKS: &[(&str, &str)] = &[
+    (
+        "client-out-of-turn",
+        "A client sent a frame that its connection's state does not allow.",
+    ),
+    (
+        "damage-refused",
+        "Damage was not done, because no protocol would have survived it.",
+    ),
+    (
+        "ephemeral-of-unknown-session",
+        "A new leader ended a session of which only ephemerals were left.",
+    ),
+    ("fatal", "A server stopped by its own decision."),
+    (
+        "refused-from-future",
+        "A client was turned away by a server that had seen less than itself.",
+    ),
+    ("restore-failed", "A snapshot could not be made sense of."),
+    (
+        "session-expired",
+        "A leader ended a session that was silent for too long.",
+    ),
+    (
+        "session-moved",
+        "A request came by a server that no longer owned its session.",
+    ),
+    (
+        "snapshot-installed",
+        "A whole snapshot from a leader became a server's database.",
+    ),
+    (
+        "snapshot-taken",
+        "A running server's snapshot was completed.",
+    ),
+    ("sync-diff", "A learner got the tail that it lacked."),
+    (
+        "sync-diff-from-disk",
+        "A DIFF was read from the log on disk.",
+    ),
+    ("sync-empty-diff", "A learner had everything already."),
+    ("sync-snap", "A learner got a whole snapshot."),
+    (
+        "sync-trunc",
+        "A learner cut off a tail that it had too much.",
+    ),
+    (
+        "sync-trunc-diff",
+        "A learner cut off a tail and got the leader's.",
+    ),
+];
+
+/// Every check that a run reports, with one sentence: those of every step, those of the history, and liveness.
+pub fn checks() -> Vec<(&'static str, &'static str)> {
+    let history = zabsim_model::checks::ALL
+        .iter()
+        .map(|check| (check.name, check.about));
+    let liveness = (
+        "liveness",
+        "After the world has healed, a leader is established and every client finishes.",
+    );
+    STEP_CHECKS
+        .iter()
+        .copied()
+        .chain(history)
+        .chain([liveness])
+        .collect()
+}
+
+/// Every mark that a run can report as reached, with one sentence, sorted by name.
+pub fn marks() -> Vec<(&'static str, &'static str)> {
+    let mut marks: Vec<_> = zab::MARKS.iter().chain(WORLD_MARKS).copied().collect();
+    marks.sort_unstable();
+    marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_given_once() {
+        for names in [checks(), marks()] {
+            let mut seen = std::collections::BTreeSet::new();
+            for (name, about) in names {
+                assert!(seen.insert(name), "{name} is there twice");
+                assert!(
+                    about.ends_with('.'),
+                    "{name}: a sentence ends with a full stop"
+                );
+            }
+        }
+    }
+}
