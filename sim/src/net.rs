@@ -512,20 +512,11 @@ impl Net {
     }
 
     /// Whether `node` still believes that the connection is up.
+    #[cfg(test)]
     pub(crate) fn is_open(&self, link: u32, node: Node) -> bool {
         let state = &self.links[link as usize];
         let end = usize::from(state.ends[0].node != node);
         state.ends[end].state == EndState::Open
-    }
-
-    /// The connections that are open at a process's end, with the process at the other end.
-    pub(crate) fn open_links(&self, node: Node) -> impl Iterator<Item = (u32, LinkKind, Node)> {
-        self.live[node as usize].iter().filter_map(move |&link| {
-            let state = &self.links[link as usize];
-            let end = usize::from(state.ends[0].node != node);
-            (state.ends[end].state == EndState::Open)
-                .then(|| (link, state.kind, state.ends[1 - end].node))
-        })
     }
 
     // ---- election messages ----

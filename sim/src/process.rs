@@ -170,7 +170,6 @@ pub(crate) struct PendingCrash {
 /// A server process.
 pub(crate) struct ServerProcess {
     pub(crate) id: ServerId,
-    pub(crate) voter: bool,
     pub(crate) config: zabsim_server::Config,
     /// What runs; `None` while the process is down.
     pub(crate) machine: Option<Box<dyn Machine>>,

@@ -213,6 +213,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         violation = violation.or(found);
     }
     let checked = checking.elapsed() + Duration::from_nanos(world.checks_ns());
+    checks.push(liveness(&world, &ending));
     let at_ms = world.now.as_ms();
     let (verdict, violation) = match (violation, ending) {
         (_, Ending::Panicked(message)) => {
@@ -278,6 +279,26 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         report,
         history: records.history,
         trace: lines.map(|lines| Trace { lines }),
+    }
+}
+
+/// The liveness phase as a check. It examines the leader and every client that lived to see it.
+fn liveness(world: &World, ending: &Ending) -> CheckReport {
+    let clients = world.clients.iter().filter(|client| client.alive).count() as u64;
+    let (ok, examined, detail) = match ending {
+        Ending::Finished { quiet: true } => (true, clients + 1, "everybody finished".to_string()),
+        Ending::Finished { quiet: false } => {
+            let detail = "everybody had an answer; some programs go on".to_string();
+            (true, clients + 1, detail)
+        }
+        Ending::Stuck(why) => (false, clients + 1, why.clone()),
+        Ending::Violated | Ending::Panicked(_) => (true, 0, "the run ended before it".to_string()),
+    };
+    CheckReport {
+        name: "liveness".to_string(),
+        ok,
+        examined,
+        detail,
     }
 }
 

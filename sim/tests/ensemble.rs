@@ -1,11 +1,15 @@
 //! Whole ensembles, end to end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
-use zabsim::plan::{Climate, Ensemble, Plan};
-use zabsim::{Program, RunOptions, RunOutcome};
-use zabsim_types::CreateMode;
-use zabsim_types::run::Verdict;
+use zabsim::plan::{
+    Action, Climate, Ensemble, EventPattern, Fault, Plan, Target, Trigger, Unsynced,
+};
+use zabsim::recipes::{election::Election, fenced::FencedResource, lock::Lock};
+use zabsim::{Program, RunOptions, RunOutcome, Runtime};
+use zabsim_types::run::{TimelineEntry, Verdict};
+use zabsim_types::{CreateMode, ServerId, Time};
 
 fn plan(voters: u8, clients: u32) -> Plan {
     Plan {
@@ -101,6 +105,62 @@ fn three_servers_elect_a_leader_and_serve() {
     assert!(outcome.report.client_ops.ok > 500);
 }
 
+/// Every client holds the same lock now and then and writes to what it guards; and stands for the same election.
+fn contenders(clients: u32) -> Vec<Program> {
+    let ledger = Arc::new(FencedResource::new("/locks/ledger"));
+    (0..clients)
+        .map(|_| {
+            let ledger = ledger.clone();
+            let program: Program = Box::new(move |mut context| {
+                Box::pin(async move {
+                    let client = context.client.clone();
+                    let lock = Lock::new(&client, "/locks/ledger");
+                    let election = Election::new(&client, "/leader", b"me");
+                    while !context.stopping() {
+                        if client.state().is_over() {
+                            client.open().await;
+                        }
+                        let pause = Duration::from_millis(context.stream.range((1, 50)));
+                        if context.stream.per_mille(700) {
+                            if let Ok(guard) = lock.acquire().await {
+                                let _ = ledger.write(&client, guard.token());
+                                client.sleep(pause).await;
+                                let _ = guard.release().await;
+                            }
+                        } else if let Ok(leadership) = election.campaign().await {
+                            client.sleep(pause).await;
+                            let _ = leadership.resign().await;
+                        }
+                        client.sleep(pause).await;
+                    }
+                })
+            });
+            program
+        })
+        .collect()
+}
+
+#[test]
+fn locks_and_elections_hold_under_faults() {
+    for seed in 1..=4 {
+        let outcome = zabsim::run(&stormy(seed), seed, contenders(3), RunOptions::default());
+        assert_eq!(outcome.report.verdict, Verdict::Pass, "{}", show(&outcome));
+        for name in [
+            "mutual-exclusion",
+            "fencing",
+            "one-leader-per-term",
+            "linearizable-writes",
+        ] {
+            let mut checks = outcome.report.checks.iter();
+            let check = checks.find(|check| check.name == name);
+            assert!(
+                check.is_some_and(|check| check.examined > 0),
+                "{name}: {check:?}"
+            );
+        }
+    }
+}
+
 /// Seeds and a rounds' worth of random faults, for a look by hand: `SEEDS=1..50 cargo test --release -- --ignored`.
 #[test]
 #[ignore = "a campaign by hand"]
@@ -112,13 +172,18 @@ fn campaign() {
     let mut tally = BTreeMap::new();
     let mut reached = BTreeMap::new();
     for seed in first..=last {
-        let mut plan = plan(5, 5);
+        let voters = std::env::var("VOTERS").map_or(5, |n| n.parse().unwrap());
+        let mut plan = plan(voters, 5);
+        plan.ensemble.observers = std::env::var("OBSERVERS").map_or(0, |n| n.parse().unwrap());
         plan.safety_us = 60_000_000;
         plan.faults = zabsim::draw_faults(seed, &profile, &plan);
         let outcome = zabsim::run(
             &plan,
             seed,
-            writers(5),
+            match std::env::var("WORK").as_deref() {
+                Ok("locks") => contenders(5),
+                _ => writers(5),
+            },
             RunOptions {
                 keep_trace: first == last,
                 ..RunOptions::default()
@@ -148,4 +213,282 @@ fn campaign() {
         );
     }
     println!("{tally:?}\n{reached:?}");
+}
+
+fn stormy(seed: u64) -> Plan {
+    let mut plan = plan(3, 3);
+    plan.safety_us = 20_000_000;
+    plan.faults = zabsim::draw_faults(seed, "swarm", &plan);
+    plan
+}
+
+fn hash(seed: u64, runtime: Runtime) -> (String, u64) {
+    let options = RunOptions {
+        runtime,
+        ..RunOptions::default()
+    };
+    let report = zabsim::run(&stormy(seed), seed, writers(3), options).report;
+    (report.trace_hash, report.events)
+}
+
+/// Programs, faults and all: the same run again, beside other runs, and without madsim.
+#[test]
+fn a_run_is_a_function_of_its_plan_and_its_seed() {
+    let seeds = 1..=3;
+    let alone: Vec<_> = seeds
+        .clone()
+        .map(|seed| hash(seed, Runtime::Madsim))
+        .collect();
+    assert_ne!(alone[0], alone[1]);
+    let beside: Vec<_> = seeds
+        .clone()
+        .map(|seed| std::thread::spawn(move || hash(seed, Runtime::Madsim)))
+        .collect();
+    let beside: Vec<_> = beside
+        .into_iter()
+        .map(|thread| thread.join().expect("no panic"))
+        .collect();
+    assert_eq!(alone, beside);
+    let bare: Vec<_> = seeds.map(|seed| hash(seed, Runtime::Bare)).collect();
+    assert_eq!(alone, bare);
+}
+
+/// Every kind of action finds its way into the world and out of it again.
+#[test]
+fn every_action_strikes_and_the_ensemble_recovers() {
+    let server = |id| Target::Server(ServerId(id));
+    let slow = (1_000, 20_000);
+    let actions = [
+        Action::Crash {
+            target: Target::Leader,
+            after_effects: 3,
+            unsynced: Unsynced::Drawn,
+        },
+        Action::Restart {
+            target: Target::All,
+        },
+        Action::Pause {
+            target: Target::Leader,
+        },
+        Action::RollingRestart { gap_us: 3_000_000 },
+        Action::Partition {
+            groups: vec![vec![Target::Leader], vec![Target::Rest]],
+        },
+        Action::Partition {
+            groups: vec![vec![server(1), server(2)], vec![server(2), server(3)]],
+        },
+        Action::OneWay {
+            from: Target::Leader,
+            to: Target::Rest,
+        },
+        Action::Flap {
+            between: server(1),
+            and: Target::Rest,
+            down_us: 200_000,
+            up_us: 300_000,
+        },
+        Action::Reset {
+            between: Target::Leader,
+            and: Target::Rest,
+            half_open: false,
+        },
+        Action::Reset {
+            between: Target::Leader,
+            and: Target::AnyFollower,
+            half_open: true,
+        },
+        Action::Delay {
+            between: Target::Leader,
+            and: Target::Rest,
+            extra_us: slow,
+        },
+        Action::Stall {
+            between: Target::Leader,
+            and: Target::Rest,
+        },
+        Action::Bandwidth {
+            between: Target::Leader,
+            and: Target::Rest,
+            bytes_per_s: 20_000,
+        },
+        Action::ElectionLoss {
+            lost_per_mille: 300,
+            repeated_per_mille: 300,
+        },
+        Action::SlowDisk {
+            target: Target::All,
+            extra_us: slow,
+        },
+        Action::FsyncError {
+            target: Target::AnyFollower,
+        },
+        Action::DiskFull {
+            target: Target::AnyFollower,
+        },
+        Action::Wipe {
+            target: Target::AnyFollower,
+        },
+        Action::BitRot {
+            target: server(1),
+            file: Some("log".into()),
+        },
+        Action::BadRead { target: server(1) },
+        Action::ClockJump {
+            target: Target::Leader,
+            by_us: 2_000_000,
+        },
+        Action::ClockDrift {
+            target: Target::All,
+            ppm: 20_000,
+        },
+        Action::SlowStage {
+            target: Target::All,
+            stage: "apply".into(),
+            extra_us: slow,
+        },
+        Action::ClientCrash { clients: vec![1] },
+        Action::ClientPause { clients: vec![1] },
+        Action::ClientMove {
+            clients: Vec::new(),
+            to: None,
+        },
+        Action::ClientCut { clients: vec![1] },
+        Action::ClientDuplicate {
+            clients: Vec::new(),
+        },
+        Action::Mark,
+        Action::Heal,
+    ];
+    for action in actions {
+        let mut plan = plan(3, 3);
+        plan.safety_us = 8_000_000;
+        // Where only a server that is down can be struck, one is.
+        let first = Fault {
+            label: "first".into(),
+            trigger: Trigger::At(Time(2_500_000)),
+            action: match action {
+                Action::Restart { .. } | Action::BitRot { .. } | Action::BadRead { .. } => {
+                    Action::Crash {
+                        target: server(1),
+                        after_effects: 0,
+                        unsynced: Unsynced::Drawn,
+                    }
+                }
+                _ => Action::Mark,
+            },
+            lasts_us: Some(2_000_000),
+        };
+        let second = Fault {
+            label: "second".into(),
+            trigger: Trigger::After {
+                label: "first".into(),
+                delay_us: 500_000,
+            },
+            action: action.clone(),
+            lasts_us: Some(1_500_000),
+        };
+        plan.faults = vec![first, second];
+        for fault in [1, 0] {
+            if zabsim::validate(&plan).is_err() {
+                plan.faults[fault].lasts_us = None; // not of the kinds that last
+            }
+        }
+        let outcome = zabsim::run(&plan, 1, writers(3), RunOptions::default());
+        let report = &outcome.report;
+        assert_eq!(
+            report.verdict,
+            Verdict::Pass,
+            "{action:?}\n{}",
+            show(&outcome)
+        );
+        assert!(report.untriggered.is_empty(), "{action:?} never struck");
+        assert!(report.faults.len() >= 2, "{action:?}\n{}", show(&outcome));
+        assert!(report.client_ops.ok > 300, "{action:?}\n{}", show(&outcome));
+    }
+}
+
+/// A crash at a protocol event, between two effects of the very step.
+#[test]
+fn a_script_waits_for_a_protocol_event() {
+    let mut plan = plan(3, 2);
+    plan.faults = vec![Fault {
+        label: "learner dies at NEWLEADER".into(),
+        trigger: Trigger::On {
+            event: EventPattern::Receive {
+                message: "NEWLEADER".into(),
+                from: Some(Target::Leader),
+                to: None,
+            },
+            nth: 2,
+            not_before: Time::ZERO,
+            after: None,
+        },
+        action: Action::Crash {
+            target: Target::Receiver,
+            after_effects: 1,
+            unsynced: Unsynced::Lost,
+        },
+        lasts_us: None,
+    }];
+    let options = RunOptions {
+        keep_trace: true,
+        ..RunOptions::default()
+    };
+    let outcome = zabsim::run(&plan, 1, writers(2), options);
+    assert_eq!(outcome.report.verdict, Verdict::Pass, "{}", show(&outcome));
+    assert!(outcome.report.untriggered.is_empty());
+    let lines = outcome.trace.expect("kept").lines;
+    let at = |what: &str, from: usize| {
+        from + lines[from..]
+            .iter()
+            .position(|line| line.what.contains(what))
+            .expect("in the trace")
+    };
+    let strikes = at("fault learner dies at NEWLEADER", 0);
+    let dies = at("dies", strikes + 1);
+    let who = &lines[strikes - 1].who;
+    assert!(lines[strikes - 1].what.contains("NEWLEADER"));
+    assert_eq!(&lines[dies].who, who);
+    assert_eq!(dies - strikes, 2, "one effect, then death");
+}
+
+/// A partition that nobody undoes: what the run waits for is told in words.
+#[test]
+fn servers_left_broken_do_not_hold_the_others_up() {
+    let mut plan = plan(3, 2);
+    plan.leave_broken = true;
+    plan.safety_us = 5_000_000;
+    plan.faults = vec![Fault {
+        label: "dead".into(),
+        trigger: Trigger::At(Time(4_500_000)),
+        action: Action::Crash {
+            target: Target::Leader,
+            after_effects: 0,
+            unsynced: Unsynced::Drawn,
+        },
+        lasts_us: Some(60_000_000),
+    }];
+    let outcome = zabsim::run(&plan, 1, writers(2), RunOptions::default());
+    assert_eq!(outcome.report.verdict, Verdict::Pass, "{}", show(&outcome));
+    let stays = |entry: &TimelineEntry| entry.what == "stays broken";
+    assert!(outcome.report.timeline.iter().any(stays));
+    assert_eq!(outcome.report.elections, 2);
+}
+
+/// A program's panic is a finding, with its words.
+#[test]
+fn a_program_that_panics_is_a_crash() {
+    let program: Program = Box::new(|context| {
+        Box::pin(async move {
+            context.client.open().await;
+            panic!("the account does not add up");
+        })
+    });
+    let outcome = zabsim::run(&plan(3, 1), 1, vec![program], RunOptions::default());
+    assert_eq!(outcome.report.verdict, Verdict::Crashed);
+    let message = outcome.report.violation.expect("a reason").message;
+    assert!(
+        message.contains("c1 panicked: the account does not add up"),
+        "{message}"
+    );
 }

@@ -43,12 +43,6 @@ impl Docket {
         self.rows[check as usize].examined += 1;
     }
 
-    /// A check looked at so many things.
-    #[inline]
-    pub(super) fn examine_many(&mut self, check: CheckId, count: usize) {
-        self.rows[check as usize].examined += count as u64;
-    }
-
     /// A check looked at one thing, which must hold; `found` says in words what was found and what was allowed.
     #[inline]
     pub(super) fn require(&mut self, check: CheckId, holds: bool, found: impl FnOnce() -> String) {

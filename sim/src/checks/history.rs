@@ -44,11 +44,6 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Everything up to here is in a snapshot.
-    pub(super) fn base(&self) -> Zxid {
-        self.base
-    }
-
     /// How often a SNAP replaced the database.
     pub(super) fn generation(&self) -> u32 {
         self.generation

@@ -370,9 +370,12 @@ impl Mirror {
 
     pub(super) fn damaged(&mut self, id: ServerId) {
         let server = self.server_mut(id);
-        if server.before_damage.is_none() {
-            let mut held = server.disk.history.clone();
-            held.lose_volatile();
+        let mut held = server.disk.history.clone();
+        held.lose_volatile();
+        // Damaged again: a leader may have brought it further in between than it ever was before, while a flipped bit that
+        // nobody reads still lies on its disk.
+        let before = server.before_damage.as_ref();
+        if before.is_none_or(|before| before.durable_tail() < held.durable_tail()) {
             server.before_damage = Some(Box::new(held));
         }
     }

@@ -556,7 +556,9 @@ impl Checks {
         if committed && known {
             s.delivered = s.delivered.max(zxid);
         }
-        let provisional = s.phase() == Some(Phase::Synchronization);
+        // The link can break between UPTODATE and the first client: what was promised is then still applied while the role
+        // drains, and is shown to nobody.
+        let provisional = matches!(s.phase(), Some(Phase::Synchronization | Phase::Draining));
         disk_only_recovery::on_applied(m, d, server, zxid);
         if !committed || provisional && !known {
             return;

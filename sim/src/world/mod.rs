@@ -462,7 +462,6 @@ fn new_server(
     let ppm = clock_stream.range((0, 2 * drift)) as i64 - drift as i64;
     ServerProcess {
         id,
-        voter: id.0 <= ensemble.voters,
         config,
         machine: None,
         incarnation: 0,

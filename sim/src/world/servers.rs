@@ -337,7 +337,6 @@ impl World {
             zabsim_server::Note::RefusedFromFuture { .. } => self.reached("refused-from-future"),
             zabsim_server::Note::SessionMoved { .. } => self.reached("session-moved"),
             zabsim_server::Note::Mark(name) => self.reached(name),
-            _ => {}
         }
     }
 

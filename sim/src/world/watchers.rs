@@ -84,7 +84,7 @@ impl World {
     pub(super) fn observed(&mut self, server: usize, observed: &Observed<'_>) {
         let id = self.servers[server].id;
         self.observations += 1;
-        if self.observations % SAMPLE == 0 {
+        if self.observations.is_multiple_of(SAMPLE) {
             let start = Instant::now();
             self.checks.observe(self.now, id, observed);
             self.sampled_ns += start.elapsed().as_nanos() as u64;

@@ -337,7 +337,10 @@ impl Election {
             round: self.round,
             state: PeerState::Looking,
         };
-        let decided = self.quorum.is_voter(self.vote.leader)
+        // Votes for this very peer may be from before its disk was lost: it must not lead, and hears of the next leader.
+        let may_lead = self.vote.leader != self.id || self.may_vote;
+        let decided = may_lead
+            && self.quorum.is_voter(self.vote.leader)
             && self.quorum.is_quorum(supporters(&self.received, &choice));
         self.finalize_at = match (decided, self.finalize_at) {
             (false, _) => None,
