@@ -215,10 +215,6 @@ impl<'a> Value<'a> {
         self.value.get_ref().is_array()
     }
 
-    pub(crate) fn is_table(&self) -> bool {
-        self.value.get_ref().is_table()
-    }
-
     pub(crate) fn is_str(&self) -> bool {
         self.value.get_ref().is_str()
     }
