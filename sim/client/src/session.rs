@@ -83,7 +83,7 @@ pub struct Session {
     /// Counts connections on which a session was attached, across sessions.
     conn: u32,
     next_xid: i32,
-    /// A `closeSession` is queued or under way: nothing may follow it.
+    /// A `closeSession` is under way: nothing may be sent behind it.
     closing: bool,
     in_flight: VecDeque<InFlight>,
     queue: VecDeque<(CallId, Op)>,
@@ -267,13 +267,20 @@ impl Session {
         if self.link == Link::None {
             return out.push(lost(call, ErrorCode::SessionExpired, None));
         }
-        if self.closing {
-            return out.push(lost(call, ErrorCode::ConnectionLoss, None));
+        self.queue.push_back((call, op));
+        if let Link::Up { .. } = self.link {
+            self.flush(now, out);
         }
-        self.closing = matches!(op, Op::CloseSession);
-        match self.link {
-            Link::Up { .. } => self.send_request(now, call, op, out),
-            _ => self.queue.push_back((call, op)),
+    }
+
+    /// Sends what waits. What was asked for behind a closeSession waits for what comes of that: it ends with the session, or
+    /// goes on if the close was lost. (Were it answered at once, a program that tries again would never let time pass.)
+    fn flush(&mut self, now: Time, out: &mut Vec<Effect>) {
+        while !self.closing
+            && let Some((call, op)) = self.queue.pop_front()
+        {
+            self.closing = matches!(op, Op::CloseSession);
+            self.send_request(now, call, op, out);
         }
     }
 
@@ -341,9 +348,7 @@ impl Session {
             self.in_flight.push_back(InFlight::SetWatches { relative });
             self.send(now, frame, out);
         }
-        while let Some((call, op)) = self.queue.pop_front() {
-            self.send_request(now, call, op, out);
-        }
+        self.flush(now, out);
     }
 
     fn take_frame_attached(&mut self, now: Time, frame: ServerFrame, out: &mut Vec<Effect>) {
@@ -414,13 +419,15 @@ impl Session {
         });
         if closed {
             assert!(
-                self.in_flight.is_empty() && self.queue.is_empty(),
-                "nothing follows a closeSession"
+                self.in_flight.is_empty(),
+                "nothing is sent behind a closeSession"
             );
+            self.lose_queue(out);
             out.push(Effect::Disconnect);
             self.end(SessionChange::Closed, out);
         } else if closes {
             self.closing = false;
+            self.flush(now, out);
         }
     }
 
@@ -503,10 +510,14 @@ impl Session {
 
     fn expire(&mut self, out: &mut Vec<Effect>) {
         assert!(self.in_flight.is_empty(), "lost with their connection");
+        self.lose_queue(out);
+        self.end(SessionChange::Expired, out);
+    }
+
+    fn lose_queue(&mut self, out: &mut Vec<Effect>) {
         for (call, _) in self.queue.drain(..) {
             out.push(lost(call, ErrorCode::SessionExpired, None));
         }
-        self.end(SessionChange::Expired, out);
     }
 
     fn end(&mut self, change: SessionChange, out: &mut Vec<Effect>) {

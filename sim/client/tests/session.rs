@@ -279,13 +279,13 @@ fn a_session_opens_pipelines_and_closes() {
              3 submit 4 CloseSession
                 -> send #3 CloseSession
              3 submit 5 Sync
-                -> 5 lost: ConnectionLoss (-4), never sent
              5 reply #1 at ⟨1,9⟩: NoNode (-101)
                 -> 2 refused: NoNode (-101)
              5 reply #2 at ⟨1,9⟩
                 -> 3 done
              5 reply #3 at ⟨1,10⟩
                 -> 4 done
+                -> 5 lost: SessionExpired (-112), never sent
                 -> disconnect
                 -> 0x11 Closed
              6 submit 6 Sync

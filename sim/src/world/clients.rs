@@ -254,7 +254,15 @@ impl World {
 
     /// Runs the programs that are awake, and carries out what they want, until all of them wait.
     pub(super) fn run_programs(&mut self) {
+        let mut turns = 0;
         while std::mem::take(&mut self.awake) {
+            turns += 1;
+            if turns > TURNS_MAX {
+                self.panicked.get_or_insert(format!(
+                    "client programs took {TURNS_MAX} turns without waiting for anything: one of them tries again at once, for ever"
+                ));
+                return;
+            }
             self.executor.run_until_idle();
             for client in 0..self.clients.len() {
                 self.take_commands(client);
@@ -431,6 +439,10 @@ impl World {
         }
     }
 }
+
+/// Turns that programs may take at one point of time. A program that answers each refusal with the same request, without
+/// waiting for anything, would stop the world's clock.
+const TURNS_MAX: u32 = 10_000;
 
 /// A sleeper that no port names: the world itself wants a new session opened.
 const REOPEN: u32 = u32::MAX;
