@@ -30,7 +30,14 @@ impl InitialHistoryIntegrity {
         epoch: Epoch,
         end: Zxid,
     ) {
-        let committed = m.ledger.last_committed();
+        // Acknowledgements may have been under way for long: meanwhile a later epoch may have been established, and have
+        // committed (standard, seed 1085). What was committed before this epoch is what this leader owes.
+        let log = m.ledger.committed();
+        let earlier = log.partition_point(|zxid| zxid.epoch() < epoch);
+        let committed = match earlier {
+            0 => Zxid::ZERO,
+            count => log[count - 1],
+        };
         let history = &m.server(leader).disk.history;
         let complete = (m.ledger.fact(committed))
             .is_none_or(|f| committed <= end && history.holds(committed, f.sum));
