@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 use zabsim_tests::{Ran, zabsim};
 
@@ -92,7 +93,7 @@ fn a_directory_and_a_missing_file_are_no_scenarios() {
         &["no scenario", "leader-crash"],
     );
     refused(&zabsim(["run", "xyzzy"]), &["no scenario", "zabsim list"]);
-    refused(&zabsim(["run", ""]), &["no scenario", "zabsim list"]);
+    refused(&zabsim(["run", ""]), &["name is empty", "zabsim list"]);
 }
 
 /// What is unknown: each is named with its line, and what there is.
@@ -149,19 +150,19 @@ fn an_ensemble_that_cannot_be() {
         ("clients = 100000\n", &["100000", "0 to 500"]),
         (
             "[[fault]]\nat = \"1s\"\ndo = { crash = \"s9\" }\n",
-            &["bad.toml:5", "s9", "s1 to s3"],
+            &["bad.toml:3", "s9", "s1 to s3"],
         ),
         (
             "[[fault]]\nat = \"1s\"\ndo = { crash = \"random-4\" }\n",
-            &["bad.toml:5", "random-4", "3 servers"],
+            &["bad.toml:3", "random-4", "3 servers"],
         ),
         (
             "[[fault]]\nat = \"1s\"\ndo = { partition = [[\"s1\"], [\"s2\", \"s7\"]] }\n",
-            &["bad.toml:5", "s7", "s1 to s3"],
+            &["bad.toml:3", "s7", "s1 to s3"],
         ),
         (
             "clients = 1\n[[op]]\nclient = 5\nat = \"1s\"\ndo = { exists = \"/\" }\n",
-            &["bad.toml:", "5"],
+            &["bad.toml:4", "5"],
         ),
     ] {
         scenario_refused(format!("{HEAD}{rest}"), said);
@@ -329,6 +330,57 @@ fn an_earlier_run_outlives_one_that_cannot_be_saved() {
     assert_eq!(fs::read_to_string(&file).expect("still there"), before);
     let names = ["history.jsonl", "run.json", "scenario.toml", "trace.txt"];
     assert_eq!(entries(dir.path()), names);
+}
+
+/// A later run takes the place of an earlier one wholly: the trace of the earlier must not be taken for the later one's.
+#[test]
+fn a_later_run_takes_the_place_of_an_earlier_one() {
+    let dir = temp();
+    let out = text(dir.path());
+    let ran = zabsim(["run", "zookeeper-335", "--out", out, "--trace"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = zabsim(["run", "zookeeper-335", "--out", out, "--seed", "2"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let names = ["history.jsonl", "run.json", "scenario.toml"];
+    assert_eq!(entries(dir.path()), names);
+    assert_eq!(zabsim(["replay", out]).code, 0);
+}
+
+/// A disk without room: the shell's limit on the size of a file stands for it, for a file system cannot be filled without
+/// being mounted first.
+#[cfg(unix)]
+#[test]
+fn an_out_without_room_leaves_nothing_behind() {
+    let dir = temp();
+    let this = std::env::current_exe().expect("this test");
+    let limited = r#"trap "" XFSZ; ulimit -f 64; exec "$0" "$@""#;
+    let output = Command::new("sh")
+        .args(["-c", limited])
+        .arg(this)
+        .args(["--exact", "save_without_room", "--ignored", "--nocapture"])
+        .env(ROOM, dir.path())
+        .output()
+        .expect("a shell");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("exit code 2"), "{out}");
+    assert!(
+        out.contains("cannot write") && out.contains("history.jsonl"),
+        "{out}"
+    );
+    assert!(entries(dir.path()).is_empty(), "{:?}", entries(dir.path()));
+}
+
+const ROOM: &str = "ZABSIM_TEST_ROOM";
+
+#[test]
+#[ignore = "the other process of `an_out_without_room_leaves_nothing_behind`"]
+fn save_without_room() {
+    let Some(dir) = std::env::var_os(ROOM) else {
+        return;
+    };
+    let out = Path::new(&dir).join("new/deep");
+    let ran = zabsim(["run", "leader-crash", "--out", text(&out)]);
+    println!("\nexit code {}: {}", ran.code, ran.err);
 }
 
 /// Directories that were made for a run that cannot be saved go with it.

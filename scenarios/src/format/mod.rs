@@ -77,8 +77,14 @@ impl Scenario {
         })?;
         let top = Table::new(&source, document.get_ref(), 0..0, "the scenario");
         let scenario = read_scenario(&top)?;
+        let places = Places {
+            file,
+            faults: listed(&top, "fault")?,
+            ops: listed(&top, "op")?,
+            workloads: listed(&top, "workload")?,
+        };
         top.finish()?;
-        scenario.validate(file)?;
+        scenario.validate(&places)?;
         Ok(scenario)
     }
 
@@ -101,16 +107,12 @@ impl Scenario {
         }
     }
 
-    fn validate(&self, file: &str) -> Result<(), FormatError> {
-        let whole = |message: String| FormatError {
-            file: file.into(),
-            line: 0,
-            message,
-        };
-        zabsim::validate(&self.plan).map_err(whole)?;
-        for workload in &self.workloads {
+    /// What only the whole can show: servers, clients and labels that do not exist, faults that contradict one another.
+    fn validate(&self, places: &Places<'_>) -> Result<(), FormatError> {
+        zabsim::validate(&self.plan).map_err(|why| self.invalid(places, why))?;
+        for (workload, place) in self.workloads.iter().zip(&places.workloads) {
             if let Some(client) = workload.clients.iter().find(|c| **c > self.plan.clients) {
-                return Err(whole(format!(
+                return Err(place.error(format!(
                     "a workload names client {client}; there are {} clients, counted from 1",
                     self.plan.clients
                 )));
@@ -118,6 +120,41 @@ impl Scenario {
         }
         Ok(())
     }
+
+    /// A plan knows no lines; its complaints begin with the fault's label or the operation's number.
+    fn invalid(&self, places: &Places<'_>, why: String) -> FormatError {
+        let fault = self
+            .plan
+            .faults
+            .iter()
+            .zip(&places.faults)
+            .find(|(fault, _)| why.starts_with(&format!("fault `{}`", fault.label)))
+            .map(|(_, place)| place);
+        let op = why
+            .strip_prefix("operation ")
+            .and_then(|rest| rest.split(':').next()?.parse::<usize>().ok())
+            .and_then(|number| places.ops.get(number.checked_sub(1)?));
+        match fault.or(op) {
+            Some(place) => place.error(why),
+            None => FormatError {
+                file: places.file.into(),
+                line: 0,
+                message: why,
+            },
+        }
+    }
+}
+
+/// Where the parts of a scenario stand in its file.
+struct Places<'a> {
+    file: &'a str,
+    faults: Vec<reader::Value<'a>>,
+    ops: Vec<reader::Value<'a>>,
+    workloads: Vec<reader::Value<'a>>,
+}
+
+fn listed<'a>(top: &Table<'a>, key: &'static str) -> Result<Vec<reader::Value<'a>>, FormatError> {
+    top.get(key).map_or(Ok(Vec::new()), |list| list.list())
 }
 
 fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {

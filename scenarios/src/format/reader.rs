@@ -128,6 +128,23 @@ impl<'a> Table<'a> {
         self.source.error(self.span.clone(), message)
     }
 
+    /// Where exactly one key had to say what the table is about: those of them that were given, or else all that stands there.
+    pub(crate) fn not_one(&self, given: &[&str], what: &str, allowed: &[&str]) -> FormatError {
+        let keys = self.table.keys().map(|key| format!("`{}`", key.get_ref()));
+        let found: Vec<String> = match given {
+            [] => keys.collect(),
+            _ => given.iter().map(|name| format!("`{name}`")).collect(),
+        };
+        let found = match found.as_slice() {
+            [] => "nothing".to_string(),
+            found => found.join(" and "),
+        };
+        self.error(format!(
+            "`do` must name exactly one {what}, found {found}; allowed: {}",
+            allowed.join(", ")
+        ))
+    }
+
     pub(crate) fn what(&self) -> &'static str {
         self.what
     }
@@ -213,10 +230,6 @@ impl<'a> Value<'a> {
 
     pub(crate) fn is_list(&self) -> bool {
         self.value.get_ref().is_array()
-    }
-
-    pub(crate) fn is_table(&self) -> bool {
-        self.value.get_ref().is_table()
     }
 
     pub(crate) fn is_str(&self) -> bool {
