@@ -154,7 +154,7 @@ fn an_ensemble_that_cannot_be() {
         ),
         (
             "[[fault]]\nat = \"1s\"\ndo = { crash = \"random-4\" }\n",
-            &["bad.toml:3", "random-4", "3 servers"],
+            &["bad.toml:3", "random-4", "3 servers to draw"],
         ),
         (
             "[[fault]]\nat = \"1s\"\ndo = { partition = [[\"s1\"], [\"s2\", \"s7\"]] }\n",

@@ -236,20 +236,20 @@ fn read_expect(table: Table<'_>, scenario: &mut Scenario) -> Result<(), FormatEr
         Verdict::Crashed,
     ]
     .map(|v| (v.word(), v));
-    let strings = |key| match table.get(key) {
+    let names = |key, known: Vec<(&'static str, &'static str)>| match table.get(key) {
         None => Ok(Vec::new()),
-        Some(value) => value
-            .list()?
-            .iter()
-            .map(|v| v.str().map(String::from))
-            .collect(),
+        Some(value) => {
+            let known: Vec<_> = known.iter().map(|(name, _)| (*name, *name)).collect();
+            let named = |v: &reader::Value<'_>| v.word(&known).map(String::from);
+            value.list()?.iter().map(named).collect()
+        }
     };
     scenario.expect = Expect {
         verdict: table
             .get("verdict")
             .map_or(Ok(Verdict::Pass), |v| v.word(&verdicts))?,
-        reach: strings("reach")?,
-        examine: strings("examine")?,
+        reach: names("reach", zabsim::marks())?,
+        examine: names("examine", zabsim::checks())?,
     };
     scenario.plan.data_loss_allowed = table.get("data_loss").map_or(Ok(false), |v| v.bool())?;
     table.finish()
