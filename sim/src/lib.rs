@@ -41,6 +41,8 @@ mod stream;
 pub mod testing;
 mod trace;
 #[cfg(madsim)]
+mod wall;
+#[cfg(madsim)]
 mod witness;
 #[cfg(madsim)]
 mod world;

@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::program::Program;
 use crate::server::RealSoftware;
 use crate::trace::TraceLine;
+use crate::wall;
 use crate::world::{NOTIFY_TICKS_MAX, World};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -81,7 +82,7 @@ pub fn run(plan: &Plan, seed: u64, programs: Vec<Program>, options: RunOptions) 
     );
     let plan = plan.clone();
     on_its_own_thread(move || {
-        let started = Instant::now();
+        let started = wall::now();
         let mut world = World::new(
             plan,
             seed,
@@ -202,7 +203,7 @@ fn ended_early(world: &World) -> Option<Ending> {
 
 /// Makes the checks of the whole run, and the report.
 pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> RunOutcome {
-    let checking = Instant::now();
+    let checking = wall::now();
     let mut checks: Vec<CheckReport> = Vec::new();
     let mut violation = None;
     if !matches!(ending, Ending::Panicked(_)) {

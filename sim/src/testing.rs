@@ -87,13 +87,14 @@ use crate::run::{
     Ending, RunOptions, RunOutcome, conclude, executor, finish, guarded, on_its_own_thread,
 };
 use crate::server::RealSoftware;
+use crate::wall;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use zabsim_client::Client;
 use zabsim_types::run::Verdict;
 use zabsim_types::{ServerId, Time};
@@ -161,7 +162,7 @@ impl Setup {
         F: Fn(Sim) -> Fut,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let named = std::env::var("ZABSIM_SEED").ok();
+        let named = seed_of_environment();
         let seeds: Vec<u64> = match &named {
             Some(seed) => vec![parse_seed(seed)],
             None => seeds.into_iter().collect(),
@@ -183,7 +184,7 @@ impl Setup {
             panic!("this ensemble cannot be run: {why}");
         }
         on_its_own_thread(move || {
-            let started = Instant::now();
+            let started = wall::now();
             let runtime = RunOptions::default().runtime;
             let software = Box::new(RealSoftware);
             let mut world = World::new(plan, seed, software, executor(runtime), false);
@@ -202,6 +203,14 @@ impl Setup {
 /// A test that takes longer than this of the world's time waits for something that does not come.
 const TEST_US_MAX: u64 = 3_600_000_000;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the seed that the caller wants repeated comes from the environment, before any run"
+)]
+fn seed_of_environment() -> Option<String> {
+    std::env::var("ZABSIM_SEED").ok()
+}
+
 fn parse_seed(text: &str) -> u64 {
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
@@ -213,6 +222,10 @@ fn parse_seed(text: &str) -> u64 {
 }
 
 /// What to tell of a test that failed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread's name is the test's, and read after the run"
+)]
 fn complaint(outcome: &RunOutcome, seed: u64) -> String {
     let report = &outcome.report;
     let name = std::thread::current()

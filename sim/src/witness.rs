@@ -4,9 +4,8 @@
 //! epoch's initial history, or one by one. A leader names the end only; the chain of predecessors that each transaction
 //! carries leads back to what was committed before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use xxhash_rust::xxh3::Xxh3Builder;
 use zab::{Note, Zxid};
 use zabsim_model::{CommittedTxn, TxnKind, Witness};
 use zabsim_server::{Txn, TxnBody};
@@ -15,11 +14,11 @@ use zabsim_types::{ErrorCode, SessionId};
 /// Gathers the committed log.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// Proposed and not known to be committed. For look-ups only.
-    proposed: HashMap<Zxid, Arc<zab::Txn>, Xxh3Builder>,
+    /// Proposed and not known to be committed.
+    proposed: BTreeMap<Zxid, Arc<zab::Txn>>,
     committed: Vec<Arc<zab::Txn>>,
-    /// Sessions whose end is among the first `searched` of them. For look-ups only.
-    closed: HashSet<SessionId, Xxh3Builder>,
+    /// Sessions whose end is among the first `searched` of them.
+    closed: BTreeSet<SessionId>,
     searched: usize,
     /// Of one step back through the chain, kept for its memory.
     chain: Vec<Arc<zab::Txn>>,

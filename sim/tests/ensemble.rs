@@ -163,6 +163,7 @@ fn locks_and_elections_hold_under_faults() {
 
 /// Seeds and a rounds' worth of random faults, for a look by hand: `SEEDS=1..50 cargo test --release -- --ignored`.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "settings of a campaign by hand")]
 #[ignore = "a campaign by hand"]
 fn campaign() {
     let seeds = std::env::var("SEEDS").unwrap_or("1..20".into());

@@ -40,6 +40,7 @@ pub(crate) struct Call<'a> {
     /// The reply header's; zero where there is none.
     pub zxid: Zxid,
     pub conn: u32,
+    /// Zero where it is not known.
     pub xid: Xid,
     pub outcome: Outcome<'a>,
 }
@@ -200,13 +201,19 @@ impl<'a> History<'a> {
                 };
                 self.complete(at, event, *id, outcome, (*zxid, *conn, *xid))?;
             }
-            HistoryKind::Info { id, sent, .. } => {
+            HistoryKind::Info { id, sent, xid, .. } => {
                 let outcome = if *sent {
                     Outcome::Unknown
                 } else {
                     Outcome::Unsent
                 };
-                self.complete(at, event, *id, outcome, (Zxid::ZERO, 0, Xid(0)))?;
+                self.complete(
+                    at,
+                    event,
+                    *id,
+                    outcome,
+                    (Zxid::ZERO, 0, xid.unwrap_or_default()),
+                )?;
             }
             HistoryKind::Watch { .. } | HistoryKind::Session { .. } | HistoryKind::Recipe(_) => {}
         }
@@ -292,6 +299,7 @@ mod tests {
             id: CallId(3),
             error: ErrorCode::ConnectionLoss,
             sent: true,
+            xid: None,
         });
         let (at, what) = History::new(std::slice::from_ref(&info)).expect_err("never invoked");
         assert_eq!(at, Time(7_000));

@@ -1,7 +1,8 @@
 //! No lost wake-up: when all is quiet, nobody waits for a lock or a leadership that is theirs.
 //!
 //! Exactly, where the run ended quietly (healed, connected, time enough): for each contended node that somebody waits for, the
-//! oldest contender's node belongs to a session whose program holds or leads. If its program still waits, its wake-up was
+//! oldest contender's node belongs to a session whose program holds or leads, or whose client is not connected: one that has
+//! died or is cut off keeps its place until its session expires, and must. If its program still waits, its wake-up was
 //! lost; if its program has stopped or gave up, the node is an orphan that blocks all others until its session ends.
 //!
 //! Source: the conditions of ZooKeeper's recipes ("watch the next lower node, and look again when it fires"); CURATOR-45,
@@ -10,7 +11,7 @@
 use super::contest::{Field, Recipe};
 use super::{Check, Evidence, Finding};
 use std::collections::BTreeMap;
-use zabsim_types::{HistoryKind, ProcessId, RecipeStep, SessionId};
+use zabsim_types::{HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId};
 
 pub(super) const CHECK: Check = Check {
     name: "no-lost-wakeup",
@@ -36,8 +37,16 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     };
     let mut stands: BTreeMap<&str, BTreeMap<ProcessId, Stand>> = BTreeMap::new();
     let mut owners: BTreeMap<SessionId, ProcessId> = BTreeMap::new();
+    let mut connected: BTreeMap<ProcessId, bool> = BTreeMap::new();
     for event in evidence.history.events {
         owners.insert(event.session, event.process);
+        if let HistoryKind::Session { change } = &event.kind {
+            match change {
+                SessionChange::Connected { .. } => connected.insert(event.process, true),
+                SessionChange::WatchesSet { .. } => None,
+                _ => connected.insert(event.process, false),
+            };
+        }
         let HistoryKind::Recipe(recipe) = &event.kind else {
             continue;
         };
@@ -62,6 +71,9 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             continue;
         };
         let owner = owners.get(&first.owner);
+        if owner.is_some_and(|owner| connected.get(owner) == Some(&false)) {
+            continue;
+        }
         let client = owner.map_or("a client unknown".to_owned(), |owner| {
             format!("client {}", owner.0)
         });

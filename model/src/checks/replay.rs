@@ -17,7 +17,7 @@ use crate::reference::{Lookup, Model, Stamp, Trigger, WatchList, watch_of};
 use crate::witness::{CommittedTxn, TxnKind, Witness};
 use std::collections::BTreeSet;
 use zabsim_types::{
-    CreateMode, HistoryKind, Op, OpResult, Reply, SessionId, WatchKind, ZPath, Zxid, parent_of,
+    CreateMode, HistoryKind, Op, OpResult, Reply, SessionId, WatchKind, Xid, ZPath, Zxid, parent_of,
 };
 
 /// Who asked for a transaction.
@@ -396,8 +396,12 @@ fn gap_around<'h>(
     &made[*cursor..end]
 }
 
+/// Whether the transaction may be that of an unanswered call. Its number settles it, where the client knew it: a program that
+/// repeats a lost request sends the same again, and only the number tells them apart.
 fn could_be(call: &Call<'_>, txn: &CommittedTxn) -> bool {
-    call.outcome == Outcome::Unknown && txn.what.is_effect_of(call.op)
+    call.outcome == Outcome::Unknown
+        && (call.xid == Xid(0) || call.xid == txn.cxid)
+        && txn.what.is_effect_of(call.op)
 }
 
 fn blame(history: &History<'_>, txn: &CommittedTxn) -> Blame {

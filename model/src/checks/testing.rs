@@ -355,7 +355,16 @@ impl World {
         for id in lost {
             let error = ErrorCode::ConnectionLoss;
             let sent = true;
-            self.record(client, HistoryKind::Info { id, error, sent });
+            let xid = None;
+            self.record(
+                client,
+                HistoryKind::Info {
+                    id,
+                    error,
+                    sent,
+                    xid,
+                },
+            );
         }
         let change = SessionChange::Disconnected;
         self.record(client, HistoryKind::Session { change });

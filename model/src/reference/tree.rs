@@ -1,6 +1,6 @@
 //! The nodes of the tree and how a client sees each.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use zabsim_types::{Data, SessionId, Stat, ZPath, Zxid};
@@ -59,7 +59,11 @@ impl Node {
 }
 
 /// For lookup only, never iterated; the same in every process.
-pub(crate) type Lookup<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;
+#[expect(
+    clippy::disallowed_types,
+    reason = "a fixed hasher, and only looked up"
+)]
+pub(crate) type Lookup<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<Fnv>>;
 
 /// The nodes by path.
 pub(crate) type Nodes = Lookup<ZPath, Node>;

@@ -78,6 +78,9 @@ pub enum HistoryKind {
         error: ErrorCode,
         /// Whether the request left the client at all. If not, it certainly never happened.
         sent: bool,
+        /// Its number in the session, where it had left and its client lived to say so: tells it from others like it in the log.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        xid: Option<Xid>,
     },
     /// A notification was delivered to the program.
     Watch {

@@ -94,6 +94,8 @@ pub enum Outcome {
         error: ErrorCode,
         /// Whether it had left the client: if not, it certainly never happens.
         sent: bool,
+        /// Its number in the session, if it had left.
+        xid: Option<Xid>,
     },
 }
 

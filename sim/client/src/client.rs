@@ -409,7 +409,7 @@ impl Call {
                 Ok(reply) => Ok((reply, zxid)),
                 Err(error) => Err(error),
             },
-            Outcome::Lost { error, sent } => Err(match (error, self.state) {
+            Outcome::Lost { error, sent, .. } => Err(match (error, self.state) {
                 (ErrorCode::SessionExpired, SessionState::NotOpen | SessionState::Closed) => {
                     ClientError::NotOpen
                 }

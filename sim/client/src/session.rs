@@ -265,10 +265,10 @@ impl Session {
 
     fn submit(&mut self, now: Time, call: CallId, op: Op, out: &mut Vec<Effect>) {
         if self.link == Link::None {
-            return out.push(lost(call, ErrorCode::SessionExpired, false));
+            return out.push(lost(call, ErrorCode::SessionExpired, None));
         }
         if self.closing {
-            return out.push(lost(call, ErrorCode::ConnectionLoss, false));
+            return out.push(lost(call, ErrorCode::ConnectionLoss, None));
         }
         self.closing = matches!(op, Op::CloseSession);
         match self.link {
@@ -462,9 +462,12 @@ impl Session {
 
     fn lose_requests(&mut self, out: &mut Vec<Effect>) {
         for request in self.in_flight.drain(..) {
-            if let InFlight::Request { call, closes, .. } = request {
+            if let InFlight::Request {
+                call, xid, closes, ..
+            } = request
+            {
                 self.closing &= !closes;
-                out.push(lost(call, ErrorCode::ConnectionLoss, true));
+                out.push(lost(call, ErrorCode::ConnectionLoss, Some(xid)));
             }
         }
         if let Link::Up { .. } = self.link {
@@ -501,7 +504,7 @@ impl Session {
     fn expire(&mut self, out: &mut Vec<Effect>) {
         assert!(self.in_flight.is_empty(), "lost with their connection");
         for (call, _) in self.queue.drain(..) {
-            out.push(lost(call, ErrorCode::SessionExpired, false));
+            out.push(lost(call, ErrorCode::SessionExpired, None));
         }
         self.end(SessionChange::Expired, out);
     }
@@ -584,9 +587,14 @@ impl Session {
     }
 }
 
-fn lost(call: CallId, error: ErrorCode, sent: bool) -> Effect {
+/// `xid`: the request's number, if it had left.
+fn lost(call: CallId, error: ErrorCode, xid: Option<Xid>) -> Effect {
     Effect::Complete {
         call,
-        outcome: Outcome::Lost { error, sent },
+        outcome: Outcome::Lost {
+            error,
+            sent: xid.is_some(),
+            xid,
+        },
     }
 }

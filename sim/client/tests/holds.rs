@@ -198,8 +198,14 @@ fn a_create_under_way_is_seen_to_after_the_drop() {
             assert_eq!(hand.request().1, Op::Delete { path, version: -1 });
         } else {
             let error = ErrorCode::ConnectionLoss;
-            hand.port
-                .complete(call, Outcome::Lost { error, sent: true });
+            hand.port.complete(
+                call,
+                Outcome::Lost {
+                    error,
+                    sent: true,
+                    xid: None,
+                },
+            );
             assert!(matches!(hand.request().1, Op::Sync { .. }));
         }
     }

@@ -126,7 +126,7 @@ fn effect_text(effect: &Effect) -> String {
             Outcome::Replied {
                 result: Err(error), ..
             } => format!("-> {} refused: {error}", call.0),
-            Outcome::Lost { error, sent } => {
+            Outcome::Lost { error, sent, .. } => {
                 let sent = if *sent { "sent" } else { "never sent" };
                 format!("-> {} lost: {error}, {sent}", call.0)
             }

@@ -11,7 +11,7 @@
 //! Source: ZooKeeper 3.9 `DataTree`, `AdHash`; ZOOKEEPER-1046, 3125, 3145, 3249 for what replay must not do.
 
 use crate::node::Node;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Bound;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -35,7 +35,11 @@ impl Hasher for PathHasher {
 }
 
 /// A map from paths, for look-ups alone.
-pub(crate) type PathMap<V> = HashMap<ZPath, V, BuildHasherDefault<PathHasher>>;
+#[expect(
+    clippy::disallowed_types,
+    reason = "a fixed hasher, and only looked up"
+)]
+pub(crate) type PathMap<V> = std::collections::HashMap<ZPath, V, BuildHasherDefault<PathHasher>>;
 
 /// The four nodes that a database begins with, and that nobody can delete.
 pub(crate) const SPECIAL: [&str; 4] = ["/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"];

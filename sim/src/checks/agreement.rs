@@ -13,7 +13,7 @@ use zab::Zxid;
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "agreement";
-pub(super) const ABOUT: &str = "whatever one server delivers, the others deliver or have yet to";
+pub(super) const ABOUT: &str = "whatever one server delivers, the others deliver or have yet to.";
 
 /// `server` delivers `zxid`.
 pub(super) fn on_delivered(m: &Mirror, d: &mut Docket, server: ServerId, zxid: Zxid) {

@@ -11,7 +11,7 @@ use zab::Zxid;
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "commit-consistency";
-pub(super) const ABOUT: &str = "no server's commit point is ahead of the leaders', and a synced server has applied what it should";
+pub(super) const ABOUT: &str = "no server's commit point is ahead of the leaders', and a synced server has applied what it should.";
 
 /// `server`, which leads nobody, takes everything up to `zxid` for committed.
 #[inline]

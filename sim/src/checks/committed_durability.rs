@@ -13,7 +13,7 @@ use super::mirror::Mirror;
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "committed-durability";
-pub(super) const ABOUT: &str = "what is committed is on the durable disks of a quorum";
+pub(super) const ABOUT: &str = "what is committed is on the durable disks of a quorum.";
 
 /// The committed sequence has grown.
 #[inline]

@@ -10,7 +10,7 @@ use zab::Zxid;
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "committed-monotonic";
-pub(super) const ABOUT: &str = "a server's commit point never goes back";
+pub(super) const ABOUT: &str = "a server's commit point never goes back.";
 
 /// `server`, which knew of commits up to `before`, says that everything up to `zxid` is committed.
 #[inline]

@@ -51,10 +51,18 @@ pub(super) fn records(bytes: &[u8], into: &mut Vec<Record>) -> usize {
         let Some(frame) = frame.get(..len) else {
             break;
         };
+        let zxid = match &frame[..4] {
+            RECORD => Some(Zxid(u64_at(frame, 8, 8))),
+            _ => None,
+        };
+        // A header torn at a sector goes on with zeros, and claims a transaction of no epoch, of no length: no whole frame.
+        if zxid.is_some_and(|zxid| zxid.epoch() == Epoch(0)) {
+            break;
+        }
         at += len;
-        if &frame[..4] == RECORD {
+        if let Some(zxid) = zxid {
             into.push(Record {
-                zxid: Zxid(u64_at(frame, 8, 8)),
+                zxid,
                 prev: Zxid(u64_at(frame, 16, 8)),
                 sum: xxh3_64(frame),
                 end: at as u64,
@@ -79,4 +87,21 @@ pub(super) fn epoch(bytes: &[u8]) -> Option<Epoch> {
         return None;
     }
     Some(Epoch(u64_at(bytes, 12, 4) as u32))
+}
+
+#[cfg(test)]
+mod torn {
+    use super::*;
+
+    #[test]
+    fn a_header_torn_at_a_sector_is_no_transaction() {
+        let whole = Txn::new(Zxid::new(Epoch(1), 7), Zxid(0), b"payload");
+        let mut bytes = whole.record.to_vec();
+        // The sector ends within the zxid; the next one was never written.
+        bytes.extend_from_slice(&whole.record[..10]);
+        bytes.extend_from_slice(&[0; 60]);
+        let mut found = Vec::new();
+        assert_eq!(records(&bytes, &mut found), whole.record.len());
+        assert_eq!(found.len(), 1);
+    }
 }

@@ -27,7 +27,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "disk-only-recovery";
 pub(super) const ABOUT: &str =
-    "what a restart would read is the durable history, and memory is never ahead of it";
+    "what a restart would read is the durable history, and memory is never ahead of it.";
 
 /// A server's files.
 pub(super) type Files = BTreeMap<FileName, Payload>;

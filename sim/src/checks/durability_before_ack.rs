@@ -26,7 +26,8 @@ use zab::{Epoch, Message, PeerState, Zxid};
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "durability-before-ack";
-pub(super) const ABOUT: &str = "no promise of durability leaves before what it promises is durable";
+pub(super) const ABOUT: &str =
+    "no promise of durability leaves before what it promises is durable.";
 
 /// `from` sends `message` to `to`; the mirror has taken it in.
 #[inline]

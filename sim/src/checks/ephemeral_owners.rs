@@ -14,7 +14,7 @@ use zabsim_server::{Txn, TxnBody};
 use zabsim_types::{SessionId, ZPath};
 
 pub(super) const NAME: &str = "ephemeral-owners";
-pub(super) const ABOUT: &str = "the owner of every ephemeral is in the session table";
+pub(super) const ABOUT: &str = "the owner of every ephemeral is in the session table.";
 
 #[derive(Default)]
 pub(super) struct EphemeralOwners {

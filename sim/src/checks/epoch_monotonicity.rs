@@ -15,7 +15,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "epoch-monotonicity";
 pub(super) const ABOUT: &str =
-    "epochs on disk never go back, and no log in office is ahead of its epoch";
+    "epochs on disk never go back, and no log in office is ahead of its epoch.";
 
 /// A file of `server`'s disk that held `before` holds something else now.
 pub(super) fn on_written(

@@ -11,7 +11,7 @@ use zab::Zxid;
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "global-primary-order";
-pub(super) const ABOUT: &str = "an epoch's transactions are delivered after all of earlier epochs";
+pub(super) const ABOUT: &str = "an epoch's transactions are delivered after all of earlier epochs.";
 
 /// `server`, whose tree stood at `before`, delivers `zxid`.
 pub(super) fn on_delivered(m: &Mirror, d: &mut Docket, server: ServerId, before: Zxid, zxid: Zxid) {

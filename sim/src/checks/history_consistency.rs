@@ -17,7 +17,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "history-consistency";
 pub(super) const ABOUT: &str =
-    "logs have no holes, and a synced follower's is a prefix of its leader's";
+    "logs have no holes, and a synced follower's is a prefix of its leader's.";
 
 /// `server` appends `record` behind `tail`.
 #[inline]

@@ -12,7 +12,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "initial-history-integrity";
 pub(super) const ABOUT: &str =
-    "an established leader's history holds everything committed in earlier epochs";
+    "an established leader's history holds everything committed in earlier epochs.";
 
 #[derive(Default)]
 pub(super) struct InitialHistoryIntegrity {

@@ -12,7 +12,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "integrity";
 pub(super) const ABOUT: &str =
-    "what a server delivers was broadcast by a leader, is committed, and is delivered once";
+    "what a server delivers was broadcast by a leader, is committed, and is delivered once.";
 
 /// `server`, whose tree stood at `before`, delivers `zxid`.
 pub(super) fn on_delivered(m: &Mirror, d: &mut Docket, server: ServerId, before: Zxid, zxid: Zxid) {

@@ -14,7 +14,7 @@ use zab::Epoch;
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "leadership";
-pub(super) const ABOUT: &str = "an epoch has at most one leader, in one term of office";
+pub(super) const ABOUT: &str = "an epoch has at most one leader, in one term of office.";
 
 #[derive(Default)]
 pub(super) struct Leadership {

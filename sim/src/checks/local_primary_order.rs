@@ -15,7 +15,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "local-primary-order";
 pub(super) const ABOUT: &str =
-    "a leader's transactions are numbered without gaps and delivered in that order";
+    "a leader's transactions are numbered without gaps and delivered in that order.";
 
 #[derive(Default)]
 pub(super) struct LocalPrimaryOrder {

@@ -19,7 +19,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "no-illegal-event";
 pub(super) const ABOUT: &str =
-    "no message, stop or acknowledgement comes where the phase forbids it";
+    "no message, stop or acknowledgement comes where the phase forbids it.";
 
 /// `server` got a message that its phase does not allow.
 pub(super) fn on_illegal(d: &mut Docket, server: ServerId, message: &str, phase: Phase, why: &str) {

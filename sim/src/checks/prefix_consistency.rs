@@ -13,7 +13,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "prefix-consistency";
 pub(super) const ABOUT: &str =
-    "the committed beginnings of any two logs are one a prefix of the other";
+    "the committed beginnings of any two logs are one a prefix of the other.";
 
 /// In `server`'s log `zxid` follows `before`, and `server` knows it to be committed. `place`: where it stands in the committed
 /// sequence, or would stand as its next.

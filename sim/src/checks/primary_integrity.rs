@@ -16,7 +16,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "primary-integrity";
 pub(super) const ABOUT: &str =
-    "a leader broadcasts only on top of everything delivered in earlier epochs";
+    "a leader broadcasts only on top of everything delivered in earlier epochs.";
 
 #[derive(Default)]
 pub(super) struct PrimaryIntegrity {

@@ -12,7 +12,7 @@ use super::ledger::Fact;
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "same-zxid-same-bytes";
-pub(super) const ABOUT: &str = "a zxid stands for the same bytes on every server";
+pub(super) const ABOUT: &str = "a zxid stands for the same bytes on every server.";
 
 /// `server` holds `record`; the ledger has `fact` under its zxid (`None`: the zxid is far beyond every other).
 #[inline]

@@ -12,7 +12,7 @@ use zab::Zxid;
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "same-zxid-same-digest";
-pub(super) const ABOUT: &str = "trees at the same zxid are the same on every server";
+pub(super) const ABOUT: &str = "trees at the same zxid are the same on every server.";
 
 /// `server`'s tree has this digest after `zxid`.
 #[inline]

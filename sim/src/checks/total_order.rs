@@ -13,7 +13,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "total-order";
 pub(super) const ABOUT: &str =
-    "every server delivers each transaction directly after its predecessor";
+    "every server delivers each transaction directly after its predecessor.";
 
 /// `server`, whose tree stood at `before`, delivers `zxid`.
 pub(super) fn on_delivered(m: &Mirror, d: &mut Docket, server: ServerId, before: Zxid, zxid: Zxid) {

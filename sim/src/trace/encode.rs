@@ -389,7 +389,7 @@ enums! {
     }
     zabsim_client::Outcome {
         0 Replied { xid, conn, zxid, result },
-        1 Lost { error, sent },
+        1 Lost { error, sent, xid },
     }
     zabsim_client::Effect {
         0 Connect { server },

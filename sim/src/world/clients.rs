@@ -158,12 +158,13 @@ impl World {
                     }
                 }
             }
-            Outcome::Lost { error, sent } => {
+            Outcome::Lost { error, sent, xid } => {
                 self.records.ops.unknown += 1;
                 HistoryKind::Info {
                     id,
                     error: *error,
                     sent: *sent,
+                    xid: *xid,
                 }
             }
         };
@@ -387,6 +388,7 @@ impl World {
                 id: call,
                 error: ErrorCode::ConnectionLoss,
                 sent: true,
+                xid: None,
             };
             self.happened(client, kind);
         }

@@ -6,7 +6,7 @@ use crate::nemesis::{
     EventKind, ProtocolEvent, disk_event, note_name, note_peer, service_note_name,
 };
 use crate::net::Node;
-use std::time::Instant;
+use crate::wall;
 use zabsim_server::Effect;
 use zabsim_types::ServerId;
 
@@ -85,7 +85,7 @@ impl World {
         let id = self.servers[server].id;
         self.observations += 1;
         if self.observations.is_multiple_of(SAMPLE) {
-            let start = Instant::now();
+            let start = wall::now();
             self.checks.observe(self.now, id, observed);
             self.sampled_ns += start.elapsed().as_nanos() as u64;
         } else {
@@ -107,7 +107,7 @@ impl World {
             }
             Effect::Zab(zab::Effect::RoleChanged(role)) => {
                 self.observed(server, &Observed::Role(role));
-                let start = Instant::now();
+                let start = wall::now();
                 let process = &mut self.servers[server];
                 self.checks
                     .at_role_change(self.now, process.id, process.disk.durable());
@@ -131,7 +131,7 @@ impl World {
 
     /// A restart right now would read these files.
     pub(super) fn check_disk_after_crash(&mut self, server: usize) {
-        let start = Instant::now();
+        let start = wall::now();
         let process = &mut self.servers[server];
         self.checks
             .at_crash(self.now, process.id, process.disk.durable());

@@ -100,7 +100,7 @@ impl Inner {
     pub(super) fn clean_up(&mut self, litter: Litter, outcome: Outcome) -> Option<Waker> {
         let result = match outcome {
             Outcome::Replied { result, .. } => result,
-            Outcome::Lost { error, sent } => {
+            Outcome::Lost { error, sent, .. } => {
                 return match (error, &litter.step) {
                     // Ephemeral nodes go with their session.
                     (ErrorCode::SessionExpired, _) => self.clean(litter, Ok(())),

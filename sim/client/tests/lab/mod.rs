@@ -674,7 +674,11 @@ fn stat(node: &Node) -> Stat {
 }
 
 fn lost(error: ErrorCode, sent: bool) -> Outcome {
-    Outcome::Lost { error, sent }
+    Outcome::Lost {
+        error,
+        sent,
+        xid: None,
+    }
 }
 
 fn kind(op: &Op) -> &'static str {
