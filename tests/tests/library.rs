@@ -2,6 +2,7 @@
 //! least one run, and every check that the file names in `examine` examined something in each.
 
 use std::collections::BTreeSet;
+use zabsim_scenarios::format::Scenario;
 use zabsim_scenarios::library::{Entry, LIBRARY};
 use zabsim_scenarios::runner::{run_scenario, unmet};
 use zabsim_tests::spread;
@@ -81,5 +82,25 @@ fn the_schedules_of_real_bugs_are_scripts_and_name_their_checks() {
         assert!(scenario.random.is_none(), "{name} draws random faults");
         assert!(!scenario.expect.examine.is_empty(), "{name}");
         assert!(!scenario.plan.faults.is_empty(), "{name}");
+    }
+}
+
+/// The scenario that the README shows is one: it can be copied into a file, and runs.
+#[test]
+fn the_scenario_of_the_readme_runs() {
+    let readme = include_str!("../../README.md");
+    let blocks = readme.split("```toml\n").skip(1);
+    let texts: Vec<&str> = blocks
+        .filter_map(|block| block.split("```").next())
+        .filter(|text| text.contains("servers = "))
+        .collect();
+    assert!(!texts.is_empty(), "the README shows no scenario");
+    for text in texts {
+        let scenario = Scenario::parse("README.md", text).unwrap_or_else(|error| panic!("{error}"));
+        for seed in SEEDS {
+            let report = run_scenario(&scenario, "README.md", seed, false).report;
+            assert_eq!(unmet(&scenario, &report), Vec::<String>::new());
+            assert_eq!(report.untriggered, Vec::<String>::new());
+        }
     }
 }
