@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+use zabsim_scenarios::format::Scenario;
+use zabsim_scenarios::library::LIBRARY;
 use zabsim_tests::{Ran, zabsim};
 
 const HEAD: &str = "name = \"bad\"\nabout = \"Bad.\"\n";
@@ -147,6 +149,15 @@ fn an_ensemble_that_cannot_be() {
         ("servers = 100\n", &["100", "1 to 21"]),
         ("servers = -3\n", &["-3", "1 to 21"]),
         ("servers = 99999999999999999999\n", &[":3"]),
+        ("tick = \"0s\"\n", &[":3", "`tick`", "1ms to 1h"]),
+        (
+            "session_timeout = \"1500us\"\n",
+            &[":3", "1500us", "1ms to 1h"],
+        ),
+        (
+            "clients = 0\n[[workload]]\nkind = \"lock\"\n",
+            &["bad.toml:4", "needs clients"],
+        ),
         ("clients = 100000\n", &["100000", "0 to 500"]),
         (
             "[[fault]]\nat = \"1s\"\ndo = { crash = \"s9\" }\n",
@@ -391,4 +402,59 @@ fn directories_that_were_made_are_taken_away_again() {
     let out = dir.path().join("made").join("x".repeat(300));
     out_refused(&out, &["cannot write"]);
     assert!(entries(dir.path()).is_empty(), "{:?}", entries(dir.path()));
+}
+
+/// Whatever becomes of a scenario's text, reading it ends with a scenario that can be drawn, or with an error that names the
+/// file and says something. Lines of all scenarios are mixed, lost and doubled, words and numbers exchanged.
+#[test]
+fn mangled_scenarios_are_read_or_refused_but_never_panic() {
+    let texts: Vec<&str> = LIBRARY.iter().map(|entry| entry.text).collect();
+    let lines: Vec<&str> = texts.iter().flat_map(|text| text.lines()).collect();
+    let words: Vec<&str> = lines.iter().flat_map(|line| line.split(' ')).collect();
+    let mut random = zabsim::Stream::new(1, "mangled scenarios", 0);
+    let mut pick = |n: usize| random.below(n as u64) as usize;
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..4_000 {
+        let mut text: Vec<String> = texts[pick(texts.len())].lines().map(Into::into).collect();
+        for _ in 0..=pick(3) {
+            let at = pick(text.len());
+            let line = text[at].clone();
+            match pick(5) {
+                0 => drop(text.remove(at)),
+                1 => text.insert(at, line),
+                2 => text.insert(at, lines[pick(lines.len())].into()),
+                3 => {
+                    let mut parts: Vec<&str> = line.split(' ').collect();
+                    let word = pick(parts.len());
+                    parts[word] = words[pick(words.len())];
+                    text[at] = parts.join(" ");
+                }
+                _ => {
+                    let huge = ["0", "-1", "255", "256", "4294967296", "9223372036854775807"];
+                    let digits = line.trim_end_matches(|c: char| !c.is_ascii_digit());
+                    let start = digits.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+                    let number = huge[pick(huge.len())];
+                    text[at] = format!("{}{number}{}", &line[..start], &line[digits.len()..]);
+                }
+            }
+            if text.is_empty() {
+                break;
+            }
+        }
+        match Scenario::parse("mangled.toml", &text.join("\n")) {
+            Ok(scenario) => {
+                read += 1;
+                let plan = scenario.draw(1);
+                zabsim::validate(&plan).expect("what was read and drawn can be run");
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(!error.message.is_empty() && error.file == "mangled.toml");
+            }
+        }
+    }
+    assert!(
+        read > 200 && refused > 200,
+        "{read} read, {refused} refused"
+    );
 }

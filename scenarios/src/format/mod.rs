@@ -111,6 +111,9 @@ impl Scenario {
     fn validate(&self, places: &Places<'_>) -> Result<(), FormatError> {
         zabsim::validate(&self.plan).map_err(|why| self.invalid(places, why))?;
         for (workload, place) in self.workloads.iter().zip(&places.workloads) {
+            if self.plan.clients == 0 {
+                return Err(place.error("a workload needs clients; `clients` is 0"));
+            }
             if let Some(client) = workload.clients.iter().find(|c| **c > self.plan.clients) {
                 return Err(place.error(format!(
                     "a workload names client {client}; there are {} clients, counted from 1",
@@ -174,9 +177,7 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
             .map_or(Ok(3), |v| v.int(0, CLIENTS_MAX))?,
         session_timeout_ms: top
             .get("session_timeout")
-            .map_or(Ok(6_000_000), |v| v.duration_us())?
-            .div_ceil(1_000)
-            .min(u64::from(u32::MAX)) as u32,
+            .map_or(Ok(6_000), |v| v.duration_ms())?,
         safety_us: top
             .get("duration")
             .map_or(Ok(30_000_000), |v| v.duration_us())?,
@@ -290,11 +291,7 @@ fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
         observers,
         groups,
         weights,
-        tick_ms: top
-            .get("tick")
-            .map_or(Ok(500_000), |v| v.duration_us())?
-            .div_ceil(1_000)
-            .clamp(1, 3_600_000) as u32,
+        tick_ms: top.get("tick").map_or(Ok(500), |v| v.duration_ms())?,
         init_limit: number("init_limit", 10, 1, 10_000)? as u32,
         sync_limit: number("sync_limit", 5, 1, 10_000)? as u32,
         snap_count: number("snap_count", 100_000, 2, i64::from(u32::MAX))? as u32,
