@@ -45,43 +45,124 @@ pub struct Saved<'a> {
     pub trace: Option<&'a str>,
 }
 
-/// Writes a run into `dir`, creating it if needed. Returns the files' paths.
+/// Writes a run into `dir`, creating it if needed, over what an earlier run left there. Returns the files' paths.
 pub fn save(dir: &Path, run: &Saved<'_>) -> Result<Vec<PathBuf>, SaveError> {
-    let made_dir = !dir.exists();
-    fs::create_dir_all(dir).map_err(|source| SaveError {
-        path: dir.into(),
-        source,
-    })?;
+    let made = missing(dir);
     let mut parts = Parts::default();
-    let written = write_all(dir, run, &mut parts).and_then(|()| parts.rename());
-    if written.is_err() {
-        parts.remove();
-        if made_dir {
-            let _ = fs::remove_dir(dir);
+    let saved = fs::create_dir_all(dir)
+        .map_err(|source| SaveError {
+            path: dir.into(),
+            source,
+        })
+        .and_then(|()| write_all(dir, run, &mut parts))
+        .and_then(|()| parts.put_in_place());
+    match saved {
+        Ok(()) => {
+            parts.forget_earlier();
+            Ok(parts.files.into_iter().map(|file| file.path).collect())
+        }
+        Err(error) => {
+            parts.undo();
+            for dir in &made {
+                let _ = fs::remove_dir(dir);
+            }
+            Err(error)
         }
     }
-    written.map(|()| parts.0.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Files under their temporary and their final names.
-#[derive(Default)]
-struct Parts(Vec<(PathBuf, PathBuf)>);
+/// The directory and those above it that do not exist yet, the deepest first.
+fn missing(dir: &Path) -> Vec<PathBuf> {
+    let ancestors = dir.ancestors().take_while(|path| !path.exists());
+    ancestors
+        .filter(|path| !path.as_os_str().is_empty())
+        .map(Path::to_path_buf)
+        .collect()
+}
 
-impl Parts {
-    fn rename(&self) -> Result<(), SaveError> {
-        self.0.iter().try_for_each(|(part, path)| {
-            fs::rename(part, path).map_err(|source| SaveError {
-                path: path.clone(),
-                source,
-            })
-        })
+/// The files of a run on their way to their names. Until all have arrived, everything can be undone: a file of an earlier
+/// run only steps aside.
+#[derive(Default)]
+struct Parts {
+    files: Vec<Part>,
+    /// Of an earlier run, and without a successor in this one.
+    outdated: Vec<Part>,
+}
+
+/// One file.
+struct Part {
+    path: PathBuf,
+    /// Its name while it is written.
+    part: PathBuf,
+    /// The name to which its predecessor steps aside.
+    earlier: PathBuf,
+    in_place: bool,
+    stepped_aside: bool,
+}
+
+impl Part {
+    fn new(dir: &Path, name: &str) -> Part {
+        Part {
+            path: dir.join(name),
+            part: dir.join(format!(".{name}.part")),
+            earlier: dir.join(format!(".{name}.earlier")),
+            in_place: false,
+            stepped_aside: false,
+        }
+    }
+
+    fn error(&self, source: io::Error) -> SaveError {
+        SaveError {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    /// Only a file steps aside. Anything else of that name is not ours, and will be in the way.
+    fn step_aside(&mut self) -> Result<(), SaveError> {
+        if self.path.is_file() {
+            fs::rename(&self.path, &self.earlier).map_err(|source| self.error(source))?;
+            self.stepped_aside = true;
+        }
+        Ok(())
+    }
+
+    fn put_in_place(&mut self) -> Result<(), SaveError> {
+        self.step_aside()?;
+        fs::rename(&self.part, &self.path).map_err(|source| self.error(source))?;
+        self.in_place = true;
+        Ok(())
     }
 
     /// Best effort: the error that brought us here is the one to report.
-    fn remove(&self) {
-        for (part, _) in &self.0 {
-            let _ = fs::remove_file(part);
+    fn undo(&self) {
+        let ours = if self.in_place {
+            &self.path
+        } else {
+            &self.part
+        };
+        let _ = fs::remove_file(ours);
+        if self.stepped_aside {
+            let _ = fs::rename(&self.earlier, &self.path);
         }
+    }
+}
+
+impl Parts {
+    fn put_in_place(&mut self) -> Result<(), SaveError> {
+        self.outdated.iter_mut().try_for_each(Part::step_aside)?;
+        self.files.iter_mut().try_for_each(Part::put_in_place)
+    }
+
+    fn forget_earlier(&self) {
+        let all = self.files.iter().chain(&self.outdated);
+        for part in all.filter(|part| part.stepped_aside) {
+            let _ = fs::remove_file(&part.earlier);
+        }
+    }
+
+    fn undo(&self) {
+        self.files.iter().chain(&self.outdated).for_each(Part::undo);
     }
 }
 
@@ -103,7 +184,11 @@ fn write_all(dir: &Path, run: &Saved<'_>, parts: &mut Parts) -> Result<(), SaveE
         Some(trace) => write_part(dir, "trace.txt", parts, |out| {
             out.write_all(trace.as_bytes())
         }),
-        None => Ok(()),
+        None => {
+            // The trace of an earlier run would be taken for this one's.
+            parts.outdated.push(Part::new(dir, "trace.txt"));
+            Ok(())
+        }
     }
 }
 
@@ -113,13 +198,10 @@ fn write_part(
     parts: &mut Parts,
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), SaveError> {
-    let part = dir.join(format!(".{name}.part"));
-    let path = dir.join(name);
-    let file = File::create(&part).map_err(|source| SaveError {
-        path: path.clone(),
-        source,
-    })?;
-    parts.0.push((part, path.clone()));
+    let part = Part::new(dir, name);
+    let file = File::create(&part.part).map_err(|source| part.error(source))?;
+    let path = part.path.clone();
+    parts.files.push(part);
     let mut out = BufWriter::new(file);
     fill(&mut out)
         .and_then(|()| out.into_inner().map_err(|e| e.into_error()))

@@ -41,20 +41,30 @@ pub fn find(name: &str) -> Result<Scenario, FormatError> {
     Scenario::parse(name, &text)
 }
 
+/// Shorter pieces of names are in too many of them to be a hint.
+const PART_MIN: usize = 3;
+
 fn unknown(name: &str) -> FormatError {
     let near: Vec<_> = LIBRARY
         .iter()
         .map(|entry| entry.name)
-        .filter(|known| known.contains(name) || name.contains(known) || distance(known, name) <= 3)
+        .filter(|known| {
+            let part = name.len() >= PART_MIN && known.contains(name);
+            part || name.contains(known) || distance(known, name) <= 3
+        })
         .collect();
     let hint = match near.as_slice() {
         [] => "`zabsim list` names them all".into(),
         near => format!("did you mean {}?", near.join(" or ")),
     };
+    let (file, what) = match name {
+        "" => ("run", "the scenario's name is empty"),
+        name => (name, "no scenario of that name, and no such file"),
+    };
     FormatError {
-        file: name.into(),
+        file: file.into(),
         line: 0,
-        message: format!("no scenario of that name, and no such file; {hint}"),
+        message: format!("{what}; {hint}"),
     }
 }
 

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 const USAGE: u8 = 2;
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 as the scenario expects, 1 a check failed, 2 bad usage or input, 3 stuck, 4 the same seed gave another run,
+Exit codes: 0 as the scenario expects, 1 a check failed, 2 bad usage or input, 3 stuck, 4 the same seed gave another run, \
 5 the system under test panicked, 6 undecided.
 
 Without a command it gives a short tour.";

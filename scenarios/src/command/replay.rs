@@ -27,13 +27,9 @@ pub(super) fn replay(arguments: &Arguments, output: &mut Output<'_>) -> Result<u
         &saved.scenario_toml,
     )
     .map_err(|error| error.to_string())?;
+    let seed = parse_seed(&saved.seed).map_err(|why| format!("{}: {why}", file.display()))?;
     let trace_file = file.with_file_name("trace.txt");
-    let finished = run_scenario(
-        &scenario,
-        &saved.scenario,
-        parse_seed(&saved.seed)?,
-        trace_file.exists(),
-    );
+    let finished = run_scenario(&scenario, &saved.scenario, seed, trace_file.exists());
     if finished.report.trace_hash == saved.trace_hash {
         output.print(&format!(
             "same: {} events, trace hash {}\n",

@@ -56,15 +56,7 @@ pub(super) fn read(table: Table<'_>) -> Result<Action, FormatError> {
         .filter(|name| table.has(name))
         .collect();
     let [name] = given[..] else {
-        let found = if given.is_empty() {
-            "none".into()
-        } else {
-            given.join(" and ")
-        };
-        return Err(table.error(format!(
-            "`do` must name exactly one action, found {found}; allowed: {}",
-            ACTIONS.join(", ")
-        )));
+        return Err(table.not_one(&given, "action", ACTIONS));
     };
     let value = table.need(name)?;
     let action = read_named(name, &value, &table)?;

@@ -77,8 +77,14 @@ impl Scenario {
         })?;
         let top = Table::new(&source, document.get_ref(), 0..0, "the scenario");
         let scenario = read_scenario(&top)?;
+        let places = Places {
+            file,
+            faults: listed(&top, "fault")?,
+            ops: listed(&top, "op")?,
+            workloads: listed(&top, "workload")?,
+        };
         top.finish()?;
-        scenario.validate(file)?;
+        scenario.validate(&places)?;
         Ok(scenario)
     }
 
@@ -101,16 +107,15 @@ impl Scenario {
         }
     }
 
-    fn validate(&self, file: &str) -> Result<(), FormatError> {
-        let whole = |message: String| FormatError {
-            file: file.into(),
-            line: 0,
-            message,
-        };
-        zabsim::validate(&self.plan).map_err(whole)?;
-        for workload in &self.workloads {
+    /// What only the whole can show: servers, clients and labels that do not exist, faults that contradict one another.
+    fn validate(&self, places: &Places<'_>) -> Result<(), FormatError> {
+        zabsim::validate(&self.plan).map_err(|why| self.invalid(places, why))?;
+        for (workload, place) in self.workloads.iter().zip(&places.workloads) {
+            if self.plan.clients == 0 {
+                return Err(place.error("a workload needs clients; `clients` is 0"));
+            }
             if let Some(client) = workload.clients.iter().find(|c| **c > self.plan.clients) {
-                return Err(whole(format!(
+                return Err(place.error(format!(
                     "a workload names client {client}; there are {} clients, counted from 1",
                     self.plan.clients
                 )));
@@ -118,6 +123,41 @@ impl Scenario {
         }
         Ok(())
     }
+
+    /// A plan knows no lines; its complaints begin with the fault's label or the operation's number.
+    fn invalid(&self, places: &Places<'_>, why: String) -> FormatError {
+        let fault = self
+            .plan
+            .faults
+            .iter()
+            .zip(&places.faults)
+            .find(|(fault, _)| why.starts_with(&format!("fault `{}`", fault.label)))
+            .map(|(_, place)| place);
+        let op = why
+            .strip_prefix("operation ")
+            .and_then(|rest| rest.split(':').next()?.parse::<usize>().ok())
+            .and_then(|number| places.ops.get(number.checked_sub(1)?));
+        match fault.or(op) {
+            Some(place) => place.error(why),
+            None => FormatError {
+                file: places.file.into(),
+                line: 0,
+                message: why,
+            },
+        }
+    }
+}
+
+/// Where the parts of a scenario stand in its file.
+struct Places<'a> {
+    file: &'a str,
+    faults: Vec<reader::Value<'a>>,
+    ops: Vec<reader::Value<'a>>,
+    workloads: Vec<reader::Value<'a>>,
+}
+
+fn listed<'a>(top: &Table<'a>, key: &'static str) -> Result<Vec<reader::Value<'a>>, FormatError> {
+    top.get(key).map_or(Ok(Vec::new()), |list| list.list())
 }
 
 fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
@@ -137,9 +177,7 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
             .map_or(Ok(3), |v| v.int(0, CLIENTS_MAX))?,
         session_timeout_ms: top
             .get("session_timeout")
-            .map_or(Ok(6_000_000), |v| v.duration_us())?
-            .div_ceil(1_000)
-            .min(u64::from(u32::MAX)) as u32,
+            .map_or(Ok(6_000), |v| v.duration_ms())?,
         safety_us: top
             .get("duration")
             .map_or(Ok(30_000_000), |v| v.duration_us())?,
@@ -199,20 +237,20 @@ fn read_expect(table: Table<'_>, scenario: &mut Scenario) -> Result<(), FormatEr
         Verdict::Crashed,
     ]
     .map(|v| (v.word(), v));
-    let strings = |key| match table.get(key) {
+    let names = |key, known: Vec<(&'static str, &'static str)>| match table.get(key) {
         None => Ok(Vec::new()),
-        Some(value) => value
-            .list()?
-            .iter()
-            .map(|v| v.str().map(String::from))
-            .collect(),
+        Some(value) => {
+            let known: Vec<_> = known.iter().map(|(name, _)| (*name, *name)).collect();
+            let named = |v: &reader::Value<'_>| v.word(&known).map(String::from);
+            value.list()?.iter().map(named).collect()
+        }
     };
     scenario.expect = Expect {
         verdict: table
             .get("verdict")
             .map_or(Ok(Verdict::Pass), |v| v.word(&verdicts))?,
-        reach: strings("reach")?,
-        examine: strings("examine")?,
+        reach: names("reach", zabsim::marks())?,
+        examine: names("examine", zabsim::checks())?,
     };
     scenario.plan.data_loss_allowed = table.get("data_loss").map_or(Ok(false), |v| v.bool())?;
     table.finish()
@@ -253,11 +291,7 @@ fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
         observers,
         groups,
         weights,
-        tick_ms: top
-            .get("tick")
-            .map_or(Ok(500_000), |v| v.duration_us())?
-            .div_ceil(1_000)
-            .clamp(1, 3_600_000) as u32,
+        tick_ms: top.get("tick").map_or(Ok(500), |v| v.duration_ms())?,
         init_limit: number("init_limit", 10, 1, 10_000)? as u32,
         sync_limit: number("sync_limit", 5, 1, 10_000)? as u32,
         snap_count: number("snap_count", 100_000, 2, i64::from(u32::MAX))? as u32,

@@ -31,10 +31,7 @@ const SYNC_MODES: [(&str, SyncMode); 2] =
 pub(super) fn read(table: Table<'_>) -> Result<Op, FormatError> {
     let given: Vec<_> = OPS.iter().copied().filter(|name| table.has(name)).collect();
     let [name] = given[..] else {
-        return Err(table.error(format!(
-            "`do` must name exactly one operation; allowed: {}",
-            OPS.join(", ")
-        )));
+        return Err(table.not_one(&given, "operation", OPS));
     };
     let value = table.need(name)?;
     let path = || -> Result<ZPath, FormatError> { value.str().map(Arc::from) };

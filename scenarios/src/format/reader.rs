@@ -128,6 +128,23 @@ impl<'a> Table<'a> {
         self.source.error(self.span.clone(), message)
     }
 
+    /// Where exactly one key had to say what the table is about: those of them that were given, or else all that stands there.
+    pub(crate) fn not_one(&self, given: &[&str], what: &str, allowed: &[&str]) -> FormatError {
+        let keys = self.table.keys().map(|key| format!("`{}`", key.get_ref()));
+        let found: Vec<String> = match given {
+            [] => keys.collect(),
+            _ => given.iter().map(|name| format!("`{name}`")).collect(),
+        };
+        let found = match found.as_slice() {
+            [] => "nothing".to_string(),
+            found => found.join(" and "),
+        };
+        self.error(format!(
+            "`do` must name exactly one {what}, found {found}; allowed: {}",
+            allowed.join(", ")
+        ))
+    }
+
     pub(crate) fn what(&self) -> &'static str {
         self.what
     }
@@ -232,6 +249,20 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// A time span of whole milliseconds up to an hour, for what servers are configured with.
+    pub(crate) fn duration_ms(&self) -> Result<u32, FormatError> {
+        let us = self.duration_us()?;
+        let (ms, rest) = (us / 1_000, us % 1_000);
+        if rest > 0 || !(1..=HOUR_MS).contains(&ms) {
+            return Err(self.error(format!(
+                "`{}` is \"{}\"; it must be whole milliseconds, from 1ms to 1h",
+                self.key,
+                duration_text(us)
+            )));
+        }
+        Ok(ms as u32)
+    }
+
     /// `["1ms", "5ms"]`, or one time for both ends.
     pub(crate) fn range_us(&self) -> Result<(u64, u64), FormatError> {
         if self.is_str() {
@@ -280,6 +311,7 @@ const UNITS: [(&str, u64); 5] = [
     ("m", 60_000_000),
     ("h", 3_600_000_000),
 ];
+const HOUR_MS: u64 = 3_600_000;
 const YEAR_US: u64 = 365 * 24 * 3_600_000_000;
 
 /// Microseconds of `250ms`; `None` where it is no time.

@@ -344,7 +344,7 @@ impl Known<'_> {
                 _ => format!("observer {n} does not exist; they are counted from 1 to {observers}"),
             }),
             Target::Random(n) => require((1..=servers).contains(n), || {
-                format!("{n} servers, drawn: the ensemble has 1 to {servers} to draw")
+                format!("random-{n}: the ensemble has {servers} servers to draw from")
             }),
             Target::Sender => require(context.sender, || {
                 "`sender` means the sender of the event that triggers the fault; here is none"

@@ -310,12 +310,12 @@ impl World {
                     Some(target) => Some(*self.resolve(fault, target, ends).first()?),
                 };
                 let to = to.map(|server| self.servers[server].id);
-                let what = match to {
-                    Some(id) => format!("moves to {id}"),
-                    None => "moves on".to_string(),
-                };
-                self.each_client(&clients, &what, |world, client| {
+                let moved = self.each_client(&clients, "moves", |world, client| {
                     world.client_input(client, None, Input::Move { to });
+                });
+                moved.map(|moved| match to {
+                    Some(id) => format!("{moved} to {id}"),
+                    None => format!("{moved} to the next server"),
                 })
             }
             Action::ClientCut { .. } => {

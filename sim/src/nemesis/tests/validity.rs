@@ -36,7 +36,7 @@ fn servers_that_do_not_exist() {
     );
     refused(
         pause(Target::Random(5)),
-        "5 servers, drawn: the ensemble has 1 to 4 to draw",
+        "random-5: the ensemble has 4 servers to draw from",
     );
     refused(
         pause(Target::Several(vec![])),
@@ -44,7 +44,7 @@ fn servers_that_do_not_exist() {
     );
     refused(
         pause(Target::Several(vec![Target::Leader, Target::Random(0)])),
-        "0 servers, drawn: the ensemble has 1 to 4 to draw",
+        "random-0: the ensemble has 4 servers to draw from",
     );
 }
 

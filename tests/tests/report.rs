@@ -1,0 +1,125 @@
+//! What `--json` prints: exactly one object, with everything that a program may rely on.
+
+use serde_json::Value;
+use zabsim_tests::zabsim;
+
+fn json(arguments: &[&str]) -> Value {
+    let ran = zabsim(arguments.iter().copied());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    assert!(ran.out.ends_with("}\n"), "{}", ran.out);
+    assert_eq!(ran.out.lines().count(), 1, "one object on one line");
+    serde_json::from_str(&ran.out).expect("exactly one JSON object")
+}
+
+#[test]
+fn json_is_one_object_with_every_key_of_the_contract() {
+    let run = json(&["run", "bit-rot", "--seed", "0x2a", "--json"]);
+    let is = |key: &str, kind: fn(&Value) -> bool| {
+        assert!(kind(&run[key]), "{key}: {}", run[key]);
+    };
+    assert_eq!(run["scenario"], "bit-rot");
+    assert_eq!(run["seed"], "0x000000000000002a");
+    assert_eq!(run["verdict"], "pass");
+    assert_eq!(run["violation"], Value::Null);
+    let hash = run["trace_hash"].as_str().expect("a string");
+    assert!(hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
+    is("events", |v| v.as_u64() > Some(1_000));
+    is("virtual_ms", |v| v.as_u64() > Some(1_000));
+    is("wall_ms", Value::is_f64);
+    is("elections", |v| v.as_u64() > Some(0));
+    is("untriggered", Value::is_array);
+    for key in ["ok", "failed", "unknown"] {
+        assert!(run["client_ops"][key].is_u64(), "client_ops.{key}");
+    }
+    let faults = run["faults"].as_array().expect("a list");
+    assert!(!faults.is_empty());
+    for fault in faults {
+        assert!(fault["at_ms"].is_u64() && fault["kind"].is_string() && fault["what"].is_string());
+    }
+    let checks = run["checks"].as_array().expect("a list");
+    assert!(!checks.is_empty());
+    for check in checks {
+        assert!(check["name"].is_string() && check["ok"] == true);
+        assert!(check["examined"].is_u64() && check["detail"].is_string());
+    }
+    assert_eq!(
+        run["reproduce"],
+        "cargo run --release -- run bit-rot --seed 0x000000000000002a"
+    );
+}
+
+/// The line that reproduces a run does.
+#[test]
+fn the_reproducing_line_gives_the_same_run() {
+    let first = json(&["run", "zookeeper-335", "--json"]);
+    let line = first["reproduce"].as_str().expect("a line");
+    let arguments = line.strip_prefix("cargo run --release -- ").expect(line);
+    let mut again: Vec<&str> = arguments.split(' ').collect();
+    again.push("--json");
+    assert_eq!(json(&again)["trace_hash"], first["trace_hash"]);
+}
+
+#[test]
+fn several_seeds_are_one_object_a_line() {
+    let ran = zabsim(["run", "zookeeper-335", "--seeds", "1..3", "--json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let seeds = ran.out.lines().map(|line| {
+        let run: Value = serde_json::from_str(line).expect("an object");
+        run["seed"].as_str().expect("a seed").to_owned()
+    });
+    let expected = [1, 2, 3].map(|seed: u64| format!("{seed:#018x}"));
+    assert_eq!(seeds.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_person_reads_the_story_each_check_and_how_to_repeat_it() {
+    let ran = zabsim(["run", "leader-crash"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for part in [
+        "3 servers",
+        "What happened",
+        "crashes s",
+        "leads epoch 1",
+        "linearizable-writes",
+        "Trace      ",
+        "events/s",
+        "Verdict    pass",
+        "Again      cargo run --release -- run leader-crash --seed 0x0000000000000001",
+    ] {
+        assert!(ran.out.contains(part), "`{part}` is missing:\n{}", ran.out);
+    }
+}
+
+#[test]
+fn a_decimal_a_hexadecimal_and_a_commit_can_be_the_same_seed() {
+    let commit = "000000000000002a0123456789abcdef01234567";
+    let hash =
+        |seed| json(&["run", "zookeeper-335", "--json", "--seed", seed])["trace_hash"].clone();
+    assert_eq!(hash("42"), hash("0x2a"));
+    assert_eq!(hash("42"), hash(commit));
+    assert_ne!(hash("42"), hash("43"));
+}
+
+#[test]
+fn the_tour_ends_by_telling_what_to_try_next() {
+    let ran = zabsim(Vec::<&str>::new());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let next = ran.out.split("What to try next").nth(1);
+    let next = next.expect("what to try next");
+    for command in ["-- run ", "-- list", "-- replay "] {
+        assert!(next.contains(command), "{next}");
+    }
+}
+
+#[test]
+fn the_list_has_a_sentence_for_everything() {
+    let ran = zabsim(["list"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    for title in ["scenarios", "workloads", "faults", "checks"] {
+        assert!(ran.out.lines().any(|line| line == title), "{title}");
+    }
+    for line in ran.out.lines().filter(|line| line.starts_with("  ")) {
+        let (name, about) = line.trim().split_once("  ").expect(line);
+        assert!(!name.is_empty() && about.trim().contains(' '), "{line}");
+    }
+}
