@@ -1,7 +1,7 @@
 //! The event queue: what happens next. Ordered by time, then by the order in which it was scheduled, so that two events
 //! of the same microsecond have one order, always.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use zabsim_types::Time;
 
@@ -9,7 +9,7 @@ use zabsim_types::Time;
 ///
 /// `server` and `client` are places in the world's lists, counted from 0. Where a process could have died and come back
 /// before the event is due, the event names the incarnation (or the generation of the timer) that it is for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Event {
     /// The first item in a direction of a link is due.
     Link { link: u32, direction: u8 },
@@ -53,10 +53,55 @@ pub(crate) enum Event {
     GhostEnd { link: u32 },
 }
 
+/// An event and its place in the order. Of two, the *greater* is the one that comes first: `BinaryHeap` gives out its
+/// greatest.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at: Time,
+    /// How many were scheduled before it: no two have the same, so that what the event is never counts.
+    number: u64,
+    event: Event,
+}
+
+impl Due {
+    /// One number to compare, since a queue does little else.
+    #[inline]
+    fn place(&self) -> u128 {
+        u128::from(self.at.0) << 64 | u128::from(self.number)
+    }
+}
+
+impl Ord for Due {
+    #[inline]
+    fn cmp(&self, other: &Due) -> Ordering {
+        other.place().cmp(&self.place())
+    }
+}
+
+impl PartialOrd for Due {
+    #[inline]
+    fn partial_cmp(&self, other: &Due) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+    // The heap compares with `<=` alone.
+    #[inline]
+    fn le(&self, other: &Due) -> bool {
+        other.place() <= self.place()
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Due) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Due {}
+
 /// The event queue.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    heap: BinaryHeap<Reverse<(Time, u64, Event)>>,
+    heap: BinaryHeap<Due>,
     scheduled: u64,
 }
 
@@ -65,12 +110,16 @@ impl Queue {
     #[inline]
     pub(crate) fn push(&mut self, at: Time, event: Event) {
         self.scheduled += 1;
-        self.heap.push(Reverse((at, self.scheduled, event)));
+        self.heap.push(Due {
+            at,
+            number: self.scheduled,
+            event,
+        });
     }
 
     /// When the next event is due.
     pub(crate) fn next_at(&self) -> Option<Time> {
-        self.heap.peek().map(|Reverse((at, _, _))| *at)
+        self.heap.peek().map(|due| due.at)
     }
 
     /// Takes the next event that is due not later than `until`.
@@ -79,7 +128,7 @@ impl Queue {
         if self.next_at()? > until {
             return None;
         }
-        self.heap.pop().map(|Reverse((at, _, event))| (at, event))
+        self.heap.pop().map(|due| (due.at, due.event))
     }
 }
 
@@ -100,9 +149,6 @@ mod tests {
         }
         assert_eq!(order, [(3, op(2)), (3, op(4)), (5, op(1)), (5, op(3))]);
         assert_eq!(queue.next_at(), Some(Time(9)));
-        assert!(
-            size_of::<(Time, u64, Event)>() <= 32,
-            "events are moved a lot"
-        );
+        assert!(size_of::<Due>() <= 32, "events are moved a lot");
     }
 }

@@ -279,6 +279,12 @@ impl Checks {
         }
     }
 
+    /// Whether anything was violated: asked after every effect.
+    #[inline]
+    pub(crate) fn is_violated(&self) -> bool {
+        self.docket.violation().is_some()
+    }
+
     /// The first violation.
     pub(crate) fn violation(&self) -> Option<Violation> {
         self.docket.violation().cloned()
