@@ -66,6 +66,7 @@ mod docket;
 mod durability_before_ack;
 mod ephemeral_owners;
 mod epoch_monotonicity;
+mod epoch_promised_once;
 mod global_primary_order;
 mod history;
 mod history_consistency;
@@ -126,6 +127,7 @@ checks! {
     DurabilityBeforeAck = durability_before_ack,
     DiskOnlyRecovery = disk_only_recovery,
     EpochMonotonicity = epoch_monotonicity,
+    EpochPromisedOnce = epoch_promised_once,
     SameZxidSameBytes = same_zxid_same_bytes,
     SameZxidSameDigest = same_zxid_same_digest,
     EphemeralOwners = ephemeral_owners,
@@ -184,6 +186,7 @@ pub(crate) struct Checks {
     mirror: Mirror,
     docket: Docket,
     leadership: leadership::Leadership,
+    epoch_promised_once: epoch_promised_once::EpochPromisedOnce,
     local_primary_order: local_primary_order::LocalPrimaryOrder,
     primary_integrity: primary_integrity::PrimaryIntegrity,
     initial_history_integrity: initial_history_integrity::InitialHistoryIntegrity,
@@ -200,6 +203,7 @@ impl Checks {
             mirror: Mirror::new(&facts),
             docket: Docket::new(),
             leadership: Default::default(),
+            epoch_promised_once: Default::default(),
             local_primary_order: Default::default(),
             primary_integrity: Default::default(),
             initial_history_integrity: Default::default(),
@@ -223,7 +227,10 @@ impl Checks {
             Observed::BadRead => self.mirror.server_mut(server).disk_suspect = true,
             Observed::Booted => self.mirror.booted(server),
             Observed::Crashed => self.mirror.crashed(server),
-            Observed::Damaged => self.mirror.damaged(server),
+            Observed::Damaged => {
+                self.mirror.damaged(server);
+                self.epoch_promised_once.on_damage(server);
+            }
             Observed::Resynchronized => self.mirror.resynchronized(server),
             Observed::Fatal(reason) => {
                 no_illegal_event::on_fatal(&self.mirror, &mut self.docket, server, reason);
@@ -304,6 +311,7 @@ impl Checks {
         no_illegal_event::on_sent(m, d, from, to, message);
         m.sent(from, to, message);
         durability_before_ack::on_sent(m, d, from, to, message);
+        self.epoch_promised_once.on_sent(m, d, from, to, message);
         match message {
             Message::NewLeader { epoch } => self.leadership.on_claim(m, d, from, *epoch),
             Message::AckNewLeader { .. } => {

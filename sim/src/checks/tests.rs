@@ -524,6 +524,23 @@ mod durability {
         );
     }
 
+    /// B5: the answer to an epoch that was accepted before counts.
+    #[test]
+    fn a_second_promise_of_one_epoch() {
+        let mut bed = Bed::new();
+        bed.discover(S1, S2, 1);
+        bed.holds();
+        bed.look(S2);
+        bed.role(S3, PeerState::Leading, Phase::Discovery, 0, Some(S3));
+        bed.accept(S3, 1);
+        bed.send(S3, S2, Message::LeaderInfo { epoch: Epoch(1) });
+        bed.ack_epoch(S3, S2);
+        bed.breaks(
+            "epoch-promised-once",
+            "s2 promises epoch 1 to s3 and counts for it, having promised epoch 1 before",
+        );
+    }
+
     #[test]
     fn an_epoch_is_offered_before_it_is_on_disk() {
         let mut bed = Bed::new();
