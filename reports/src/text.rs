@@ -188,7 +188,7 @@ fn verdict(report: &RunReport) -> String {
     if report.as_expected && report.verdict != Verdict::Pass {
         format!("{word} (as this scenario expects)")
     } else if !report.as_expected && report.verdict == Verdict::Pass {
-        format!("{word}; but this scenario expects otherwise, see above")
+        format!("{word}; but this scenario expects more, see below")
     } else {
         word.into()
     }
