@@ -19,7 +19,7 @@ use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "epoch-promised-once";
 pub(super) const ABOUT: &str =
-    "no server's promise counts twice for an epoch, or for an earlier one";
+    "no server's promise counts twice for an epoch, or for an earlier one.";
 
 #[derive(Default)]
 pub(super) struct EpochPromisedOnce {

@@ -500,6 +500,15 @@ impl Bed {
         assert!(violation.message.contains(says), "{}", violation.message);
     }
 
+    /// This check found something too, and says so.
+    #[track_caller]
+    pub(super) fn also_says(&self, check: &str, says: &str) {
+        self.also_breaks(check);
+        let reports = self.checks.reports();
+        let detail = reports.iter().find(|r| r.name == check).map(|r| &*r.detail);
+        assert!(detail.is_some_and(|d| d.contains(says)), "{detail:?}");
+    }
+
     /// This check is among those that found something.
     #[track_caller]
     pub(super) fn also_breaks(&self, check: &str) {

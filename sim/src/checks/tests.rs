@@ -77,7 +77,8 @@ mod leadership {
         bed.look(S2);
         bed.discover(S3, S2, 1);
         bed.send_diff(S3, S2, 1);
-        bed.breaks("leadership", "s3 leads epoch 1, which s1 has led before");
+        bed.breaks("epoch-promised-once", "s2 promises epoch 1 to s3");
+        bed.also_says("leadership", "s3 leads epoch 1, which s1 has led before");
     }
 
     #[test]
@@ -87,7 +88,8 @@ mod leadership {
         bed.look(S2);
         bed.discover(S1, S2, 1);
         bed.send_diff(S1, S2, 1);
-        bed.breaks("leadership", "second term of office");
+        bed.breaks("epoch-promised-once", "s2 promises epoch 1 to s1");
+        bed.also_says("leadership", "second term of office");
     }
 
     #[test]
