@@ -101,31 +101,6 @@ fn replies(run: &Run, fits: impl Fn(&Reply) -> bool) -> Vec<usize> {
     fitting.map(|(at, _)| at).collect()
 }
 
-/// How long all checks take: `cargo test --release -p zabsim-model speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    for len in [10_000, 300_000] {
-        let mut state = 1_u32;
-        let mut byte = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        };
-        let script: Vec<_> = (0..len).map(|_| (byte(), byte())).collect();
-        let run = play(&script);
-        let invoked = |event: &&HistoryEvent| matches!(event.kind, HistoryKind::Invoke { .. });
-        let ops = run.history.iter().filter(invoked).count();
-        let began = std::time::Instant::now();
-        let reports = run.reports();
-        let took = began.elapsed();
-        assert!(reports.iter().all(|report| report.ok()), "{reports:?}");
-        println!(
-            "{ops} operations, {} transactions: {took:?}",
-            run.witness.txns.len()
-        );
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 256,
