@@ -41,7 +41,7 @@ pub fn run_scenario(scenario: &Scenario, named: &str, seed: u64, keep_trace: boo
         report,
         history: outcome.history,
         trace: outcome.trace,
-        drawn: scenario.as_drawn(plan),
+        drawn: scenario.as_drawn(plan, seed),
     }
 }
 

@@ -104,3 +104,26 @@ fn the_scenario_of_the_readme_runs() {
         }
     }
 }
+
+/// Runs that once failed, ours or a check's fault: each file repeats its own, and passes since.
+#[test]
+fn what_once_failed_passes() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/regressions");
+    let mut files: Vec<_> = std::fs::read_dir(directory)
+        .expect("it is part of the source")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    let wrong = spread(&files, THREADS, |file| {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).expect("readable");
+        let scenario = Scenario::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"));
+        let seed = scenario.seed.expect("a regression names its seed");
+        let report = run_scenario(&scenario, &name, seed, false).report;
+        let wrong = unmet(&scenario, &report);
+        (!wrong.is_empty()).then(|| format!("{name}: {}", wrong.join("; ")))
+    });
+    let wrong: Vec<_> = wrong.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -14,7 +14,7 @@ use zabsim_reports::{Detail, Saved, render, save};
 pub(super) struct Arguments {
     /// A scenario's name, or a file
     name: String,
-    /// The seed: decimal, 0x…, or a git commit's 40 digits [default: 1]
+    /// The seed: decimal, 0x…, or a git commit's 40 digits [default: the file's own, else 1]
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<String>,
     /// Several seeds, both ends included: 1..50. Prints one line for each run that is not as expected, and a summary
@@ -50,7 +50,10 @@ fn run_one(
     scenario: &Scenario,
     output: &mut Output<'_>,
 ) -> Result<u8, String> {
-    let seed = arguments.seed.as_deref().map_or(Ok(1), parse_seed)?;
+    let seed = match &arguments.seed {
+        Some(text) => parse_seed(text)?,
+        None => scenario.seed.unwrap_or(1),
+    };
     let finished = run_scenario(scenario, &arguments.name, seed, arguments.trace);
     if let Some(dir) = &arguments.out {
         let trace = finished.trace.as_ref().map(|trace| trace.to_string());

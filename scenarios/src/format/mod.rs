@@ -16,6 +16,7 @@ pub use op::OPS;
 pub use reader::FormatError;
 pub use target::TARGETS;
 
+use crate::seed::{parse_seed, seed_text};
 use crate::workload::{Workload, WorkloadKind};
 use reader::{Source, Table, duration_text};
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub struct Scenario {
     pub random: Option<String>,
     /// What is expected.
     pub expect: Expect,
+    /// The seed that it is run with where the command line names none: a saved failure is a file that repeats itself.
+    pub seed: Option<u64>,
 }
 
 /// What is expected of a run.
@@ -98,11 +101,13 @@ impl Scenario {
         plan
     }
 
-    /// This scenario with a plan that was drawn: nothing random is left but the workload's own draws.
-    pub fn as_drawn(&self, plan: Plan) -> Scenario {
+    /// This scenario with the plan that was drawn from a seed: nothing random is left but the workload's own draws, which the
+    /// seed gives again.
+    pub fn as_drawn(&self, plan: Plan, seed: u64) -> Scenario {
         Scenario {
             plan,
             random: None,
+            seed: Some(seed),
             ..self.clone()
         }
     }
@@ -212,11 +217,20 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
         workloads,
         random,
         expect: Expect::default(),
+        seed: top.get("seed").map(|v| read_seed(&v)).transpose()?,
     };
     if let Some(value) = top.get("expect") {
         read_expect(value.table("[expect]")?, &mut scenario)?;
     }
     Ok(scenario)
+}
+
+/// A small seed may be a plain number; TOML's have a sign, so that any other is a string.
+fn read_seed(value: &reader::Value<'_>) -> Result<u64, FormatError> {
+    match value.is_str() {
+        true => parse_seed(value.str()?).map_err(|why| value.error(why)),
+        false => value.int(0, i64::MAX),
+    }
 }
 
 impl Default for Expect {
@@ -436,6 +450,9 @@ impl Scenario {
             out.push_str(&text);
             out.push('\n');
         };
+        if let Some(seed) = self.seed {
+            line(format!("seed = \"{}\"", seed_text(seed)));
+        }
         line(format!(
             "servers = {}\nobservers = {}\nclients = {}",
             e.voters, e.observers, plan.clients
