@@ -407,3 +407,26 @@ pub struct ScriptedOp {
     /// What.
     pub op: Op,
 }
+
+impl Plan {
+    /// The same plan, with each operation that waits for an event waiting for a mark instead, which waits for that event: so
+    /// that it counts, and is reported if it never comes, as any trigger of a script.
+    pub(crate) fn with_ops_marked(mut self) -> Plan {
+        for (index, op) in self.ops.iter_mut().enumerate() {
+            if let Trigger::On { .. } = op.at {
+                let label = format!("op-{}", index + 1);
+                let after = Trigger::After {
+                    label: label.clone(),
+                    delay_us: 0,
+                };
+                self.faults.push(Fault {
+                    label,
+                    trigger: std::mem::replace(&mut op.at, after),
+                    action: Action::Mark,
+                    lasts_us: None,
+                });
+            }
+        }
+        self
+    }
+}

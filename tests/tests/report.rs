@@ -1,7 +1,10 @@
 //! What `--json` prints: exactly one object, with everything that a program may rely on.
 
 use serde_json::Value;
+use zabsim_scenarios::format::Scenario;
+use zabsim_scenarios::runner::run_scenario;
 use zabsim_tests::zabsim;
+use zabsim_types::run::Verdict;
 
 fn json(arguments: &[&str]) -> Value {
     let ran = zabsim(arguments.iter().copied());
@@ -122,4 +125,30 @@ fn the_list_has_a_sentence_for_everything() {
         let (name, about) = line.trim().split_once("  ").expect(line);
         assert!(!name.is_empty() && about.trim().contains(' '), "{line}");
     }
+}
+
+/// An explicit operation may wait for a protocol event, and is reported where that never comes.
+#[test]
+fn an_operation_waits_for_an_event() {
+    let text = r#"
+name = "on-events"
+about = "Operations on events."
+clients = 1
+duration = "10s"
+
+[[op]]
+client = 1
+when = { note = "established", not_before = "1ms" }
+do = { create = "/on-event", data = "x" }
+
+[[op]]
+client = 1
+when = { send = "SNAP", nth = 99 }
+do = { delete = "/on-event" }
+"#;
+    let scenario = Scenario::parse("on-events.toml", text).expect("it is right");
+    let finished = run_scenario(&scenario, "on-events", 1, false);
+    assert_eq!(finished.report.verdict, Verdict::Pass);
+    assert_eq!(finished.report.client_ops.ok, 1);
+    assert_eq!(finished.report.untriggered, ["op-2"]);
 }

@@ -36,7 +36,7 @@ pub fn validate(plan: &Plan) -> Result<(), String> {
         };
         known
             .client(op.client)
-            .and_then(|()| known.op_trigger(&op.at))
+            .and_then(|()| known.trigger(&op.at))
             .map_err(|why| format!("operation {number}: {why}"))?;
     }
     Ok(())
@@ -253,15 +253,6 @@ impl Known<'_> {
                 after.as_deref().map_or(Ok(()), |label| self.label(label))?;
                 self.pattern(event)
             }
-        }
-    }
-
-    fn op_trigger(&self, trigger: &Trigger) -> Checked {
-        match trigger {
-            Trigger::On { .. } => {
-                Err("an operation waits for a time or a fault, not for an event".into())
-            }
-            trigger => self.trigger(trigger),
         }
     }
 

@@ -102,6 +102,7 @@ impl World {
         executor: Box<dyn Executor>,
         keep_trace: bool,
     ) -> World {
+        let plan = plan.with_ops_marked();
         let ensemble = &plan.ensemble;
         let servers = u32::from(ensemble.voters) + u32::from(ensemble.observers);
         let connect_timeout_us =
