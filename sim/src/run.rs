@@ -204,14 +204,21 @@ fn ended_early(world: &World) -> Option<Ending> {
 /// Makes the checks of the whole run, and the report.
 pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> RunOutcome {
     let checking = wall::now();
-    let mut checks: Vec<CheckReport> = Vec::new();
-    let mut violation = None;
-    if !matches!(ending, Ending::Panicked(_)) {
-        world.check_at_end();
-        violation = world.checks.violation();
+    // After a panic the servers' state is not to be trusted, but what the checks had seen by then is evidence.
+    let (mut ending, mut violation, mut checks) = (ending, None, Vec::new());
+    if matches!(ending, Ending::Panicked(_)) {
         checks = world.checks.reports();
-        let found = check_history(&world, &ending, &mut checks);
-        violation = violation.or(found);
+    } else {
+        let judged = panics::caught(AssertUnwindSafe(|| {
+            world.check_at_end();
+            violation = world.checks.violation();
+            checks = world.checks.reports();
+            let found = check_history(&world, &ending, &mut checks);
+            violation = violation.take().or(found);
+        }));
+        if let Err(message) = judged {
+            ending = Ending::Panicked(format!("in a check: {message}"));
+        }
     }
     let checked = checking.elapsed() + Duration::from_nanos(world.checks_ns());
     checks.push(liveness(&world, &ending));
@@ -234,7 +241,8 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
             };
             (Verdict::Stuck, Some(violation))
         }
-        (None, Ending::Finished { .. } | Ending::Violated) => (Verdict::Pass, None),
+        (None, Ending::Finished { .. }) => (Verdict::Pass, None),
+        (None, Ending::Violated) => unreachable!("the run was stopped by a violation"),
     };
     let untriggered = world.nemesis.untriggered();
     let (events, virtual_ms) = (world.trace.events(), world.now.as_ms());
@@ -293,7 +301,9 @@ fn liveness(world: &World, ending: &Ending) -> CheckReport {
             (true, clients + 1, detail)
         }
         Ending::Stuck(why) => (false, clients + 1, why.clone()),
-        Ending::Violated | Ending::Panicked(_) => (true, 0, "the run ended before it".to_string()),
+        Ending::Violated | Ending::Panicked(_) => {
+            (true, 0, "not judged: the run ended before".to_string())
+        }
     };
     CheckReport {
         name: "liveness".to_string(),

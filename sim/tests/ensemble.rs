@@ -161,61 +161,6 @@ fn locks_and_elections_hold_under_faults() {
     }
 }
 
-/// Seeds and a rounds' worth of random faults, for a look by hand: `SEEDS=1..50 cargo test --release -- --ignored`.
-#[test]
-#[expect(clippy::disallowed_methods, reason = "settings of a campaign by hand")]
-#[ignore = "a campaign by hand"]
-fn campaign() {
-    let seeds = std::env::var("SEEDS").unwrap_or("1..20".into());
-    let profile = std::env::var("PROFILE").unwrap_or("swarm".into());
-    let (first, last) = seeds.split_once("..").expect("a range");
-    let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
-    let mut tally = BTreeMap::new();
-    let mut reached = BTreeMap::new();
-    for seed in first..=last {
-        let voters = std::env::var("VOTERS").map_or(5, |n| n.parse().unwrap());
-        let mut plan = plan(voters, 5);
-        plan.ensemble.observers = std::env::var("OBSERVERS").map_or(0, |n| n.parse().unwrap());
-        plan.safety_us = 60_000_000;
-        plan.faults = zabsim::draw_faults(seed, &profile, &plan);
-        let outcome = zabsim::run(
-            &plan,
-            seed,
-            match std::env::var("WORK").as_deref() {
-                Ok("locks") => contenders(5),
-                _ => writers(5),
-            },
-            RunOptions {
-                keep_trace: first == last,
-                ..RunOptions::default()
-            },
-        );
-        let report = &outcome.report;
-        if first == last {
-            println!("{}", show(&outcome));
-            if let Some(trace) = &outcome.trace {
-                std::fs::write("/tmp/target/trace.txt", trace.to_string()).expect("writes");
-            }
-        }
-        *tally.entry(report.verdict).or_insert(0) += 1;
-        for mark in &report.reached {
-            *reached.entry(mark.mark.clone()).or_insert(0) += mark.count;
-        }
-        println!(
-            "seed {seed}: {:?} {} events {:.1} ms checks {:.2} ops {:?} elections {} faults {} {:?}",
-            report.verdict,
-            report.events,
-            report.wall_ms,
-            report.checks_share,
-            report.client_ops,
-            report.elections,
-            report.faults.len(),
-            report.violation
-        );
-    }
-    println!("{tally:?}\n{reached:?}");
-}
-
 fn stormy(seed: u64) -> Plan {
     let mut plan = plan(3, 3);
     plan.safety_us = 20_000_000;

@@ -64,9 +64,9 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let end = evidence.history.time(super::history::NEVER);
     let mut finding = Finding::default();
     for (object, stands) in &stands {
-        finding.examined += 1;
         let waits = |stand: &Stand| matches!(stand, Stand::Waits(_));
         let waiting = stands.values().filter(|stand| waits(stand)).count();
+        finding.examined += waiting as u64;
         let Some(first) = field.standing(object).filter(|_| waiting > 0) else {
             continue;
         };
@@ -89,7 +89,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             }),
         }
     }
-    finding.with_detail("contended nodes".into())
+    finding.with_detail("clients that wait when all is quiet".into())
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use super::{Actor, SessionOver};
 use std::time::Duration;
 use zabsim_client::recipes::election::Election;
 use zabsim_client::recipes::lock::Lock;
-use zabsim_client::{ClientError, select};
+use zabsim_client::{ClientError, Either, select};
 use zabsim_types::{CreateMode, Zxid};
 
-/// How long a client waits for a lock before it gives up: giving up is part of the recipe too.
+/// How long a client waits for a lock before it gives up: giving up is part of the recipe too. Every other time it waits for
+/// as long as it takes, so that a wake-up that is lost leaves a program that never ends.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Locks with fenced side effects.
@@ -15,7 +16,10 @@ pub(super) async fn lock(actor: &mut Actor) -> Result<(), SessionOver> {
     while !actor.stopping.is_set() {
         let key = actor.key() as usize;
         let lock = Lock::new(&actor.client, format!("/locks/l{key}"));
-        let outcome = lock.acquire_within(PATIENCE).await;
+        let outcome = match actor.stream.per_mille(500) {
+            true => lock.acquire_within(PATIENCE).await,
+            false => lock.acquire().await.map(Some),
+        };
         if let Some(Some(guard)) = actor.go_on(outcome)? {
             write_under(actor, key, guard.token(), || guard.is_certain());
             let hold = Duration::from_micros(actor.stream.range(actor.workload.hold_us));
@@ -48,9 +52,12 @@ pub(super) async fn election(actor: &mut Actor) -> Result<(), SessionOver> {
             format!("/elections/e{key}"),
             format!("candidate {}", actor.process),
         );
-        let outcome = match select(election.campaign(), actor.client.sleep(PATIENCE)).await {
-            zabsim_client::Either::First(leadership) => leadership.map(Some),
-            zabsim_client::Either::Second(()) => Ok(None),
+        let outcome = match actor.stream.per_mille(500) {
+            true => match select(election.campaign(), actor.client.sleep(PATIENCE)).await {
+                Either::First(leadership) => leadership.map(Some),
+                Either::Second(()) => Ok(None),
+            },
+            false => election.campaign().await.map(Some),
         };
         if let Some(Some(leadership)) = actor.go_on(outcome)? {
             write_under(actor, key, leadership.term(), || leadership.is_certain());

@@ -445,6 +445,12 @@ impl Disk {
         self.fail_next_sync = true;
     }
 
+    /// What was to fail next will not: faults that did not strike in time.
+    pub(crate) fn disarm(&mut self) {
+        self.fail_next_sync = false;
+        self.bad_read_in = None;
+    }
+
     /// Whether there is space. What makes files smaller works without.
     pub(crate) fn set_full(&mut self, full: bool) {
         self.full = full;

@@ -127,7 +127,8 @@ impl World {
                 };
                 self.each(&servers, "crashes", |world, server| {
                     let restart = world.restart_after(server, lasts_us);
-                    if world.stepping == Some(server) {
+                    // A server that is not at work now counts the effects of its next steps: after NEWLEADER reached it, for one.
+                    if world.stepping == Some(server) || *after_effects > 0 {
                         world.crash_after(server, crash(restart));
                     } else {
                         world.crash_server(server, *unsynced, Some(restart));

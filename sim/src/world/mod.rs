@@ -48,6 +48,9 @@ pub(crate) struct Records {
     pub(crate) timeline: Vec<TimelineEntry>,
 }
 
+/// Events that may happen at one point of time. A run has a few dozen at most.
+const AT_ONCE_MAX: u32 = 1_000_000;
+
 /// A simulated ensemble with its clients.
 pub(crate) struct World {
     pub(crate) plan: Plan,
@@ -75,6 +78,8 @@ pub(crate) struct World {
     pub(crate) violated: bool,
     /// A program panicked, and how.
     pub(crate) panicked: Option<String>,
+    /// Events since time last went on.
+    at_once: u32,
     /// Sessions that their clients hold to be over. The leader may need a while to agree.
     given_up: Vec<SessionId>,
     /// The committed log.
@@ -148,6 +153,7 @@ impl World {
             stepping: None,
             violated: false,
             panicked: None,
+            at_once: 0,
             given_up: Vec::new(),
             log: Log::default(),
             observations: 0,
@@ -250,6 +256,13 @@ impl World {
     pub(crate) fn run_until(&mut self, until: Time) {
         while let Some((at, event)) = self.queue.pop(until) {
             debug_assert!(at >= self.now, "time goes on");
+            self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
+            if self.at_once > AT_ONCE_MAX {
+                self.panicked.get_or_insert(format!(
+                    "{AT_ONCE_MAX} events at one point of time: something goes round without letting time pass"
+                ));
+                return;
+            }
             self.now = at;
             self.handle(event);
             if self.halted() {

@@ -30,7 +30,10 @@ impl World {
         for server in 0..self.servers.len() {
             if broken.contains(&server) {
                 self.servers[server].stays_broken = true;
-            } else if !self.servers[server].is_up() {
+                continue;
+            }
+            self.servers[server].disk.disarm();
+            if !self.servers[server].is_up() {
                 self.replace_bad_disk(server);
                 self.start_server_at(server, 0);
             }
@@ -78,7 +81,8 @@ impl World {
             })
     }
 
-    /// Who holds the run up, in words; `None` where everybody that goes on has had an answer.
+    /// Who holds the run up, in words. A program that was told to stop must have come to its end, and what was asked must be
+    /// answered; where a test directs its clients, one that goes on asking is no fault as long as it is answered.
     pub(crate) fn stuck(&self) -> Option<String> {
         if self.established_leader().is_none() {
             return Some(format!(
@@ -87,13 +91,17 @@ impl World {
             ));
         }
         let stuck = self.clients.iter().find(|client| {
-            client.alive
-                && !client.open_calls.is_empty()
-                && client.answered == client.answered_before_heal
+            let waits = !client.open_calls.is_empty();
+            let unanswered = client.answered == client.answered_before_heal;
+            match client.directed {
+                true => client.alive && waits && unanswered,
+                false => client.runs_program() || client.alive && waits,
+            }
         })?;
         Some(format!(
-            "{} has had no answer since the world healed: {} requests open, {}; {}",
-            format_args!("c{}", stuck.id.0),
+            "c{} has not come to its end since the world healed: {} answers since, {} requests open, {}; {}",
+            stuck.id.0,
+            stuck.answered - stuck.answered_before_heal,
             stuck.open_calls.len(),
             match stuck.session.attached_to() {
                 Some(server) => format!("attached to {server}"),
