@@ -99,7 +99,13 @@ fn reached(report: &RunReport, out: &mut String) {
 
 fn checks(report: &RunReport, detail: Detail, out: &mut String) {
     let (held, broken): (Vec<_>, Vec<_>) = report.checks.iter().partition(|check| check.ok);
-    line!(out, "Checks: {} hold, {} broken", held.len(), broken.len());
+    let idle = held.iter().filter(|check| check.examined == 0).count();
+    line!(
+        out,
+        "Checks: {} hold, {} broken, {idle} had nothing to examine",
+        held.len() - idle,
+        broken.len()
+    );
     let width = report
         .checks
         .iter()
@@ -115,20 +121,17 @@ fn checks(report: &RunReport, detail: Detail, out: &mut String) {
             .collect(),
     };
     for check in &shown {
-        let mark = if check.ok { "ok    " } else { "BROKEN" };
+        let mark = match (check.ok, check.examined) {
+            (false, _) => "BROKEN",
+            (true, 0) => "idle  ",
+            (true, _) => "ok    ",
+        };
         line!(
             out,
             "  {mark}  {:<width$}  {:>9}  {}",
             check.name,
             grouped(check.examined),
             check.detail
-        );
-    }
-    if shown.len() < report.checks.len() {
-        line!(
-            out,
-            "  {} more had nothing to examine in this run; -v names them",
-            report.checks.len() - shown.len()
         );
     }
     line!(out);
@@ -188,7 +191,7 @@ fn verdict(report: &RunReport) -> String {
     if report.as_expected && report.verdict != Verdict::Pass {
         format!("{word} (as this scenario expects)")
     } else if !report.as_expected && report.verdict == Verdict::Pass {
-        format!("{word}; but this scenario expects more, see below")
+        format!("{word}; but not what this scenario expects, see below")
     } else {
         word.into()
     }

@@ -60,6 +60,7 @@ pub fn checks() -> Vec<(&'static str, &'static str)> {
     let history = zabsim_model::checks::ALL
         .iter()
         .map(|check| (check.name, check.about));
+    let form = ("well-formed", "Requests and their outcomes fit together.");
     let liveness = (
         "liveness",
         "After the world has healed, a leader is established and every client finishes.",
@@ -67,6 +68,7 @@ pub fn checks() -> Vec<(&'static str, &'static str)> {
     STEP_CHECKS
         .iter()
         .copied()
+        .chain([form])
         .chain(history)
         .chain([liveness])
         .collect()

@@ -49,9 +49,9 @@ pub struct Output<'a> {
 }
 
 impl Output<'_> {
-    /// A reader that has had enough (`zabsim list | head`) is no error.
-    fn print(&mut self, text: &str) {
-        let _ = self.out.write_all(text.as_bytes());
+    /// Whether anybody reads on: a reader that has had enough (`zabsim list | head`) is no error, but an end.
+    fn print(&mut self, text: &str) -> bool {
+        self.out.write_all(text.as_bytes()).is_ok()
     }
 
     fn complain(&mut self, text: &str) {

@@ -22,6 +22,14 @@ pub(super) fn replay(arguments: &Arguments, output: &mut Output<'_>) -> Result<u
         arguments.file.clone()
     };
     let saved = read_report(&file)?;
+    let ours = env!("CARGO_PKG_VERSION");
+    if saved.version != ours {
+        return Err(format!(
+            "{}: saved by version {}, this is {ours}; what a seed means changes between versions",
+            file.display(),
+            saved.version
+        ));
+    }
     let scenario = Scenario::parse(
         &format!("{} (its scenario)", file.display()),
         &saved.scenario_toml,
@@ -41,18 +49,11 @@ pub(super) fn replay(arguments: &Arguments, output: &mut Output<'_>) -> Result<u
         "DIVERGED: saved trace hash {} ({} events), this time {} ({} events)\n",
         saved.trace_hash, saved.events, finished.report.trace_hash, finished.report.events
     ));
-    if saved.version != finished.report.version {
-        output.print(&format!(
-            "the run was saved by version {}, this is {}\n",
-            saved.version, finished.report.version
-        ));
-    }
-    match (&finished.trace, fs::read_to_string(&trace_file)) {
-        (Some(trace), Ok(old)) => output.print(&first_difference(&old, &trace.to_string())),
-        _ => {
-            output.print("no trace was saved with it; `zabsim run … --out DIR --trace` keeps one\n")
-        }
-    }
+    let difference = match (&finished.trace, fs::read_to_string(&trace_file)) {
+        (Some(trace), Ok(old)) => first_difference(&old, &trace.to_string()),
+        _ => "no trace was saved with it; `zabsim run … --out DIR --trace` keeps one\n".into(),
+    };
+    output.print(&difference);
     Ok(Verdict::Diverged.exit_code())
 }
 

@@ -115,7 +115,7 @@ fn run_several(
     let mut verdicts: BTreeMap<&str, u64> = BTreeMap::new();
     // Scripted triggers that fired in none of the runs: a schedule that is never reached proves nothing.
     let mut never_fired: Option<Vec<String>> = None;
-    let (mut events, mut wall_ms, mut runs) = (0, 0.0, 0);
+    let (mut events, mut wall_ms, mut runs, mut unexpected) = (0, 0.0, 0, 0);
     for seed in seeds {
         let finished = run_scenario(scenario, &arguments.name, seed, false);
         let report = &finished.report;
@@ -127,14 +127,16 @@ fn run_several(
             None => never_fired = Some(report.untriggered.clone()),
             Some(labels) => labels.retain(|label| report.untriggered.contains(label)),
         }
+        unexpected += u64::from(!report.as_expected);
+        let mut is_read = true;
         if arguments.json {
-            output.print(&format!("{}\n", json(&finished)?));
+            is_read = output.print(&format!("{}\n", json(&finished)?));
         } else if !report.as_expected {
             let why = match &report.violation {
                 Some(violation) => format!("{}: {}", violation.check, violation.message),
                 None => unmet(scenario, report).join("; "),
             };
-            output.print(&format!(
+            is_read = output.print(&format!(
                 "{}  {}  {why}\n",
                 seed_text(seed),
                 report.verdict.word()
@@ -143,12 +145,16 @@ fn run_several(
         if worst == 0 {
             worst = exit_code(scenario, &finished);
         }
+        if !is_read {
+            return Ok(worst);
+        }
     }
     let never_fired = never_fired.unwrap_or_default();
     if !arguments.json {
         let counts: Vec<_> = verdicts
             .iter()
             .map(|(word, count)| format!("{count} {word}"))
+            .chain((unexpected > 0).then(|| format!("{unexpected} not as expected")))
             .collect();
         output.print(&format!(
             "{}: {runs} runs: {}; {:.0} events/s, {:.1} runs/s\n",
