@@ -254,7 +254,7 @@ pub enum DiskError {
 
 /// A peer's state in the election's words (`QuorumPeer.ServerState`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // the names are ZooKeeper's own
 pub enum PeerState {
     Looking,
     Following,
