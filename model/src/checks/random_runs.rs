@@ -103,7 +103,6 @@ fn replies(run: &Run, fits: impl Fn(&Reply) -> bool) -> Vec<usize> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 256,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -2,9 +2,12 @@
 //! replica that follows its log at its own pace. Clients are connected to one replica each; requests wait in line there,
 //! answers and events on their way back. What a test then changes by hand is illegal, and a check must say so.
 
+mod ops;
+
 use super::{Options, Report, check_all};
 use crate::reference::{Model, Stamp, WatchTable, watch_of};
 use crate::witness::{CommittedTxn, TxnKind, Witness};
+pub(super) use ops::*;
 use std::collections::{BTreeMap, VecDeque};
 use zabsim_types::*;
 
@@ -113,7 +116,10 @@ struct Client {
     connected: bool,
     conn: u32,
     xid: i32,
+    /// What replies and events have shown: no server that is behind it will do.
     seen: Zxid,
+    /// The header of the last reply, that to `SetWatches` included: from there on its watches look for news.
+    replied: Zxid,
     line: VecDeque<Pending>,
     inbox: VecDeque<HistoryKind>,
     /// Watches as the client keeps them: whether the node was there.
@@ -152,6 +158,7 @@ impl World {
             conn: 0,
             xid: 0,
             seen: Zxid::ZERO,
+            replied: Zxid::ZERO,
             line: VecDeque::new(),
             inbox: VecDeque::new(),
             data: BTreeMap::new(),
@@ -435,7 +442,7 @@ impl World {
         let own = self.at(client);
         own.session = session;
         own.closed = false;
-        own.seen = Zxid::ZERO;
+        (own.seen, own.replied) = (Zxid::ZERO, Zxid::ZERO);
         own.data.clear();
         own.child.clear();
         self.connect(client, replica, false);
@@ -474,7 +481,9 @@ impl World {
         for (path, present) in &own.data {
             let kind = match stat(path) {
                 None if *present => Some(WatchKind::NodeDeleted),
-                Some(stat) if *present && stat.mzxid > own.seen => Some(WatchKind::NodeDataChanged),
+                Some(stat) if *present && stat.mzxid > own.replied => {
+                    Some(WatchKind::NodeDataChanged)
+                }
                 Some(_) if !present => Some(WatchKind::NodeCreated),
                 _ => None,
             };
@@ -483,7 +492,7 @@ impl World {
         for path in own.child.keys() {
             let kind = match stat(path) {
                 None => Some(WatchKind::NodeDeleted),
-                Some(stat) if stat.pzxid > own.seen => Some(WatchKind::NodeChildrenChanged),
+                Some(stat) if stat.pzxid > own.replied => Some(WatchKind::NodeChildrenChanged),
                 _ => None,
             };
             told.push((path.clone(), kind, watch_children(path)));
@@ -513,7 +522,7 @@ impl World {
             }
         }
         let change = SessionChange::WatchesSet {
-            relative: own.seen,
+            relative: own.replied,
             zxid: server.model.last_zxid(),
             conn: own.conn,
         };
@@ -610,6 +619,7 @@ impl Client {
         match kind {
             HistoryKind::Ok { id, zxid, .. } | HistoryKind::Fail { id, zxid, .. } => {
                 self.seen = self.seen.max(*zxid);
+                self.replied = *zxid;
                 let op = self.asked.remove(id).expect("it was asked");
                 let found = matches!(kind, HistoryKind::Ok { .. });
                 match watch_of(&op, found) {
@@ -622,18 +632,27 @@ impl Client {
                     None => {}
                 }
             }
-            HistoryKind::Watch { event, .. } => match event.kind {
-                WatchKind::NodeChildrenChanged => {
-                    self.child.remove(&event.path);
+            HistoryKind::Watch { zxid, event, .. } => {
+                self.seen = self.seen.max(zxid.unwrap_or_default());
+                match event.kind {
+                    WatchKind::NodeChildrenChanged => {
+                        self.child.remove(&event.path);
+                    }
+                    WatchKind::NodeDeleted => {
+                        self.data.remove(&event.path);
+                        self.child.remove(&event.path);
+                    }
+                    _ => {
+                        self.data.remove(&event.path);
+                    }
                 }
-                WatchKind::NodeDeleted => {
-                    self.data.remove(&event.path);
-                    self.child.remove(&event.path);
-                }
-                _ => {
-                    self.data.remove(&event.path);
-                }
-            },
+            }
+            HistoryKind::Session {
+                change: SessionChange::WatchesSet { zxid, .. },
+            } => {
+                self.seen = self.seen.max(*zxid);
+                self.replied = *zxid;
+            }
             HistoryKind::Session {
                 change: SessionChange::Closed,
             } => self.closed = true,
@@ -687,99 +706,4 @@ fn effect_of(op: &Op, result: Option<&OpResult>) -> TxnKind {
         (Op::CloseSession, _) => TxnKind::CloseSession,
         other => panic!("no update: {other:?}"),
     }
-}
-
-fn make(path: &str, mode: CreateMode) -> Op {
-    Op::Create {
-        path: path.into(),
-        data: Some(b"x".as_slice().into()),
-        mode,
-        with_stat: false,
-    }
-}
-
-pub(super) fn create(path: &str) -> Op {
-    make(path, CreateMode::Persistent)
-}
-
-pub(super) fn ephemeral(path: &str) -> Op {
-    make(path, CreateMode::Ephemeral)
-}
-
-pub(super) fn sequential(path: &str) -> Op {
-    make(path, CreateMode::PersistentSequential)
-}
-
-pub(super) fn ephemeral_sequential(path: &str) -> Op {
-    make(path, CreateMode::EphemeralSequential)
-}
-
-pub(super) fn delete(path: &str) -> Op {
-    Op::Delete {
-        path: path.into(),
-        version: -1,
-    }
-}
-
-pub(super) fn set(path: &str, data: &str) -> Op {
-    Op::SetData {
-        path: path.into(),
-        data: Some(data.as_bytes().into()),
-        version: -1,
-    }
-}
-
-pub(super) fn get(path: &str) -> Op {
-    Op::GetData {
-        path: path.into(),
-        watch: false,
-    }
-}
-
-pub(super) fn watch(path: &str) -> Op {
-    Op::GetData {
-        path: path.into(),
-        watch: true,
-    }
-}
-
-pub(super) fn exists(path: &str) -> Op {
-    Op::Exists {
-        path: path.into(),
-        watch: false,
-    }
-}
-
-pub(super) fn watch_exists(path: &str) -> Op {
-    Op::Exists {
-        path: path.into(),
-        watch: true,
-    }
-}
-
-pub(super) fn list(path: &str) -> Op {
-    Op::GetChildren {
-        path: path.into(),
-        watch: false,
-        with_stat: true,
-    }
-}
-
-pub(super) fn watch_children(path: &str) -> Op {
-    Op::GetChildren {
-        path: path.into(),
-        watch: true,
-        with_stat: false,
-    }
-}
-
-pub(super) fn sync(mode: SyncMode) -> Op {
-    Op::Sync {
-        path: "/".into(),
-        mode,
-    }
-}
-
-pub(super) fn multi<const N: usize>(ops: [Op; N]) -> Op {
-    Op::Multi { ops: ops.into() }
 }

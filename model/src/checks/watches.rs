@@ -9,16 +9,19 @@
 //! - W4: none is lost: a reply that names a state at or behind a watch's due transaction comes only after its event;
 //! - W5: the event names its transaction.
 //!
-//! Watches live on the server, for one connection. On the next one the client sets them again with the last zxid `r` it was
-//! shown; the server at its state `zr` sends what changed meanwhile as events without a zxid, and sets the others at `zr`:
-//! data: gone → Deleted, set or made anew behind `r` → DataChanged; absent when it was watched: there now → Created;
-//! children: gone → Deleted, a child came or went behind `r` → ChildrenChanged. The one permitted loss: a node watched
-//! while absent that was made and removed in between.
+//! Watches live on the server, for one connection. On the next one the client sets them again with the zxid `r` of the last
+//! reply's header (that to `SetWatches` is one); the server at its state `zr` sends what changed meanwhile as events without
+//! a zxid, and sets the others at `zr`: data: gone → Deleted, set or made anew behind `r` → DataChanged; absent when it was
+//! watched: there now → Created; children: gone → Deleted, a child came or went behind `r` → ChildrenChanged. The server
+//! looks at its state alone, and so does this check: it is the state at `zr` that decides, not what happened since the watch
+//! was left. The one permitted loss: a node watched while absent that was made and removed in between.
+//!
+//! Where a run ended quietly, with everything delivered, nobody who is still connected waits for the event of a change.
 //!
 //! Source: ZooKeeper's guarantees on watches; `WatchManager`, `DataTree.setWatches`; ZOOKEEPER-1412 is a bug it finds. Before
 //! 3.9 events carried no zxid; this check wants one.
 
-use super::history::{Call, History};
+use super::history::{Call, History, NEVER};
 use super::replay::Replay;
 use super::{Check, Evidence, Finding};
 use crate::reference::{WatchList, watch_of};
@@ -52,6 +55,12 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         let client = clients.entry(event.process).or_default();
         scan.take(&evidence.history, client, event);
     }
+    if evidence.options.quiet_end {
+        let end = evidence.history.time(NEVER);
+        for (process, client) in &mut clients {
+            scan.waiting(*process, client, end);
+        }
+    }
     let Scan {
         finding,
         left,
@@ -74,6 +83,8 @@ struct Client<'a> {
     due: BTreeSet<(Zxid, Key<'a>)>,
     /// The events without a zxid since the connection began.
     caught_up: Vec<(Key<'a>, Watch, WatchKind)>,
+    /// Of those the last path that was gone and watched in both lists: it may be told of once more.
+    may_repeat: Option<&'a str>,
 }
 
 #[derive(Clone, Copy)]
@@ -181,6 +192,21 @@ impl<'a> Scan<'_, 'a> {
         }
     }
 
+    /// Nothing is on its way any more, and every server has the whole log: an event that is due now is lost.
+    fn waiting(&mut self, process: ProcessId, client: &Client<'a>, end: Time) {
+        if client.detached {
+            return;
+        }
+        for (due, (_, path)) in &client.due {
+            self.finding.fail(end, || {
+                format!(
+                    "client {} never got the event of {due} at {path}",
+                    process.0
+                )
+            });
+        }
+    }
+
     fn event(&mut self, client: &mut Client<'a>, zxid: Zxid, e: &'a WatchEvent, at: &HistoryEvent) {
         self.late(client, zxid, false, at.process, at.time);
         let fits = |key: &Key<'_>| {
@@ -225,17 +251,20 @@ impl<'a> Scan<'_, 'a> {
 
     /// An event without a zxid: which change it stands for is judged when the server has said at which state it looked.
     fn catch_up(&mut self, client: &mut Client<'a>, e: &'a WatchEvent, at: &HistoryEvent) {
-        let fits = |key: &Key<'_>| {
-            let watch = client.set.get(key);
-            watch.is_some_and(|watch| self.first_after(*key, watch.since).is_some())
-        };
-        let keys: Vec<Key<'_>> = keys_of(e).filter(fits).collect();
+        let keys: Vec<Key<'_>> = keys_of(e)
+            .filter(|key| client.set.contains_key(key))
+            .collect();
         // A server that looks at both lists tells of a node gone once for each.
-        let told =
-            |(key, _, kind): &(Key<'_>, Watch, WatchKind)| key.1 == &*e.path && *kind == e.kind;
-        if keys.is_empty() && e.kind == WatchKind::NodeDeleted && client.caught_up.iter().any(told)
+        if keys.is_empty()
+            && client
+                .may_repeat
+                .take_if(|path| *path == &*e.path)
+                .is_some()
         {
             return;
+        }
+        if e.kind == WatchKind::NodeDeleted && keys.len() == 2 {
+            client.may_repeat = Some(&e.path);
         }
         if keys.is_empty() || !client.detached {
             self.unexpected(client, None, e, at);
@@ -261,6 +290,7 @@ impl<'a> Scan<'_, 'a> {
         }
         let set = std::mem::take(&mut client.set);
         client.due.clear();
+        client.may_repeat = None;
         client.detached = false;
         for (key, watch) in set {
             self.finding.examined += 1;
@@ -286,8 +316,7 @@ impl<'a> Scan<'_, 'a> {
                 });
                 continue;
             }
-            let since = watch.since.max(zr);
-            let due = self.first_after(key, since);
+            let (since, due) = (zr, self.first_after(key, zr));
             client.arm(
                 key,
                 Watch {
@@ -299,32 +328,32 @@ impl<'a> Scan<'_, 'a> {
         }
     }
 
-    /// What a server at `zr` must tell of a watch that is set again by a client that was shown `rel` last.
+    /// What a server at `zr` must tell of a watch that is set again by a client that was shown `rel` last. A client that
+    /// names less than it was shown when it left the watch makes no news of the old.
     fn missed(&self, key: Key<'_>, watch: Watch, rel: Zxid, zr: Zxid) -> Option<WatchKind> {
-        let last = |list| {
-            let triggers = self.replay.triggers.get(key.1)?.of(list);
-            let upto = triggers.partition_point(|(zxid, _)| *zxid <= zr);
-            upto.checked_sub(1)
-                .map(|at| triggers[at])
-                .filter(|(zxid, _)| *zxid > watch.since)
+        let rel = rel.max(watch.since);
+        let triggers = self.replay.triggers.get(key.1)?;
+        let upto = |list| {
+            let triggers = triggers.of(list);
+            &triggers[..triggers.partition_point(|(zxid, _)| *zxid <= zr)]
         };
-        let data = last(WatchList::Data);
-        let gone = data.is_some_and(|(_, kind)| kind == WatchKind::NodeDeleted);
+        // Without any change it is absent, or of the initial tree and as it was.
+        let last = upto(WatchList::Data).last();
+        let gone = last.is_some_and(|(_, kind)| *kind == WatchKind::NodeDeleted);
+        let news = |last: Option<&(Zxid, WatchKind)>| last.is_some_and(|(zxid, _)| *zxid > rel);
         match key.0 {
-            WatchList::Data if watch.present => match data {
-                Some(_) if gone => Some(WatchKind::NodeDeleted),
-                Some((zxid, _)) if zxid > rel => Some(WatchKind::NodeDataChanged),
-                _ => None,
-            },
-            WatchList::Data => data.filter(|_| !gone).map(|_| WatchKind::NodeCreated),
-            WatchList::Child if gone => Some(WatchKind::NodeDeleted),
+            WatchList::Data if !watch.present => {
+                last.filter(|_| !gone).map(|_| WatchKind::NodeCreated)
+            }
+            _ if gone => Some(WatchKind::NodeDeleted),
+            WatchList::Data => news(last).then_some(WatchKind::NodeDataChanged),
             WatchList::Child => {
-                let child = last(WatchList::Child).map(|(zxid, _)| zxid);
                 // A node made anew has its own creation for the last change of its children.
-                let made = data
-                    .filter(|(_, kind)| *kind == WatchKind::NodeCreated)
-                    .map(|(zxid, _)| zxid);
-                (child.max(made) > Some(rel)).then_some(WatchKind::NodeChildrenChanged)
+                let made = upto(WatchList::Data)
+                    .iter()
+                    .rfind(|(_, kind)| *kind == WatchKind::NodeCreated);
+                (news(upto(WatchList::Child).last()) || news(made))
+                    .then_some(WatchKind::NodeChildrenChanged)
             }
         }
     }
@@ -357,6 +386,7 @@ impl<'a> Client<'a> {
         self.detached = true;
         self.due.clear();
         self.caught_up.clear();
+        self.may_repeat = None;
     }
 
     fn forget(&mut self) {
@@ -383,225 +413,4 @@ fn keys_of(event: &WatchEvent) -> impl Iterator<Item = Key<'_>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::{
-        Run, World, create, delete, get, report, set, watch, watch_children, watch_exists,
-    };
-    use zabsim_types::{HistoryEvent, HistoryKind, Op, SessionChange, WatchKind, Zxid};
-
-    const NAME: &str = "watches";
-
-    fn detail(run: &Run) -> String {
-        report(run, NAME).detail
-    }
-
-    fn position(run: &Run, fits: impl Fn(&HistoryEvent) -> bool) -> usize {
-        run.history.iter().position(fits).expect("such an event")
-    }
-
-    fn is_event(event: &HistoryEvent) -> bool {
-        matches!(event.kind, HistoryKind::Watch { .. })
-    }
-
-    /// Client 1 watches, client 2 writes, client 1 reads.
-    fn run() -> Run {
-        let mut world = World::new(2, 1);
-        world.now(1, create("/a"));
-        world.now(1, watch("/a"));
-        world.now(1, watch_children("/a"));
-        world.now(2, create("/a/x"));
-        world.now(2, set("/a", "1"));
-        world.now(1, watch("/a"));
-        world.now(2, set("/a", "2"));
-        world.now(2, set("/a", "3"));
-        world.settle();
-        world.finish()
-    }
-
-    #[test]
-    fn a_legal_run_is_accepted() {
-        let report = report(&run(), NAME);
-        assert!(report.ok(), "{}", report.detail);
-        assert_eq!(report.detail, "3 watches left, 3 events");
-    }
-
-    #[test]
-    fn a_lost_event_is_found() {
-        let mut run = run();
-        let at = position(&run, is_event);
-        run.history.remove(at);
-        assert!(detail(&run).contains("before the event of"));
-    }
-
-    #[test]
-    fn an_event_behind_its_data_is_found() {
-        let mut world = World::new(1, 1);
-        world.now(1, create("/a"));
-        world.now(1, watch("/a"));
-        world.now(1, set("/a", "1"));
-        let mut run = world.finish();
-        assert!(report(&run, NAME).ok());
-        let at = position(&run, is_event);
-        run.swap(at, at + 1);
-        assert!(detail(&run).contains("got a reply at"));
-    }
-
-    #[test]
-    fn a_watch_fires_once() {
-        let mut run = run();
-        let at = position(&run, is_event);
-        let again = run.history[at].clone();
-        run.history.insert(at + 1, again);
-        assert!(detail(&run).contains("no watch was set there"));
-    }
-
-    #[test]
-    fn an_event_names_its_transaction_and_its_change() {
-        let mut run = run();
-        let at = position(&run, is_event);
-        let HistoryKind::Watch { zxid, .. } = &mut run.history[at].kind else {
-            panic!("an event");
-        };
-        *zxid = zxid.map(|zxid| Zxid(zxid.0 - 1));
-        assert!(detail(&run).contains("its watch was due at"));
-        let HistoryKind::Watch { zxid, .. } = &mut run.history[at].kind else {
-            panic!("an event");
-        };
-        *zxid = zxid.map(|zxid| Zxid(zxid.0 + 1));
-        assert!(report(&run, NAME).ok());
-        let HistoryKind::Watch { event, .. } = &mut run.history[at].kind else {
-            panic!("an event");
-        };
-        event.kind = WatchKind::NodeDeleted;
-        assert!(!report(&run, NAME).ok());
-    }
-
-    #[test]
-    fn events_come_in_the_order_of_their_transactions() {
-        let mut run = run();
-        let first = position(&run, is_event);
-        let events: Vec<usize> = (first..run.history.len())
-            .filter(|at| is_event(&run.history[*at]))
-            .collect();
-        run.swap(events[0], events[1]);
-        assert!(detail(&run).contains("got an event at"));
-    }
-
-    /// The connection breaks; meanwhile the watched nodes change.
-    fn reconnected(change: impl Fn(&mut World)) -> Run {
-        let mut world = World::new(2, 2);
-        world.now(1, create("/a"));
-        world.now(1, watch("/a"));
-        world.now(1, watch_children("/a"));
-        world.now(1, watch_exists("/b"));
-        world.lose(1);
-        change(&mut world);
-        world.catch_up(1);
-        world.reconnect(1, 1);
-        world.now(1, get("/a"));
-        world.finish()
-    }
-
-    fn caught_up(run: &Run) -> Vec<(WatchKind, String)> {
-        let caught = |event: &HistoryEvent| match &event.kind {
-            HistoryKind::Watch {
-                zxid: None, event, ..
-            } => Some((event.kind, event.path.to_string())),
-            _ => None,
-        };
-        run.history.iter().filter_map(caught).collect()
-    }
-
-    #[test]
-    fn what_happened_while_away_is_told_on_return() {
-        let quiet = reconnected(|_| {});
-        assert_eq!(caught_up(&quiet), []);
-        assert!(report(&quiet, NAME).ok(), "{}", detail(&quiet));
-        type Change<'a> = (&'a [Op], &'a [(WatchKind, &'a str)]);
-        let changes: [Change<'_>; 5] = [
-            (&[set("/a", "1")], &[(WatchKind::NodeDataChanged, "/a")]),
-            (&[create("/a/x")], &[(WatchKind::NodeChildrenChanged, "/a")]),
-            (&[create("/b")], &[(WatchKind::NodeCreated, "/b")]),
-            // The permitted loss.
-            (&[create("/b"), delete("/b")], &[]),
-            (
-                &[delete("/a"), create("/a")],
-                &[
-                    (WatchKind::NodeDataChanged, "/a"),
-                    (WatchKind::NodeChildrenChanged, "/a"),
-                ],
-            ),
-        ];
-        for (ops, told) in changes {
-            let mut run = reconnected(|world| {
-                for op in ops {
-                    world.now(2, op.clone());
-                }
-            });
-            let told: Vec<_> = told
-                .iter()
-                .map(|(kind, path)| (*kind, path.to_string()))
-                .collect();
-            assert_eq!(caught_up(&run), told);
-            assert!(report(&run, NAME).ok(), "{}", detail(&run));
-            if told.is_empty() {
-                continue;
-            }
-            let at = position(&run, is_event);
-            run.history.remove(at);
-            assert!(detail(&run).contains("was not told"), "{}", detail(&run));
-        }
-    }
-
-    #[test]
-    fn a_catch_up_event_must_be_the_right_one() {
-        let mut run = reconnected(|world| {
-            world.now(2, set("/a", "1"));
-        });
-        let at = position(&run, is_event);
-        let HistoryKind::Watch { event, .. } = &mut run.history[at].kind else {
-            panic!("an event");
-        };
-        event.kind = WatchKind::NodeDeleted;
-        assert!(detail(&run).contains("it should be"), "{}", detail(&run));
-    }
-
-    /// ZOOKEEPER-1412: the client names a zxid that its server had not applied, and misses what came before it.
-    #[test]
-    fn a_relative_zxid_from_the_future_hides_nothing() {
-        let mut run = reconnected(|world| {
-            world.now(2, set("/a", "1"));
-        });
-        let at = position(&run, is_event);
-        run.history.remove(at);
-        let mut lie = None;
-        for event in &mut run.history {
-            if let HistoryKind::Session {
-                change: SessionChange::WatchesSet { relative, zxid, .. },
-            } = &mut event.kind
-            {
-                *relative = *zxid;
-                lie = Some(*zxid);
-            }
-        }
-        assert!(lie.is_some());
-        assert!(!report(&run, NAME).ok());
-    }
-
-    #[test]
-    fn a_new_connection_without_its_watches_is_found() {
-        let mut run = reconnected(|_| {});
-        let at = position(&run, |event| {
-            matches!(
-                event.kind,
-                HistoryKind::Session {
-                    change: SessionChange::WatchesSet { .. }
-                }
-            )
-        });
-        run.history.remove(at);
-        assert!(detail(&run).contains("watches were set there"));
-        run.options.watches_survive_reconnect = false;
-        assert!(report(&run, NAME).ok(), "{}", detail(&run));
-    }
-}
+mod tests;
