@@ -2,8 +2,9 @@
 //!
 //! A client history lacks what servers do of themselves (sessions made and expired) and cannot tell whether a request
 //! without a reply was carried out. The log says both. It is never believed: every check that uses it replays it through
-//! the [`Model`](crate::Model) and compares each answer that a client got, so a wrong log is found and an accepted one is a
-//! proof (`checks`, G0 and G1).
+//! the [`Model`](crate::Model) and compares each answer that a client got, so a wrong log is found. An accepted one is a
+//! proof: it is a legal sequential order of all updates that contains every answer, which is what linearizability asks for
+//! (Herlihy and Wing, TOPLAS 1990).
 
 use zabsim_types::{Data, ErrorCode, Op, SessionId, Xid, ZPath, Zxid};
 

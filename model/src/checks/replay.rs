@@ -1,14 +1,20 @@
 //! The one replay that most checks share: the committed log through the reference model, transaction by transaction, with
 //! every answer that a client got compared at the state that it names.
 //!
-//! A transaction and the client's request that led to it are brought together so (`checking.md` calls it G1 and G2; the
-//! argument is ZooKeeper's session order):
+//! A transaction and the client's request that led to it are brought together so:
 //!
 //! - a request with a reply names its transaction by the header's zxid;
 //! - a transaction that no reply names belongs to a request of its session without a reply. Which one, the session's order
 //!   says: behind every update answered at an earlier zxid, before every request answered at this or a later one. Of the
 //!   requests in that gap the first that could have had this effect is taken; taking the first can only make later matches
-//!   and the real-time order easier, so nothing legal is refused.
+//!   and the real-time order easier, so nothing legal is refused;
+//! - a transaction without effect comes of a request that fails at this state with this error. One that was turned away
+//!   for its session's sake (expired, moved) may also be of a request that was told so.
+//!
+//! That an order of all updates is checked by replaying it, and need not be searched for, is Wing and Gong's observation
+//! ("Testing and verifying concurrent objects", JPDC 1993) with the order given: an accepted log is a proof of linearizability
+//! in the sense of Herlihy and Wing (TOPLAS 1990). The order within a session is ZooKeeper's FIFO client order (Hunt et al.,
+//! ATC'10) together with its `SessionMovedException`.
 //!
 //! The replay stops at the first transaction that is not what the model says: behind it nothing could be compared.
 
@@ -17,7 +23,8 @@ use crate::reference::{Lookup, Model, Stamp, Trigger, WatchList, watch_of};
 use crate::witness::{CommittedTxn, TxnKind, Witness};
 use std::collections::BTreeSet;
 use zabsim_types::{
-    CreateMode, HistoryKind, Op, OpResult, Reply, SessionId, WatchKind, Xid, ZPath, Zxid, parent_of,
+    CreateMode, ErrorCode, HistoryKind, Op, OpResult, Reply, SessionId, WatchKind, Xid, ZPath,
+    Zxid, parent_of,
 };
 
 /// Who asked for a transaction.
@@ -25,7 +32,7 @@ use zabsim_types::{
 pub(crate) enum Claim {
     /// That call, by its reply or by its place in its session.
     Call(u32),
-    /// Nobody needs to: the servers made it, or it had no effect.
+    /// Nobody needs to: the servers made it, or it was turned away for its session's sake.
     Nobody,
     /// Somebody would have to, and nobody did.
     Missing(Blame),
@@ -42,6 +49,19 @@ pub(crate) enum Blame {
     Unsent(u32),
     /// No call of that session is like it.
     Nobody,
+}
+
+/// A transaction that no reply names, and the requests without a reply that it may be of.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Unanswered {
+    /// Its place in the log.
+    pub position: u32,
+    /// Its session's place in the history.
+    pub slot: u32,
+    /// The session's first call behind every update answered before it.
+    pub base: u32,
+    /// The calls that fit: by the session's order, by number, by effect at this state. In order.
+    pub fits: Vec<u32>,
 }
 
 /// A transaction or an answer that is not what the model says.
@@ -78,6 +98,8 @@ pub(crate) struct Replay<'a> {
     pub claims: Vec<Claim>,
     /// For each call, its transaction's position in the log.
     pub txn_of: Vec<Option<u32>>,
+    /// The transactions of clients that no reply names, in log order.
+    pub unanswered: Vec<Unanswered>,
     /// The write at which the replay stopped.
     pub wrong_write: Option<Wrong>,
     /// Reads whose answer is not the state that they name, in zxid order.
@@ -109,6 +131,7 @@ impl<'a> Replay<'a> {
             witness,
             claims: vec![Claim::Nobody; witness.txns.len()],
             txn_of: vec![None; history.calls.len()],
+            unanswered: Vec::new(),
             wrong_write: None,
             wrong_reads: Vec::new(),
             writes: 0,
@@ -153,7 +176,7 @@ impl<'a> Replay<'a> {
         let mut reads = reads.into_iter().peekable();
         let mut model = Model::new();
         let witness = self.witness;
-        let mut cursors = vec![0; history.sessions.len()];
+        let mut cursors = vec![Cursor::default(); history.sessions.len()];
         let mut contended = Contended::new(history);
         for (position, txn) in witness.txns.iter().enumerate() {
             while let Some((_, at)) = reads.next_if(|(zxid, _)| *zxid < txn.zxid) {
@@ -195,7 +218,7 @@ impl<'a> Replay<'a> {
         history: &History<'a>,
         model: &mut Model,
         position: usize,
-        cursors: &mut [usize],
+        cursors: &mut [Cursor],
     ) -> Result<(), Wrong> {
         let txn = &self.witness.txns[position];
         let stamp = Stamp {
@@ -209,12 +232,9 @@ impl<'a> Replay<'a> {
                 model.create_session(stamp);
                 Ok(())
             }
-            (TxnKind::CloseSession, _) => {
+            // The servers ended it.
+            (TxnKind::CloseSession, _) if txn.cxid == Xid(0) => {
                 model.close_session(stamp);
-                Ok(())
-            }
-            (TxnKind::Error { .. }, _) => {
-                model.skip(stamp);
                 Ok(())
             }
             _ => self.write_unanswered(history, model, position, cursors, stamp),
@@ -242,7 +262,10 @@ impl<'a> Replay<'a> {
         if observed != result.as_ref().map_err(|code| *code) {
             return Err(wrong(format!("{result:?}"), format!("{observed:?}")));
         }
-        if !has_effect(&result, &txn.what) || call.session != txn.session {
+        if !has_effect(&result, &txn.what)
+            || !same_error(&result, &txn.what)
+            || call.session != txn.session
+        {
             return Err(wrong(
                 format!("the log to hold {:?} by {}", call.op, call.session),
                 format!("{:?} by {}", txn.what, txn.session),
@@ -251,53 +274,76 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// Tries the calls of the session's gap one after the other: one that fails at this state cannot be it.
+    /// Finds the calls of the session's gap that it may be of, and takes the first.
     fn write_unanswered(
         &mut self,
         history: &History<'a>,
         model: &mut Model,
         position: usize,
-        cursors: &mut [usize],
+        cursors: &mut [Cursor],
         stamp: Stamp,
     ) -> Result<(), Wrong> {
         let txn = &self.witness.txns[position];
+        let refused = is_turned_away(&txn.what);
+        let mut unlike = None;
         if let Some(slot) = history.slot(txn.session) {
-            let gap = gap_around(history, slot, &mut cursors[slot], txn.zxid);
-            for (offset, at) in gap.iter().enumerate() {
-                let call = &history.calls[*at as usize];
+            let cursor = &mut cursors[slot];
+            let end = gap_around(history, slot, &mut cursor.base, txn.zxid);
+            let gap = cursor.base..end;
+            let mut fits = Vec::new();
+            let mut first = None;
+            for place in gap {
+                let at = history.sessions[slot].made[place];
+                let call = &history.calls[at as usize];
                 if !could_be(call, txn) {
                     continue;
                 }
-                let result = model.write(call.op, stamp);
-                if matches!(result, Err(_) | Ok(Reply::MultiFailed { .. })) {
-                    continue;
+                let result = model.probe(call.op, stamp);
+                if refused || has_effect(&result, &txn.what) && same_error(&result, &txn.what) {
+                    fits.push(at);
+                    if place >= cursor.taken {
+                        first = first.or(Some((place, at)));
+                    }
+                } else if !is_failure(&result) && !matches!(txn.what, TxnKind::Error { .. }) {
+                    unlike = unlike.or(Some((at, result)));
                 }
-                if !has_effect(&result, &txn.what) {
-                    return Err(Wrong {
-                        call: Some(*at),
-                        zxid: txn.zxid,
-                        expected: format!("{result:?}"),
-                        observed: format!("{:?}", txn.what),
-                    });
-                }
-                cursors[slot] += offset + 1;
-                self.claims[position] = Claim::Call(*at);
-                self.txn_of[*at as usize] = Some(position as u32);
+            }
+            self.unanswered.push(Unanswered {
+                position: position as u32,
+                slot: slot as u32,
+                base: cursor.base as u32,
+                fits,
+            });
+            if let Some((place, at)) = first.filter(|_| !refused) {
+                cursor.taken = place + 1;
+                self.claims[position] = Claim::Call(at);
+                self.txn_of[at as usize] = Some(position as u32);
                 self.writes += 1;
+                carry_out(model, &txn.what, history.calls[at as usize].op, stamp);
                 return Ok(());
             }
         }
-        self.claims[position] = Claim::Missing(blame(history, txn));
+        let wrong = |call, result: &OpResult| Wrong {
+            call,
+            zxid: txn.zxid,
+            expected: format!("{result:?}"),
+            observed: format!("{:?}", txn.what),
+        };
+        if let Some((at, result)) = unlike {
+            return Err(wrong(Some(at), &result));
+        }
+        if !refused {
+            self.claims[position] = Claim::Missing(blame(history, txn));
+        }
+        if let TxnKind::Error { .. } = txn.what {
+            model.skip(stamp);
+            return Ok(());
+        }
         let result = model.write(&as_request(&txn.what), stamp);
         if has_effect(&result, &txn.what) {
             return Ok(());
         }
-        Err(Wrong {
-            call: None,
-            zxid: txn.zxid,
-            expected: format!("{result:?}"),
-            observed: format!("{:?}", txn.what),
-        })
+        Err(wrong(None, &result))
     }
 
     fn note_triggers(&mut self, model: &Model, txn: &CommittedTxn) {
@@ -370,17 +416,21 @@ impl<'a> Contended<'a> {
     }
 }
 
-/// The calls of the session between its last update before `zxid` and its first call answered at or after it. A read in
-/// between may have been answered at an older state: by a server that the session moved to and that was behind. The cursor
-/// moves to the gap's begin, and later past the calls that are taken.
-fn gap_around<'h>(
-    history: &'h History<'_>,
-    slot: usize,
-    cursor: &mut usize,
-    zxid: Zxid,
-) -> &'h [u32] {
+/// Where the replay stands among the calls of a session.
+#[derive(Clone, Copy, Default)]
+struct Cursor {
+    /// Behind the last update that was answered before the transaction in hand.
+    base: usize,
+    /// Behind the last call that was taken for a transaction.
+    taken: usize,
+}
+
+/// The calls of the session between its last update before `zxid` and its first call answered at or after it: moves the cursor
+/// to where they begin, and returns where they end. A read in between may have been answered at an older state: by a server
+/// that the session moved to and that was behind.
+fn gap_around(history: &History<'_>, slot: usize, base: &mut usize, zxid: Zxid) -> usize {
     let made = &history.sessions[slot].made;
-    let mut end = *cursor;
+    let mut end = *base;
     while let Some(at) = made.get(end) {
         let call = &history.calls[*at as usize];
         if call.is_definite() {
@@ -388,12 +438,49 @@ fn gap_around<'h>(
                 break;
             }
             if call.is_update() {
-                *cursor = end + 1;
+                *base = end + 1;
             }
         }
         end += 1;
     }
-    &made[*cursor..end]
+    end
+}
+
+/// Does what was found to be legal.
+fn carry_out(model: &mut Model, what: &TxnKind, op: &Op, stamp: Stamp) {
+    if let TxnKind::Error { .. } = what {
+        model.skip(stamp);
+    } else {
+        // Its answer was looked at before.
+        let _ = model.write(op, stamp);
+    }
+}
+
+/// Whether its session was the reason: it was over, or had moved to another connection. Where the client was told so, no state
+/// of the tree explains it.
+pub(crate) fn is_turned_away(what: &TxnKind) -> bool {
+    use ErrorCode::{SessionExpired, SessionMoved};
+    matches!(
+        what,
+        TxnKind::Error {
+            code: SessionExpired | SessionMoved
+        }
+    )
+}
+
+fn is_failure(result: &OpResult) -> bool {
+    matches!(result, Err(_) | Ok(Reply::MultiFailed { .. }))
+}
+
+/// Where the log says that it failed, whether it says so for the model's reason.
+fn same_error(result: &OpResult, what: &TxnKind) -> bool {
+    match (result, what) {
+        (Err(expected), TxnKind::Error { code }) => expected == code,
+        (Ok(Reply::MultiFailed { errors }), TxnKind::Error { code }) => {
+            errors.iter().find(|error| **error != ErrorCode::Ok) == Some(code)
+        }
+        _ => true,
+    }
 }
 
 /// Whether the transaction may be that of an unanswered call. Its number settles it, where the client knew it: a program that
@@ -408,6 +495,10 @@ fn blame(history: &History<'_>, txn: &CommittedTxn) -> Blame {
     let Some(slot) = history.slot(txn.session) else {
         return Blame::Nobody;
     };
+    // Most requests could have failed: that says nothing.
+    if let TxnKind::Error { .. } = txn.what {
+        return Blame::Nobody;
+    }
     let made = &history.sessions[slot].made;
     let find = |fits: &dyn Fn(&Call<'_>) -> bool| {
         made.iter()

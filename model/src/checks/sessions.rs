@@ -1,9 +1,11 @@
 //! Sessions and their ephemerals end together, and nothing of a session happens outside its life.
 //!
 //! Exactly, with the life of a session from the transaction that makes it to the one that closes it:
-//! - its id is given once, and none of its transactions lies outside its life (one that failed may come late: the session was
-//!   ending already);
-//! - no answer of a session names a state at or behind its end, but that to its own close;
+//! - its id is given once, and none of its transactions lies outside its life, a second close neither: from the moment when its
+//!   end is prepared, by its client or by its expiry, the leader turns every request of it away (ZooKeeper lets a client's
+//!   close pass, which finds nothing to do). Only what was turned away so, as expired, may lie behind its end;
+//! - no answer of a session names a state at or behind its end, but that to its own close; no event of it a state behind its
+//!   end;
 //! - a node seen with an owner is seen only while that owner lives: ephemerals vanish at exactly their session's end. (That
 //!   none vanishes earlier without a delete is in the replay: `snapshot-reads`.)
 //! - a client that is told that its session has expired is told the truth: its close is in the log.
@@ -15,7 +17,7 @@ use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding, stat_of};
 use crate::witness::{TxnKind, Witness};
 use std::collections::BTreeMap;
-use zabsim_types::{HistoryKind, Op, SessionChange, SessionId, Zxid};
+use zabsim_types::{ErrorCode, HistoryKind, Op, SessionChange, SessionId, Zxid};
 
 pub(super) const CHECK: Check = Check {
     name: "sessions",
@@ -74,12 +76,16 @@ fn lives(
                     )
                 });
             }
-            // Its client closed it while its expiry was under way: the second close finds nothing to do.
-            (TxnKind::CloseSession, Some(life)) => {
+            (TxnKind::CloseSession, Some(life)) if life.closed.is_none() => {
                 finding.examined += 1;
-                life.closed.get_or_insert(txn.zxid);
+                life.closed = Some(txn.zxid);
             }
-            (TxnKind::Error { .. }, _) => {}
+            (
+                TxnKind::Error {
+                    code: ErrorCode::SessionExpired,
+                },
+                _,
+            ) => {}
             (_, Some(life)) if !life.over_at(txn.zxid) => {}
             (_, life) => {
                 let when = match life {
@@ -140,10 +146,24 @@ fn answers(evidence: &Evidence<'_>, lives: &BTreeMap<SessionId, Life>, finding: 
 /// What clients were told of their sessions.
 fn news(evidence: &Evidence<'_>, lives: &BTreeMap<SessionId, Life>, finding: &mut Finding) {
     for event in evidence.history.events {
-        let HistoryKind::Session { change } = &event.kind else {
-            continue;
-        };
         let life = lives.get(&event.session);
+        let change = match &event.kind {
+            HistoryKind::Session { change } => change,
+            HistoryKind::Watch {
+                zxid: Some(zxid), ..
+            } => {
+                finding.examined += 1;
+                let end = life.and_then(|life| life.closed);
+                if let Some(end) = end.filter(|end| end < zxid) {
+                    finding.fail(event.time, || {
+                        let (client, session) = (event.process.0, event.session);
+                        format!("client {client} was told of {zxid} in session {session}, which had ended at {end}")
+                    });
+                }
+                continue;
+            }
+            _ => continue,
+        };
         let lie = match change {
             SessionChange::Connected { .. } => life.is_none().then_some("connected"),
             SessionChange::Expired if event.session != SessionId::NONE => {

@@ -3,19 +3,23 @@
 //! Exactly: a transaction that answers no request is that of an unanswered one of its session, and lies between its
 //! neighbours in the session: behind every request answered before it was made, and before every later update that was
 //! answered (the session had moved then; what the dead connection carried is refused). A later *read* may have been answered
-//! before it happened, by a server that was behind. A request that never left its client never happens. Of the unanswered requests sent on one connection those carried out are a prefix: if
-//! one was, those before it were, or failed.
+//! before it happened, by a server that was behind. A request that never left its client never happens. Of the unanswered
+//! requests sent on one connection those carried out are a prefix: if one was, so were those before it, each as a transaction
+//! of its own, be it one that failed.
+//!
+//! Whether there is such an assignment of requests to transactions is decided, not guessed: between two answered updates of a
+//! session the transactions are a sequence, and so are the requests of each connection; which beginnings of the first can be
+//! made of beginnings of the second is found connection by connection.
 //!
 //! Source: ZooKeeper's session order with `SessionMovedException` (`PrepRequestProcessor.checkSession`); the conclusion that
 //! a write left open by a lost connection comes before any later one of its session is this project's.
 
 use super::history::{Call, History, Outcome};
 use super::linearizable_writes::said;
-use super::replay::{Blame, Claim, Replay};
+use super::replay::{Blame, Claim, Replay, Unanswered, is_turned_away};
 use super::{Check, Evidence, Finding};
-use crate::witness::TxnKind;
 use std::collections::BTreeMap;
-use zabsim_types::{HistoryKind, ProcessId, SessionChange, SessionId, Zxid};
+use zabsim_types::{HistoryKind, ProcessId, SessionChange};
 
 pub(super) const CHECK: Check = Check {
     name: "unknown-outcomes",
@@ -51,95 +55,143 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             happened += u64::from(replay.txn_of[at].is_some());
         }
     }
-    if happened > 0 {
-        prefixes(history, replay, &mut finding);
-    }
+    prefixes(evidence, replay, &mut finding);
     finding.with_detail(format!(
         "updates without a reply, {happened} of them happened"
     ))
 }
 
-/// The unanswered updates of each connection, in order; `Info` names no connection, but it is the one that just broke.
-fn prefixes(history: &History<'_>, replay: &Replay<'_>, finding: &mut Finding) {
-    let mut conns: BTreeMap<ProcessId, u32> = BTreeMap::new();
-    let mut groups: BTreeMap<(ProcessId, SessionId, u32), Vec<usize>> = BTreeMap::new();
+/// Holds the requests of each connection to being carried out from the first on.
+fn prefixes(evidence: &Evidence<'_>, replay: &Replay<'_>, finding: &mut Finding) {
+    let history = &evidence.history;
+    let mut gaps: BTreeMap<(u32, u32), Vec<&Unanswered>> = BTreeMap::new();
+    for txn in &replay.unanswered {
+        gaps.entry((txn.slot, txn.base)).or_default().push(txn);
+    }
+    if gaps.is_empty() {
+        return;
+    }
+    let conns = connections(history);
+    for ((slot, base), txns) in gaps {
+        let missing =
+            |txn: &&Unanswered| matches!(replay.claims[txn.position as usize], Claim::Missing(_));
+        if txns.iter().any(missing) {
+            continue;
+        }
+        let calls = open_updates(history, slot, base);
+        if can_be(&calls, &conns, &txns, replay) {
+            continue;
+        }
+        let zxid = |txn: &Unanswered| replay.witness.txns[txn.position as usize].zxid;
+        let (first, last) = (zxid(txns[0]), zxid(txns[txns.len() - 1]));
+        finding.fail(evidence.seen(first), || {
+            match skipped(history, replay, &calls, &conns) {
+                Some((before, after, zxid)) => format!(
+                    "{} took effect at {zxid}, but {} before it on the same connection did not",
+                    said(after),
+                    said(before)
+                ),
+                None => format!(
+                    "the {} transactions from {first} to {last} of session {} that no reply names are not what its {} requests \
+                     without a reply come to, if each connection carried out those that came first",
+                    txns.len(),
+                    history.sessions[slot as usize].session,
+                    calls.len()
+                ),
+            }
+        });
+    }
+}
+
+/// The connection on which each update without a reply was sent; `Info` names none, but it is the one that just broke.
+fn connections(history: &History<'_>) -> BTreeMap<u32, u32> {
+    let mut now: BTreeMap<ProcessId, u32> = BTreeMap::new();
+    let mut conns = BTreeMap::new();
     for event in history.events {
         match &event.kind {
             HistoryKind::Session {
                 change: SessionChange::Connected { conn, .. },
             } => {
-                conns.insert(event.process, *conn);
+                now.insert(event.process, *conn);
             }
             HistoryKind::Info { id, sent: true, .. } => {
-                let (Some(conn), Some(call)) = (conns.get(&event.process), history.call(*id))
-                else {
-                    continue;
-                };
-                if call.is_update() {
-                    let group = groups
-                        .entry((event.process, call.session, *conn))
-                        .or_default();
-                    group.push(history.index(*id).expect("it was found"));
+                if let (Some(conn), Some(at)) = (now.get(&event.process), history.index(*id)) {
+                    conns.insert(at as u32, *conn);
                 }
             }
             _ => {}
         }
     }
-    let failures = failures_without_reply(replay);
-    for ((_, session, _), mut calls) in groups {
-        calls.sort_unstable();
-        let mut skipped: Option<&Call<'_>> = None;
-        for at in calls {
-            let call = &history.calls[at];
-            let Some(position) = replay.txn_of[at] else {
-                skipped = skipped.or(Some(call));
-                continue;
-            };
-            let Some(skipped) = skipped else { continue };
-            let zxid = replay.witness.txns[position as usize].zxid;
-            // Perhaps the one before it was carried out and failed: that leaves a transaction without effect.
-            let failed = failures.get(&session).is_some_and(|at| at[0] < zxid);
-            if !failed && !taken_for_another(history, replay, skipped, zxid) {
-                finding.fail(history.time(call.done), || {
-                    format!(
-                        "{} took effect at {zxid}, but {} before it on the same connection did not",
-                        said(call),
-                        said(skipped)
-                    )
-                });
+    conns
+}
+
+/// The session's updates without a reply from there to its next update with one.
+fn open_updates(history: &History<'_>, slot: u32, base: u32) -> Vec<u32> {
+    let made = &history.sessions[slot as usize].made[base as usize..];
+    let call = |at: &u32| &history.calls[*at as usize];
+    let until = made
+        .iter()
+        .position(|at| call(at).is_definite() && call(at).is_update());
+    let open = |at: &&u32| call(at).outcome == Outcome::Unknown && call(at).is_update();
+    let gap = &made[..until.unwrap_or(made.len())];
+    gap.iter().filter(open).copied().collect()
+}
+
+/// Whether the transactions, all of them and in order, can be the first calls of the first connection, then the first of the
+/// second, and so on. A call whose connection is not known stands alone. What was turned away may be of a request that was
+/// told so, which is not among the calls.
+fn can_be(
+    calls: &[u32],
+    conns: &BTreeMap<u32, u32>,
+    txns: &[&Unanswered],
+    replay: &Replay<'_>,
+) -> bool {
+    let of_others = |reached: &mut Vec<bool>| {
+        for (at, txn) in txns.iter().enumerate() {
+            let what = &replay.witness.txns[txn.position as usize].what;
+            reached[at + 1] |= reached[at] && is_turned_away(what);
+        }
+    };
+    // Which beginnings of the transactions are explained by the connections so far.
+    let mut reached = vec![false; txns.len() + 1];
+    reached[0] = true;
+    of_others(&mut reached);
+    let together = |one: &u32, other: &u32| {
+        let conn = conns.get(one);
+        conn.is_some() && conn == conns.get(other)
+    };
+    for of_one in calls.chunk_by(together) {
+        let mut here = reached.clone();
+        for call in of_one {
+            let mut next = vec![false; txns.len() + 1];
+            for (at, txn) in txns.iter().enumerate() {
+                next[at + 1] = here[at] && txn.fits.contains(call);
+            }
+            of_others(&mut next);
+            here = next;
+            for (reached, here) in reached.iter_mut().zip(&here) {
+                *reached |= here;
             }
         }
     }
+    reached[txns.len()]
 }
 
-/// Of two unanswered calls for the same, the earlier is taken for the one that happened; it may have been this one.
-fn taken_for_another(
-    history: &History<'_>,
+/// For the message: a call that was not taken for any transaction, before one on its connection that was.
+fn skipped<'h, 'a>(
+    history: &'h History<'a>,
     replay: &Replay<'_>,
-    call: &Call<'_>,
-    before: Zxid,
-) -> bool {
-    let mut claims = replay.claims.iter().zip(&replay.witness.txns);
-    claims.any(|(claim, txn)| match claim {
-        Claim::Call(other) => {
-            let other = &history.calls[*other as usize];
-            other.outcome == Outcome::Unknown
-                && txn.session == call.session
-                && txn.zxid < before
-                && txn.what.is_effect_of(call.op)
-        }
-        _ => false,
+    calls: &[u32],
+    conns: &BTreeMap<u32, u32>,
+) -> Option<(&'h Call<'a>, &'h Call<'a>, zabsim_types::Zxid)> {
+    let taken = |at: &u32| replay.txn_of[*at as usize];
+    calls.windows(2).find_map(|pair| {
+        let same = conns.contains_key(&pair[0]) && conns.get(&pair[0]) == conns.get(&pair[1]);
+        let position = taken(&pair[1]).filter(|_| same && taken(&pair[0]).is_none())?;
+        let call = |at: u32| &history.calls[at as usize];
+        let zxid = replay.witness.txns[position as usize].zxid;
+        Some((call(pair[0]), call(pair[1]), zxid))
     })
-}
-
-fn failures_without_reply(replay: &Replay<'_>) -> BTreeMap<SessionId, Vec<Zxid>> {
-    let mut failures: BTreeMap<SessionId, Vec<Zxid>> = BTreeMap::new();
-    for (claim, txn) in replay.claims.iter().zip(&replay.witness.txns) {
-        if *claim == Claim::Nobody && matches!(txn.what, TxnKind::Error { .. }) {
-            failures.entry(txn.session).or_default().push(txn.zxid);
-        }
-    }
-    failures
 }
 
 #[cfg(test)]

@@ -178,18 +178,31 @@ impl Model {
         if !self.has_session(stamp.session) {
             return Err(ErrorCode::SessionExpired);
         }
-        match op {
+        let answer = match op {
             Op::Multi { ops } => Ok(self.multi(ops, stamp)),
             Op::CloseSession => {
                 self.close_session(stamp);
                 Ok(Reply::Closed)
             }
-            _ => {
-                let answer = self.single(op, stamp);
-                self.undo.clear();
-                answer
-            }
+            _ => self.single(op, stamp),
+        };
+        self.undo.clear();
+        answer
+    }
+
+    /// What [`write`](Model::write) would answer; the tree stays as it is.
+    pub fn probe(&mut self, op: &Op, stamp: Stamp) -> OpResult {
+        self.begin(stamp);
+        if !self.has_session(stamp.session) {
+            return Err(ErrorCode::SessionExpired);
         }
+        let answer = match op {
+            Op::Multi { ops } => Ok(self.multi(ops, stamp)),
+            Op::CloseSession => Ok(Reply::Closed),
+            _ => self.single(op, stamp),
+        };
+        self.take_back();
+        answer
     }
 
     /// A read: it sees the state after the last transaction.
@@ -265,7 +278,6 @@ impl Model {
                 }
             }
         }
-        self.undo.clear();
         Reply::Multi { results }
     }
 
