@@ -32,6 +32,6 @@ pub mod conformance;
 pub mod reference;
 mod witness;
 
-pub use checks::{Options, check_all};
+pub use checks::{Options, Staleness, check_all};
 pub use reference::{Model, Service, Stamp, Trigger, WatchList};
 pub use witness::{CommittedTxn, TxnKind, Witness};

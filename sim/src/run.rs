@@ -18,7 +18,7 @@ use crate::world::{NOTIFY_TICKS_MAX, World};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
-use zabsim_model::Options;
+use zabsim_model::{Options, Staleness};
 use zabsim_types::run::{CheckReport, RUN_SCHEMA, Reached, RunReport, Verdict, Violation};
 use zabsim_types::{HistoryEvent, Time};
 
@@ -313,6 +313,24 @@ fn liveness(world: &World, ending: &Ending) -> CheckReport {
     }
 }
 
+/// How old an answer may be where no fault is at work. A server serves on for syncLimit ticks at most after it last heard of
+/// its leader, and a leader for one tick more after its quorum left it, because it looks once a tick; what left a server
+/// before is a message, a write and a turn of the stages away from the client. Two ticks are to spare, and the drift of clocks.
+fn staleness_bound_us(plan: &Plan) -> u64 {
+    let tick_us = u64::from(plan.ensemble.tick_ms) * 1_000;
+    let climate = &plan.climate;
+    let ways = [
+        climate.link_us,
+        climate.client_link_us,
+        climate.fsync_us,
+        climate.read_us,
+        climate.stage_us,
+    ];
+    let way_us: u64 = ways.iter().map(|(_, most)| most).sum();
+    let bound_us = (u64::from(plan.ensemble.sync_limit) + 3) * tick_us + 4 * way_us;
+    bound_us + bound_us * u64::from(climate.clock_drift_ppm_max) / 1_000_000
+}
+
 /// Holds the history against the committed log and the reference model.
 fn check_history(
     world: &World,
@@ -331,6 +349,10 @@ fn check_history(
     };
     let options = Options {
         quiet_end: *ending == Ending::Finished { quiet: true },
+        staleness: Some(Staleness {
+            bound_ms: staleness_bound_us(&world.plan).div_ceil(1_000),
+            unrest: world.records.unrest.spans(world.now),
+        }),
         ..Options::default()
     };
     let reports = zabsim_model::check_all(&world.records.history, Some(&witness), &options);

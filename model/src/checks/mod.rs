@@ -50,8 +50,17 @@ pub struct Options {
     pub quiet_end: bool,
     /// Whether clients set their watches again on a new connection (`SetWatches`). If not, watches die with a connection.
     pub watches_survive_reconnect: bool,
-    /// How old a read's state may be, in milliseconds of the world's time; `None`: any age is legal.
-    pub staleness_ms_max: Option<u64>,
+    /// How old the state of an answer may be; `None`: any age is legal.
+    pub staleness: Option<Staleness>,
+}
+
+/// How old the state of an answer may be, where nothing is amiss.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Staleness {
+    /// The bound, in milliseconds of the world's time.
+    pub bound_ms: u64,
+    /// When anything was amiss, from and to: answers that arrive then, or within the bound after it, are not judged.
+    pub unrest: Vec<(Time, Time)>,
 }
 
 impl Default for Options {
@@ -59,7 +68,7 @@ impl Default for Options {
         Options {
             quiet_end: false,
             watches_survive_reconnect: true,
-            staleness_ms_max: None,
+            staleness: None,
         }
     }
 }

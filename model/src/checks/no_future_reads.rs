@@ -1,7 +1,7 @@
 //! No reads of the future: an answer shows no update that was called only after it.
 //!
 //! Exactly: for an answer that names the state `h`, every update of a client in the log up to `h` was called before the
-//! answer arrived. One scan for the latest call of each prefix of the log, one look-up for each answer. Sequential
+//! answer arrived; and so for a watch event, and for the answer to `SetWatches`. One scan for the latest call of each prefix of the log, one look-up for each answer. Sequential
 //! consistency alone does not forbid it; physics does.
 //!
 //! Source: Herlihy and Wing's real-time order, applied to reads; without a log the answered updates stand for it.
@@ -10,7 +10,7 @@ use super::history::{At, Call};
 use super::linearizable_writes::said;
 use super::replay::Claim;
 use super::{Check, Evidence, Finding};
-use zabsim_types::Zxid;
+use zabsim_types::{HistoryKind, SessionChange, Zxid};
 
 pub(super) const CHECK: Check = Check {
     name: "no-future-reads",
@@ -30,6 +30,10 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             _ => (zxid, invoked, at),
         });
     }
+    let newest = |zxid: Zxid| {
+        let upto = latest.partition_point(|(other, ..)| *other <= zxid);
+        upto.checked_sub(1).map(|last| latest[last])
+    };
     let mut finding = Finding::default();
     for at in &history.answered {
         let call: &Call<'_> = &history.calls[*at as usize];
@@ -37,11 +41,9 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             continue;
         }
         finding.examined += 1;
-        let upto = latest.partition_point(|(zxid, ..)| *zxid <= call.zxid);
-        let Some((_, invoked, other)) = upto.checked_sub(1).map(|last| latest[last]) else {
-            continue;
-        };
-        if invoked > call.done {
+        if let Some((_, invoked, other)) = newest(call.zxid)
+            && invoked > call.done
+        {
             finding.fail(history.time(call.done), || {
                 format!(
                     "{} was answered at {}, a state with {}, which was called only at {}",
@@ -53,7 +55,31 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             });
         }
     }
-    finding.with_detail("reads and syncs".into())
+    for (at, event) in history.events.iter().enumerate() {
+        let (what, zxid) = match &event.kind {
+            HistoryKind::Watch {
+                zxid: Some(zxid), ..
+            } => ("got an event", *zxid),
+            HistoryKind::Session {
+                change: SessionChange::WatchesSet { zxid, .. },
+            } => ("set its watches again", *zxid),
+            _ => continue,
+        };
+        finding.examined += 1;
+        if let Some((_, invoked, other)) = newest(zxid)
+            && invoked as usize > at
+        {
+            finding.fail(event.time, || {
+                format!(
+                    "client {} {what} at {zxid}, a state with {}, which was called only at {}",
+                    event.process.0,
+                    said(&history.calls[other as usize]),
+                    history.time(invoked)
+                )
+            });
+        }
+    }
+    finding.with_detail("reads, syncs and events".into())
 }
 
 /// The updates of clients by zxid: those of the log, or without one those that were answered.
@@ -80,7 +106,7 @@ fn updates_in_order(evidence: &Evidence<'_>) -> Vec<(Zxid, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{World, create, get, report, set};
+    use super::super::testing::{World, create, get, report, set, watch};
     use crate::checks::{Options, check_all};
     use zabsim_types::HistoryKind;
 
@@ -107,5 +133,24 @@ mod tests {
         let blind = check_all(&run.history, None, &Options::default());
         let blind = blind.iter().find(|report| report.name == NAME);
         assert!(!blind.expect("it is run").ok());
+    }
+
+    #[test]
+    fn an_event_of_a_change_that_is_still_to_come_is_found() {
+        let mut world = World::new(2, 1);
+        world.now(1, create("/a"));
+        world.now(1, watch("/a"));
+        world.now(2, set("/a", "x"));
+        world.deliver_all(1);
+        let mut run = world.finish();
+        assert!(report(&run, NAME).ok());
+        let called = run.history.iter().rposition(|event| {
+            matches!(&event.kind, HistoryKind::Invoke { request, .. } if request.is_update())
+        });
+        let last = run.history.len() - 1;
+        // The event is the last thing of all: it takes the place of the call, which moves to the end with its answer.
+        let event = run.history.remove(last);
+        run.history.insert(called.expect("a set"), event);
+        assert!(report(&run, NAME).detail.contains("got an event"));
     }
 }

@@ -264,11 +264,14 @@ impl<'a> Replay<'a> {
         }
         if !has_effect(&result, &txn.what)
             || !same_error(&result, &txn.what)
-            || call.session != txn.session
+            || (call.session, call.xid) != (txn.session, txn.cxid)
         {
             return Err(wrong(
-                format!("the log to hold {:?} by {}", call.op, call.session),
-                format!("{:?} by {}", txn.what, txn.session),
+                format!(
+                    "the log to hold {:?}, number {} of {}",
+                    call.op, call.xid.0, call.session
+                ),
+                format!("{:?}, number {} of {}", txn.what, txn.cxid.0, txn.session),
             ));
         }
         Ok(())

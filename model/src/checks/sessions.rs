@@ -187,7 +187,8 @@ fn news(evidence: &Evidence<'_>, lives: &BTreeMap<SessionId, Life>, finding: &mu
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Run, World, create, ephemeral, exists, report};
-    use zabsim_types::{HistoryKind, ProcessId, Reply, SessionChange, Zxid};
+    use crate::witness::TxnKind;
+    use zabsim_types::{ErrorCode, HistoryKind, ProcessId, Reply, SessionChange, Zxid};
 
     const NAME: &str = "sessions";
 
@@ -275,5 +276,43 @@ mod tests {
         assert!(run.reports().iter().all(|report| report.ok()));
         run.options.quiet_end = true;
         assert!(detail(&run).contains("is expired"));
+    }
+
+    #[test]
+    fn a_session_ends_once() {
+        let mut run = run();
+        let mut again = run.witness.txns.last().expect("a log").clone();
+        again.zxid = Zxid(again.zxid.0 + 1);
+        run.witness.txns.push(again);
+        assert!(detail(&run).contains("after its end"), "{}", detail(&run));
+        // The leader turns its client's close away instead.
+        let last = run.witness.txns.last_mut().expect("a log");
+        last.what = TxnKind::Error {
+            code: ErrorCode::SessionExpired,
+        };
+        assert!(report(&run, NAME).ok(), "{}", detail(&run));
+        run.witness.txns.last_mut().expect("a log").what = TxnKind::Error {
+            code: ErrorCode::NoNode,
+        };
+        assert!(!run.reports().iter().all(|report| report.ok()));
+    }
+
+    #[test]
+    fn no_event_comes_of_a_state_behind_the_end() {
+        let mut run = run();
+        let last = run.witness.txns.last().expect("a log").zxid;
+        let mut event = run.history[0].clone();
+        event.time = run.history.last().expect("events").time;
+        event.session = run.witness.txns[0].session;
+        event.kind = HistoryKind::Watch {
+            zxid: Some(Zxid(last.0 + 1)),
+            conn: 1,
+            event: zabsim_types::WatchEvent {
+                kind: zabsim_types::WatchKind::NodeCreated,
+                path: "/a".into(),
+            },
+        };
+        run.history.push(event);
+        assert!(detail(&run).contains("had ended at"), "{}", detail(&run));
     }
 }

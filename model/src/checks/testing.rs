@@ -3,86 +3,15 @@
 //! answers and events on their way back. What a test then changes by hand is illegal, and a check must say so.
 
 mod ops;
+mod run;
 
-use super::{Options, Report, check_all};
+use super::Options;
 use crate::reference::{Model, Stamp, WatchTable, watch_of};
 use crate::witness::{CommittedTxn, TxnKind, Witness};
 pub(super) use ops::*;
+pub(super) use run::{Run, report};
 use std::collections::{BTreeMap, VecDeque};
 use zabsim_types::*;
-
-/// A finished run.
-pub(super) struct Run {
-    pub history: Vec<HistoryEvent>,
-    pub witness: Witness,
-    pub options: Options,
-}
-
-impl Run {
-    pub fn reports(&self) -> Vec<Report> {
-        check_all(&self.history, Some(&self.witness), &self.options)
-    }
-
-    /// The last session of a client.
-    pub fn session_of(&self, client: u32) -> SessionId {
-        let events = self.history.iter().rev();
-        let mut own = events.filter(|event| event.process == ProcessId(client));
-        own.next().expect("it did something").session
-    }
-
-    /// Lets two things happen in each other's place; time stays in order.
-    pub fn swap(&mut self, one: usize, other: usize) {
-        let (first, second) = (self.history[one].time, self.history[other].time);
-        self.history.swap(one, other);
-        (self.history[one].time, self.history[other].time) = (first, second);
-    }
-
-    /// Puts one more transaction behind the log: `op`'s effect, by that client's session.
-    pub fn append(&mut self, client: u32, op: Op) {
-        let last = self.witness.txns.last().expect("a log").clone();
-        self.witness.txns.push(CommittedTxn {
-            zxid: Zxid(last.zxid.0 + 1),
-            session: self.session_of(client),
-            what: effect_of(&op, None),
-            ..last
-        });
-    }
-
-    /// Moves every zxid into a later epoch.
-    pub fn shift_epoch(&mut self, epoch: u32) {
-        let shift = |zxid: &mut Zxid| {
-            if *zxid != Zxid::ZERO {
-                *zxid = Zxid::new(epoch, zxid.counter());
-            }
-        };
-        self.witness
-            .txns
-            .iter_mut()
-            .for_each(|txn| shift(&mut txn.zxid));
-        for event in &mut self.history {
-            if let HistoryKind::Ok { zxid, .. } | HistoryKind::Fail { zxid, .. } = &mut event.kind {
-                shift(zxid);
-            }
-        }
-    }
-
-    pub fn remove_invocation(&mut self, call: CallId) -> HistoryEvent {
-        let invoked = |event: &HistoryEvent| matches!(&event.kind, HistoryKind::Invoke { id, .. } if *id == call);
-        let at = self
-            .history
-            .iter()
-            .position(invoked)
-            .expect("it was invoked");
-        self.history.remove(at)
-    }
-}
-
-/// The report of one check.
-pub(super) fn report(run: &Run, name: &str) -> Report {
-    let reports = run.reports();
-    let report = reports.iter().find(|report| report.name == name);
-    report.unwrap_or_else(|| panic!("no check {name}")).clone()
-}
 
 #[derive(Clone)]
 enum Entry {
@@ -658,52 +587,5 @@ impl Client {
             } => self.closed = true,
             _ => {}
         }
-    }
-}
-
-/// The log's view of a request and what came of it; without a result, as if it succeeded.
-fn effect_of(op: &Op, result: Option<&OpResult>) -> TxnKind {
-    let error = match result {
-        Some(Err(code)) => Some(*code),
-        Some(Ok(Reply::MultiFailed { errors })) => {
-            errors.iter().copied().find(|error| *error != ErrorCode::Ok)
-        }
-        _ => None,
-    };
-    if let Some(code) = error {
-        return TxnKind::Error { code };
-    }
-    match (op, result) {
-        (
-            Op::Create {
-                path, data, mode, ..
-            },
-            result,
-        ) => {
-            let made = match result {
-                Some(Ok(Reply::Created { path, .. })) => path,
-                _ => path,
-            };
-            TxnKind::Create {
-                path: made.clone(),
-                data: data.clone(),
-                ephemeral: mode.is_ephemeral(),
-            }
-        }
-        (Op::Delete { path, .. }, _) => TxnKind::Delete { path: path.clone() },
-        (Op::SetData { path, data, .. }, _) => TxnKind::SetData {
-            path: path.clone(),
-            data: data.clone(),
-        },
-        (Op::Check { path, .. }, _) => TxnKind::Check { path: path.clone() },
-        (Op::Multi { ops }, Some(Ok(Reply::Multi { results }))) => TxnKind::Multi {
-            parts: ops
-                .iter()
-                .zip(results)
-                .map(|(op, reply)| effect_of(op, Some(&Ok(reply.clone()))))
-                .collect(),
-        },
-        (Op::CloseSession, _) => TxnKind::CloseSession,
-        other => panic!("no update: {other:?}"),
     }
 }

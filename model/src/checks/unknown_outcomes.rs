@@ -196,8 +196,9 @@ fn skipped<'h, 'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{World, create, get, report, set};
-    use zabsim_types::HistoryKind;
+    use super::super::testing::{Run, World, create, delete, get, report, set};
+    use crate::witness::TxnKind;
+    use zabsim_types::{ErrorCode, HistoryKind, Op, Zxid};
 
     const NAME: &str = "unknown-outcomes";
 
@@ -269,5 +270,95 @@ mod tests {
                 .detail
                 .contains("on the same connection did not")
         );
+    }
+
+    /// The first of these requests was carried out, each on one connection that then broke.
+    fn lost(ops: &[Op], carried_out: usize) -> World {
+        let mut world = World::new(1, 1);
+        world.now(1, create("/a"));
+        for op in ops {
+            world.invoke(1, op.clone());
+        }
+        (0..carried_out).for_each(|_| assert!(world.propose(1)));
+        world.lose(1);
+        world.reconnect(1, 0);
+        world
+    }
+
+    fn detail(run: &Run) -> String {
+        report(run, NAME).detail
+    }
+
+    /// Takes a transaction, counted from the end, out of the log; those behind it move up.
+    fn unwritten(mut run: Run, from_end: usize) -> Run {
+        let at = run.witness.txns.len() - from_end;
+        run.witness.txns.remove(at);
+        for txn in &mut run.witness.txns[at..] {
+            txn.zxid = Zxid(txn.zxid.0 - 1);
+        }
+        run
+    }
+
+    #[test]
+    fn a_failure_excuses_one_skip_only() {
+        let ops = [delete("/x"), delete("/y"), set("/a", "1")];
+        let run = lost(&ops, 3).finish();
+        assert!(report(&run, NAME).ok(), "{}", detail(&run));
+        assert!(detail(&run).contains("3 of them happened"));
+        let run = unwritten(run, 2);
+        assert!(!report(&run, NAME).ok(), "two deletes and one failure");
+    }
+
+    #[test]
+    fn a_failure_behind_the_skip_is_no_excuse() {
+        let ops = [delete("/x"), set("/a", "1"), delete("/x")];
+        let run = unwritten(lost(&ops, 3).finish(), 3);
+        assert!(detail(&run).contains("did not"), "{}", detail(&run));
+    }
+
+    #[test]
+    fn a_failure_has_the_reason_that_its_request_would_have() {
+        let mut run = lost(&[delete("/x"), set("/a", "1")], 2).finish();
+        let at = run.witness.txns.len() - 2;
+        run.witness.txns[at].what = TxnKind::Error {
+            code: ErrorCode::BadVersion,
+        };
+        let reports = run.reports();
+        let writes = reports
+            .iter()
+            .find(|report| report.name == "linearizable-writes");
+        let writes = &writes.expect("it is run").detail;
+        assert!(writes.contains("asked for by nobody"), "{writes}");
+    }
+
+    /// The same request was lost twice. The first time, behind one that was not carried out either; the second time it was
+    /// carried out. Whoever takes the first for it finds a hole that is not there.
+    #[test]
+    fn of_equal_requests_the_later_may_be_the_one() {
+        let mut world = lost(&[set("/a", "0"), set("/a", "1")], 0);
+        world.invoke(1, set("/a", "1"));
+        world.propose(1);
+        world.lose(1);
+        let run = world.finish();
+        assert!(report(&run, NAME).ok(), "{}", detail(&run));
+        assert!(detail(&run).contains("1 of them happened"));
+    }
+
+    /// An earlier equal request explains one transaction, not two.
+    #[test]
+    fn an_equal_request_excuses_one_skip_only() {
+        let mut world = lost(&[set("/a", "1")], 1);
+        for op in [set("/a", "1"), set("/a", "2"), set("/a", "1")] {
+            world.invoke(1, op);
+        }
+        (0..3).for_each(|_| assert!(world.propose(1)));
+        world.lose(1);
+        let run = world.finish();
+        assert!(report(&run, NAME).ok(), "{}", detail(&run));
+        // Of the second connection the first, or the lost one before it, is missing: legal. Both are not.
+        let one = unwritten(run, 4);
+        assert!(report(&one, NAME).ok(), "{}", detail(&one));
+        let both = unwritten(one, 3);
+        assert!(!report(&both, NAME).ok());
     }
 }

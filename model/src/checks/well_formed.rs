@@ -1,9 +1,12 @@
-//! Well-formed: every completion has its invocation, once, at the same client, and time never goes back.
+//! Well-formed: every completion has its invocation, once, at the same client, time never goes back, and a client is given things
+//! by the connection that it has: connections are counted upwards, and nothing comes by one that is over.
 //!
 //! Not a promise of the service but of the history itself; what the others conclude rests on it. Source: the definition of
 //! a history in Herlihy and Wing, "Linearizability" (TOPLAS 1990).
 
 use super::{Check, Evidence, Finding};
+use std::collections::BTreeMap;
+use zabsim_types::{HistoryKind, ProcessId, SessionChange};
 
 pub(super) const CHECK: Check = Check {
     name: "well-formed",
@@ -27,13 +30,48 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             });
         }
     }
+    let mut conns: BTreeMap<ProcessId, (u32, bool)> = BTreeMap::new();
+    for event in events {
+        let (last, open) = conns.entry(event.process).or_default();
+        let by = match &event.kind {
+            HistoryKind::Ok { conn, .. }
+            | HistoryKind::Fail { conn, .. }
+            | HistoryKind::Watch { conn, .. }
+            | HistoryKind::Session {
+                change: SessionChange::WatchesSet { conn, .. },
+            } => *conn,
+            HistoryKind::Session {
+                change: SessionChange::Connected { conn, .. },
+            } => {
+                if conn <= last {
+                    finding.fail(event.time, || {
+                        let client = event.process.0;
+                        format!("client {client} has its connection {conn} behind {last}")
+                    });
+                }
+                (*last, *open) = (*conn, true);
+                continue;
+            }
+            HistoryKind::Session { .. } => {
+                *open = false;
+                continue;
+            }
+            _ => continue,
+        };
+        if !*open || by != *last {
+            finding.fail(event.time, || {
+                let (client, is) = (event.process.0, if *open { "open" } else { "over" });
+                format!("client {client} was given something by connection {by}; its last is {last}, which is {is}")
+            });
+        }
+    }
     finding.with_detail("events".into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{World, report};
-    use zabsim_types::{HistoryKind, Time};
+    use zabsim_types::{HistoryKind, SessionChange, Time};
 
     #[test]
     fn time_does_not_go_back() {
@@ -52,5 +90,29 @@ mod tests {
         run.history.remove(at.expect("an invocation"));
         assert!(!report(&run, "well-formed").ok());
         assert_eq!(run.reports().len(), 1);
+    }
+
+    #[test]
+    fn nothing_comes_by_a_connection_that_is_over() {
+        let mut run = World::tour();
+        let lost = run.history.iter().position(|event| {
+            matches!(
+                event.kind,
+                HistoryKind::Session {
+                    change: SessionChange::Disconnected
+                }
+            )
+        });
+        let lost = lost.expect("a loss");
+        let again = run.history[lost..].iter().position(|event| {
+            event.process == run.history[lost].process
+                && matches!(event.kind, HistoryKind::Ok { .. })
+        });
+        let again = lost + again.expect("a reply on the next connection");
+        let HistoryKind::Ok { conn, .. } = &mut run.history[again].kind else {
+            panic!("a reply");
+        };
+        *conn -= 1;
+        assert!(report(&run, "well-formed").detail.contains("its last is"));
     }
 }

@@ -75,6 +75,11 @@ impl World {
             self.strikes.pop();
             return None;
         };
+        if !matches!(action, Action::Mark | Action::Heal) {
+            let Strike { undo, flap, .. } = &self.strikes[strike];
+            let lasts = !undo.is_empty() || flap.is_some();
+            self.records.unrest.begins(strike, self.now, lasts);
+        }
         self.tell_fault(fault, what.clone());
         if let Some(lasts) = lasts_us {
             let strike = strike as u32;
@@ -668,6 +673,7 @@ impl World {
         if std::mem::replace(&mut self.strikes[strike].over, true) {
             return;
         }
+        self.records.unrest.ends(strike, self.now);
         let undo = std::mem::take(&mut self.strikes[strike].undo);
         let flap = self.strikes[strike].flap.take();
         if !undo.is_empty() || flap.is_some() {

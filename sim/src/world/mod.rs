@@ -9,6 +9,7 @@ mod director;
 mod faults;
 mod phases;
 mod servers;
+mod unrest;
 mod view;
 mod watchers;
 
@@ -44,6 +45,7 @@ pub(crate) struct Records {
     pub(crate) ops: ClientOps,
     pub(crate) elections: u32,
     pub(crate) faults: Vec<FaultRecord>,
+    pub(crate) unrest: unrest::Unrest,
     pub(crate) reached: BTreeMap<&'static str, u64>,
     pub(crate) timeline: Vec<TimelineEntry>,
 }

@@ -1,6 +1,7 @@
-//! Requests in few words.
+//! Requests in few words, and what the log says of them.
 
-use zabsim_types::{CreateMode, Op, SyncMode};
+use crate::witness::TxnKind;
+use zabsim_types::{CreateMode, ErrorCode, Op, OpResult, Reply, SyncMode};
 
 fn make(path: &str, mode: CreateMode) -> Op {
     Op::Create {
@@ -95,4 +96,51 @@ pub(in crate::checks) fn sync(mode: SyncMode) -> Op {
 
 pub(in crate::checks) fn multi<const N: usize>(ops: [Op; N]) -> Op {
     Op::Multi { ops: ops.into() }
+}
+
+/// The log's view of a request and what came of it; without a result, as if it succeeded.
+pub(in crate::checks) fn effect_of(op: &Op, result: Option<&OpResult>) -> TxnKind {
+    let error = match result {
+        Some(Err(code)) => Some(*code),
+        Some(Ok(Reply::MultiFailed { errors })) => {
+            errors.iter().copied().find(|error| *error != ErrorCode::Ok)
+        }
+        _ => None,
+    };
+    if let Some(code) = error {
+        return TxnKind::Error { code };
+    }
+    match (op, result) {
+        (
+            Op::Create {
+                path, data, mode, ..
+            },
+            result,
+        ) => {
+            let made = match result {
+                Some(Ok(Reply::Created { path, .. })) => path,
+                _ => path,
+            };
+            TxnKind::Create {
+                path: made.clone(),
+                data: data.clone(),
+                ephemeral: mode.is_ephemeral(),
+            }
+        }
+        (Op::Delete { path, .. }, _) => TxnKind::Delete { path: path.clone() },
+        (Op::SetData { path, data, .. }, _) => TxnKind::SetData {
+            path: path.clone(),
+            data: data.clone(),
+        },
+        (Op::Check { path, .. }, _) => TxnKind::Check { path: path.clone() },
+        (Op::Multi { ops }, Some(Ok(Reply::Multi { results }))) => TxnKind::Multi {
+            parts: ops
+                .iter()
+                .zip(results)
+                .map(|(op, reply)| effect_of(op, Some(&Ok(reply.clone()))))
+                .collect(),
+        },
+        (Op::CloseSession, _) => TxnKind::CloseSession,
+        other => panic!("no update: {other:?}"),
+    }
 }
