@@ -24,7 +24,6 @@ pub fn render(report: &RunReport, detail: Detail) -> String {
         reached(report, &mut out);
     }
     checks(report, detail, &mut out);
-    untriggered(report, &mut out);
     summary(report, &mut out);
     out
 }
@@ -98,49 +97,70 @@ fn reached(report: &RunReport, out: &mut String) {
 }
 
 fn checks(report: &RunReport, detail: Detail, out: &mut String) {
-    let (held, broken): (Vec<_>, Vec<_>) = report.checks.iter().partition(|check| check.ok);
-    let idle = held.iter().filter(|check| check.examined == 0).count();
+    let all = &report.checks;
+    let broken: Vec<&CheckReport> = all.iter().filter(|check| !check.ok).collect();
+    let kept = || all.iter().filter(|check| check.ok);
+    let held: Vec<&CheckReport> = kept().filter(|check| check.examined > 0).collect();
+    let idle: Vec<&CheckReport> = kept().filter(|check| check.examined == 0).collect();
+    let hint = match detail {
+        Detail::Short => "; -v tells what each is about",
+        Detail::Full => "",
+    };
     line!(
         out,
-        "Checks: {} hold, {} broken, {idle} had nothing to examine",
-        held.len() - idle,
-        broken.len()
+        "Checks: {} hold, {} broken, {} had nothing to examine{hint}",
+        held.len(),
+        broken.len(),
+        idle.len()
     );
-    let width = report
-        .checks
-        .iter()
-        .map(|check| check.name.len())
-        .max()
-        .unwrap_or(0);
-    let shown: Vec<&CheckReport> = match detail {
-        Detail::Full => report.checks.iter().collect(),
-        Detail::Short => report
-            .checks
-            .iter()
-            .filter(|check| !check.ok || check.examined > 0)
-            .collect(),
-    };
-    for check in &shown {
-        let mark = match (check.ok, check.examined) {
-            (false, _) => "BROKEN",
-            (true, 0) => "idle  ",
-            (true, _) => "ok    ",
-        };
+    let width = all.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let whole = |mark: &str, check: &CheckReport, out: &mut String| {
+        let examined = grouped(check.examined);
         line!(
             out,
-            "  {mark}  {:<width$}  {:>9}  {}",
+            "  {mark:<6}  {:<width$}  {examined:>9}  {}",
             check.name,
-            grouped(check.examined),
             check.detail
         );
+    };
+    for check in broken {
+        whole("BROKEN", check, out);
+    }
+    match detail {
+        Detail::Full => {
+            held.iter().for_each(|check| whole("ok", check, out));
+            idle.iter().for_each(|check| whole("idle", check, out));
+        }
+        Detail::Short => {
+            let counted =
+                |check: &&CheckReport| format!("{} {}", check.name, grouped(check.examined));
+            several_a_line("ok", held.iter().map(counted), out);
+            several_a_line("idle", idle.iter().map(|check| check.name.clone()), out);
+        }
     }
     line!(out);
 }
 
-fn untriggered(report: &RunReport, out: &mut String) {
-    if !report.untriggered.is_empty() {
-        line!(out, "Never triggered: {}", report.untriggered.join(", "));
-        line!(out);
+/// Columns that the short form fills.
+const WIDTH: usize = 100;
+
+/// The items behind a mark, as many a line as fit.
+fn several_a_line(mark: &str, items: impl Iterator<Item = String>, out: &mut String) {
+    let mut line = String::new();
+    let mut mark = mark;
+    let mut put = |line: &str| line!(out, "  {:<6}  {line}", std::mem::take(&mut mark));
+    for item in items {
+        if !line.is_empty() && line.len() + item.len() + 12 > WIDTH {
+            put(&format!("{line},"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line += ", ";
+        }
+        line += &item;
+    }
+    if !line.is_empty() {
+        put(&line);
     }
 }
 
@@ -175,6 +195,12 @@ fn summary(report: &RunReport, out: &mut String) {
             violation.message
         );
     }
+    // A verdict that was not expected speaks for itself.
+    if report.verdict == Verdict::Pass {
+        for unmet in &report.unmet {
+            line!(out, "Unmet      {unmet}");
+        }
+    }
     line!(out, "Verdict    {}", verdict(report));
     line!(out, "Again      {}", report.reproduce);
 }
@@ -188,13 +214,18 @@ fn verdict(report: &RunReport) -> String {
         Verdict::Crashed => "CRASHED: the system under test panicked",
         Verdict::Undecided => "undecided: a check met its effort limit",
     };
-    if report.as_expected && report.verdict != Verdict::Pass {
+    let mut text = if report.as_expected && report.verdict != Verdict::Pass {
         format!("{word} (as this scenario expects)")
     } else if !report.as_expected && report.verdict == Verdict::Pass {
-        format!("{word}; but not what this scenario expects, see below")
+        format!("{word}; but not what this scenario expects, see above")
     } else {
-        word.into()
+        word.to_string()
+    };
+    // A schedule that was not reached proves nothing, however good the verdict.
+    if !report.untriggered.is_empty() {
+        text += &format!("; never triggered: {}", report.untriggered.join(", "));
     }
+    text
 }
 
 /// Speed is for people: it is no part of the run, and the only thing in the report that differs between two runs of a seed.
@@ -247,6 +278,7 @@ mod tests {
             seed: "0x0000000000000007".into(),
             verdict: Verdict::Fail,
             as_expected: false,
+            unmet: vec!["the verdict is fail, expected pass".into()],
             trace_hash: "00000000deadbeef".into(),
             events: 1_234_567,
             virtual_ms: 31_250,
@@ -290,7 +322,15 @@ mod tests {
                     examined: 0,
                     detail: String::new(),
                 },
-            ],
+            ]
+            .into_iter()
+            .chain((1..=12).map(|n| CheckReport {
+                name: format!("check-{n}"),
+                ok: true,
+                examined: n * 1_000,
+                detail: "things".into(),
+            }))
+            .collect(),
             violation: Some(Violation {
                 check: "agreement".into(),
                 at_ms: 6_100,

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod format;
+mod hint;
 pub mod library;
 pub mod runner;
 mod seed;

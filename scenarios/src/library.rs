@@ -1,6 +1,7 @@
 //! The scenario files that come with the program, and those that a user names by path.
 
 use crate::format::{BYTES_MAX, FormatError, Scenario};
+use crate::hint::did_you_mean;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -41,21 +42,10 @@ pub fn find(name: &str) -> Result<Scenario, FormatError> {
     Scenario::parse(name, &text)
 }
 
-/// Shorter pieces of names are in too many of them to be a hint.
-const PART_MIN: usize = 3;
-
 fn unknown(name: &str) -> FormatError {
-    let near: Vec<_> = LIBRARY
-        .iter()
-        .map(|entry| entry.name)
-        .filter(|known| {
-            let part = name.len() >= PART_MIN && known.contains(name);
-            part || name.contains(known) || distance(known, name) <= 3
-        })
-        .collect();
-    let hint = match near.as_slice() {
-        [] => "`zabsim list` names them all".into(),
-        near => format!("did you mean {}?", near.join(" or ")),
+    let hint = match did_you_mean(name, LIBRARY.iter().map(|entry| entry.name)) {
+        hint if hint.is_empty() => "; `zabsim list scenarios` names them all".into(),
+        hint => hint,
     };
     let (file, what) = match name {
         "" => ("run", "the scenario's name is empty"),
@@ -64,7 +54,7 @@ fn unknown(name: &str) -> FormatError {
     FormatError {
         file: file.into(),
         line: 0,
-        message: format!("{what}; {hint}"),
+        message: format!("{what}{hint}"),
     }
 }
 
@@ -86,24 +76,6 @@ pub(crate) fn read_bounded(path: &Path) -> Result<String, String> {
             error.utf8_error().valid_up_to()
         )
     })
-}
-
-/// Levenshtein's distance, for "did you mean".
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let cost = (diagonal + usize::from(x != *y))
-                .min(row[j] + 1)
-                .min(row[j + 1] + 1);
-            diagonal = row[j + 1];
-            row[j + 1] = cost;
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

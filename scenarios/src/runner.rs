@@ -1,6 +1,6 @@
 //! One scenario, one seed: draw the plan, build the programs, run the world, hold the outcome against what was expected.
 
-use crate::format::Scenario;
+use crate::format::{Scenario, unmet_outcomes};
 use crate::seed::seed_text;
 use crate::workload;
 use zabsim::{RunOptions, Trace};
@@ -34,9 +34,20 @@ pub fn run_scenario(scenario: &Scenario, named: &str, seed: u64, keep_trace: boo
     );
     let mut report = outcome.report;
     report.seed = seed_text(seed);
-    report.reproduce = format!("cargo run --release -- run {named} --seed {}", report.seed);
+    report.reproduce = format!(
+        "cargo run --release -- run {} --seed {}",
+        shell_word(named),
+        report.seed
+    );
     report.scenario_toml = scenario.to_toml();
-    report.as_expected = unmet(scenario, &report).is_empty();
+    report.unmet = unmet(scenario, &report);
+    // What a run that went wrong did not do says nothing.
+    if report.verdict == Verdict::Pass {
+        let outcomes = &scenario.expect.outcomes;
+        let unmet = unmet_outcomes(&plan, outcomes, &outcome.history);
+        report.unmet.extend(unmet);
+    }
+    report.as_expected = report.unmet.is_empty();
     Finished {
         report,
         history: outcome.history,
@@ -45,8 +56,8 @@ pub fn run_scenario(scenario: &Scenario, named: &str, seed: u64, keep_trace: boo
     }
 }
 
-/// What the scenario expects and the run did not do, in words.
-pub fn unmet(scenario: &Scenario, report: &RunReport) -> Vec<String> {
+/// What the scenario expects and the report does not show, in words.
+fn unmet(scenario: &Scenario, report: &RunReport) -> Vec<String> {
     let expect = &scenario.expect;
     let mut unmet = Vec::new();
     if report.verdict != expect.verdict {
@@ -58,6 +69,10 @@ pub fn unmet(scenario: &Scenario, report: &RunReport) -> Vec<String> {
     }
     // What a run that went wrong did not reach says nothing.
     if report.verdict == Verdict::Pass {
+        if expect.every_trigger && !report.untriggered.is_empty() {
+            let labels = report.untriggered.join("`, `");
+            unmet.push(format!("never triggered: `{labels}`"));
+        }
         for mark in &expect.reach {
             if !report
                 .reached
@@ -78,4 +93,33 @@ pub fn unmet(scenario: &Scenario, report: &RunReport) -> Vec<String> {
         }
     }
     unmet
+}
+
+/// A word as a POSIX shell takes it: quoted where it holds anything that a shell would read in its own way.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+:,@%=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_string()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_not_take_it_as_one_word() {
+        for (word, quoted) in [
+            ("leader-crash", "leader-crash"),
+            ("../a/b_c.toml", "../a/b_c.toml"),
+            ("my scenario.toml", "'my scenario.toml'"),
+            ("it's.toml", r"'it'\''s.toml'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), quoted);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! paused. What happens to it is in `world/clients.rs`.
 
 use crate::executor::Outcome;
+use crate::plan::history_id;
 use crate::process::TimerSlot;
 use std::collections::VecDeque;
 use zabsim_client::{Input, Port, Session};
@@ -39,8 +40,6 @@ pub(crate) struct ClientProcess {
     pub(crate) timer: TimerSlot,
     /// Requests without an outcome: their calls in the history, in order.
     pub(crate) open_calls: Vec<CallId>,
-    /// Scripted operations handed over so far.
-    pub(crate) scripted: u64,
     /// Whether its session was opened once.
     pub(crate) opened: bool,
     /// Requests answered, successes and errors.
@@ -49,13 +48,10 @@ pub(crate) struct ClientProcess {
     pub(crate) answered_before_heal: u64,
 }
 
-/// Calls of scripted operations: far above those that the port names.
-pub(crate) const SCRIPTED: u64 = 1 << 32;
-
 impl ClientProcess {
     /// A call's name in the history, unique among all processes.
     pub(crate) fn history_id(&self, call: CallId) -> CallId {
-        CallId(u64::from(self.id.0) << 40 | call.0)
+        history_id(self.id.0, call)
     }
 
     /// Whether its program is running.

@@ -4,7 +4,7 @@
 //! Times are the world's, in microseconds from its start, unless a name says otherwise.
 
 use std::collections::BTreeMap;
-use zabsim_types::{Op, ServerId, Time};
+use zabsim_types::{CallId, Op, ServerId, Time};
 
 /// What to run.
 #[derive(Clone, PartialEq, Debug)]
@@ -408,7 +408,29 @@ pub struct ScriptedOp {
     pub op: Op,
 }
 
+/// Calls of scripted operations: far above those that a program's port names.
+pub(crate) const SCRIPTED: u64 = 1 << 32;
+
+/// The call of the operation that stands at this place in [`Plan::ops`], counted from 0, at its client.
+pub(crate) fn scripted_call(op: usize) -> CallId {
+    CallId(SCRIPTED + op as u64)
+}
+
+/// The name in the history of a client's call, unique among all clients.
+pub(crate) fn history_id(client: u32, call: CallId) -> CallId {
+    CallId(u64::from(client) << 40 | call.0)
+}
+
 impl Plan {
+    /// The name in the history of the explicit operation at this place in `ops`, counted from 0: whoever wants to know what
+    /// came of it looks for that.
+    ///
+    /// # Panics
+    /// Where there is no such operation.
+    pub fn op_call(&self, op: usize) -> CallId {
+        history_id(self.ops[op].client, scripted_call(op))
+    }
+
     /// The same plan, with each operation that waits for an event waiting for a mark instead, which waits for that event: so
     /// that it counts, and is reported if it never comes, as any trigger of a script.
     pub(crate) fn with_ops_marked(mut self) -> Plan {

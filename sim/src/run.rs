@@ -259,6 +259,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         about: plan.about,
         seed,
         as_expected: verdict == Verdict::Pass,
+        unmet: Vec::new(),
         verdict,
         trace_hash: format!("{hash:016x}"),
         events,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use zabsim_scenarios::format::Scenario;
 use zabsim_scenarios::library::{Entry, LIBRARY};
-use zabsim_scenarios::runner::{run_scenario, unmet};
+use zabsim_scenarios::runner::run_scenario;
 use zabsim_tests::spread;
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=4;
@@ -20,7 +20,7 @@ fn complaints(entry: &Entry) -> Vec<String> {
     let mut never_fired: Option<BTreeSet<String>> = None;
     for seed in SEEDS {
         let report = run_scenario(&scenario, entry.name, seed, false).report;
-        for what in unmet(&scenario, &report) {
+        for what in &report.unmet {
             let violation = report.violation.as_ref().map(|v| v.message.as_str());
             wrong.push(format!("{what} ({})", violation.unwrap_or("no violation")));
         }
@@ -99,7 +99,7 @@ fn the_scenario_of_the_readme_runs() {
         let scenario = Scenario::parse("README.md", text).unwrap_or_else(|error| panic!("{error}"));
         for seed in SEEDS {
             let report = run_scenario(&scenario, "README.md", seed, false).report;
-            assert_eq!(unmet(&scenario, &report), Vec::<String>::new());
+            assert_eq!(report.unmet, Vec::<String>::new());
             assert_eq!(report.untriggered, Vec::<String>::new());
         }
     }
@@ -121,7 +121,7 @@ fn what_once_failed_passes() {
         let scenario = Scenario::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"));
         let seed = scenario.seed.expect("a regression names its seed");
         let report = run_scenario(&scenario, &name, seed, false).report;
-        let wrong = unmet(&scenario, &report);
+        let wrong = &report.unmet;
         (!wrong.is_empty()).then(|| format!("{name}: {}", wrong.join("; ")))
     });
     let wrong: Vec<_> = wrong.into_iter().flatten().collect();

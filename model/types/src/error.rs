@@ -11,6 +11,9 @@ macro_rules! codes {
         pub enum ErrorCode { $($(#[$doc])* $name = $number,)* }
 
         impl ErrorCode {
+            /// Every code, in the order of the source.
+            pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$name,)*];
+
             /// The code for ZooKeeper's number, if it has one.
             pub const fn from_code(code: i32) -> Option<ErrorCode> {
                 match code { $($number => Some(ErrorCode::$name),)* _ => None }

@@ -67,6 +67,9 @@ pub struct RunReport {
     pub verdict: Verdict,
     /// Whether that is what the scenario expects.
     pub as_expected: bool,
+    /// What the scenario expects and the run did not do, in words; empty where it is as expected.
+    #[serde(default)]
+    pub unmet: Vec<String>,
     /// The trace hash: 16 hexadecimal digits.
     pub trace_hash: String,
     /// Events in the trace.

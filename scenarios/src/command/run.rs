@@ -3,7 +3,7 @@
 use super::Output;
 use crate::format::Scenario;
 use crate::library;
-use crate::runner::{Finished, run_scenario, unmet};
+use crate::runner::{Finished, run_scenario};
 use crate::seed::{parse_seed, seed_text};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -75,9 +75,6 @@ fn run_one(
             Detail::Short
         };
         output.print(&render(&finished.report, detail));
-        for line in unmet(scenario, &finished.report) {
-            output.print(&format!("Expected   {line}\n"));
-        }
         if let Some(dir) = &arguments.out {
             output.print(&format!("Saved      {}\n", dir.display()));
         }
@@ -134,7 +131,7 @@ fn run_several(
         } else if !report.as_expected {
             let why = match &report.violation {
                 Some(violation) => format!("{}: {}", violation.check, violation.message),
-                None => unmet(scenario, report).join("; "),
+                None => report.unmet.join("; "),
             };
             is_read = output.print(&format!(
                 "{}  {}  {why}\n",

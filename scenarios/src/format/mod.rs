@@ -7,23 +7,29 @@
 
 mod action;
 mod op;
+mod outcome;
 mod reader;
 mod target;
 mod trigger;
+mod write;
 
 pub use action::ACTIONS;
 pub use op::OPS;
+pub(crate) use outcome::unmet as unmet_outcomes;
+pub use outcome::{Allowed, OUTCOMES};
 pub use reader::FormatError;
 pub use target::TARGETS;
 
-use crate::seed::{parse_seed, seed_text};
+use crate::seed::parse_seed;
 use crate::workload::{Workload, WorkloadKind};
-use reader::{Source, Table, duration_text};
+use reader::{Source, Table};
 use std::collections::BTreeMap;
 use toml::de::DeTable;
 use zabsim::plan::{Climate, Ensemble, Fault, Plan, ScriptedOp, Trigger};
 use zabsim_types::run::Verdict;
 use zabsim_types::{ServerId, SyncMode};
+
+use write::quoted;
 
 /// A scenario file's most bytes. A drawn scenario with hundreds of faults has some 100 KB.
 pub const BYTES_MAX: u64 = 4 << 20;
@@ -56,6 +62,10 @@ pub struct Expect {
     pub reach: Vec<String>,
     /// Checks that must have examined something.
     pub examine: Vec<String>,
+    /// Whether every trigger of the script must fire in each run.
+    pub every_trigger: bool,
+    /// What each of the plan's explicit operations may come out as, in their order; an empty list: as anything.
+    pub outcomes: Vec<Vec<Allowed>>,
 }
 
 impl Scenario {
@@ -167,6 +177,7 @@ fn listed<'a>(top: &Table<'a>, key: &'static str) -> Result<Vec<reader::Value<'a
 
 fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
     let name = top.need("name")?;
+    let (ops, outcomes) = read_ops(top)?;
     let plan = Plan {
         name: match name.str()? {
             "" => return Err(name.error("`name` is empty")),
@@ -187,7 +198,7 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
             .get("duration")
             .map_or(Ok(30_000_000), |v| v.duration_us())?,
         faults: read_faults(top)?,
-        ops: read_ops(top)?,
+        ops,
         data_loss_allowed: false,
         leave_broken: top.get("leave_broken").map_or(Ok(false), |v| v.bool())?,
     };
@@ -216,7 +227,10 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
         plan,
         workloads,
         random,
-        expect: Expect::default(),
+        expect: Expect {
+            outcomes,
+            ..Expect::default()
+        },
         seed: top.get("seed").map(|v| read_seed(&v)).transpose()?,
     };
     if let Some(value) = top.get("expect") {
@@ -239,6 +253,8 @@ impl Default for Expect {
             verdict: Verdict::Pass,
             reach: Vec::new(),
             examine: Vec::new(),
+            every_trigger: false,
+            outcomes: Vec::new(),
         }
     }
 }
@@ -265,6 +281,8 @@ fn read_expect(table: Table<'_>, scenario: &mut Scenario) -> Result<(), FormatEr
             .map_or(Ok(Verdict::Pass), |v| v.word(&verdicts))?,
         reach: names("reach", zabsim::marks())?,
         examine: names("examine", zabsim::checks())?,
+        every_trigger: table.get("every_trigger").map_or(Ok(false), |v| v.bool())?,
+        outcomes: std::mem::take(&mut scenario.expect.outcomes),
     };
     scenario.plan.data_loss_allowed = table.get("data_loss").map_or(Ok(false), |v| v.bool())?;
     table.finish()
@@ -418,187 +436,21 @@ fn read_faults(top: &Table<'_>) -> Result<Vec<Fault>, FormatError> {
     Ok(faults)
 }
 
-fn read_ops(top: &Table<'_>) -> Result<Vec<ScriptedOp>, FormatError> {
-    let Some(list) = top.get("op") else {
-        return Ok(Vec::new());
-    };
-    list.list()?
-        .iter()
-        .map(|value| {
-            let table = value.table("[[op]]")?;
-            let op = ScriptedOp {
-                client: table.need("client")?.int(1, CLIENTS_MAX)?,
-                at: trigger::read(&table)?,
-                op: op::read(table.need("do")?.table("`do`")?)?,
-            };
-            table.finish()?;
-            Ok(op)
-        })
-        .collect()
-}
-
-impl Scenario {
-    /// The whole scenario as TOML; `parse` of it gives the same scenario.
-    pub fn to_toml(&self) -> String {
-        let (plan, e) = (&self.plan, &self.plan.ensemble);
-        let mut out = format!(
-            "name = {}\nabout = {}\n",
-            quoted(&plan.name),
-            quoted(&plan.about)
-        );
-        let mut line = |text: String| {
-            out.push_str(&text);
-            out.push('\n');
-        };
-        if let Some(seed) = self.seed {
-            line(format!("seed = \"{}\"", seed_text(seed)));
-        }
-        line(format!(
-            "servers = {}\nobservers = {}\nclients = {}",
-            e.voters, e.observers, plan.clients
-        ));
-        line(format!("duration = \"{}\"", duration_text(plan.safety_us)));
-        line(format!(
-            "session_timeout = \"{}\"",
-            duration_text(u64::from(plan.session_timeout_ms) * 1_000)
-        ));
-        line(format!(
-            "tick = \"{}\"",
-            duration_text(u64::from(e.tick_ms) * 1_000)
-        ));
-        line(format!(
-            "init_limit = {}\nsync_limit = {}",
-            e.init_limit, e.sync_limit
-        ));
-        line(format!(
-            "snap_count = {}\ncommit_log_count = {}",
-            e.snap_count, e.commit_log_count
-        ));
-        line(format!(
-            "disk_diff_bytes_max = {}\ncounter_max = {}",
-            e.disk_diff_bytes_max, e.counter_max
-        ));
-        line(format!(
-            "snapshot_chunk_nodes = {}\nleave_broken = {}",
-            e.snapshot_chunk_nodes, plan.leave_broken
-        ));
-        if !e.groups.is_empty() {
-            let group = |g: &Vec<ServerId>| {
-                format!(
-                    "[{}]",
-                    g.iter()
-                        .map(|s| format!("\"{s}\""))
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                )
-            };
-            line(format!(
-                "groups = [{}]",
-                e.groups.iter().map(group).collect::<Vec<_>>().join(", ")
-            ));
-        }
-        if !e.weights.is_empty() {
-            let weights = e
-                .weights
-                .iter()
-                .map(|(server, weight)| format!("[\"{server}\", {weight}]"));
-            line(format!(
-                "weights = [{}]",
-                weights.collect::<Vec<_>>().join(", ")
-            ));
-        }
-        out.push_str(&climate_toml(&plan.climate));
-        for workload in &self.workloads {
-            out.push_str(&workload_toml(workload));
-        }
-        for scripted in &plan.ops {
-            out.push_str(&format!("\n[[op]]\nclient = {}\n", scripted.client));
-            trigger::write(&scripted.at, &mut out);
-            out.push_str(&format!("do = {}\n", op::write(&scripted.op)));
-        }
-        for fault in &plan.faults {
-            out.push_str(&format!("\n[[fault]]\nlabel = {}\n", quoted(&fault.label)));
-            trigger::write(&fault.trigger, &mut out);
-            out.push_str(&format!("do = {}\n", action::write(&fault.action)));
-            if let Some(lasts_us) = fault.lasts_us {
-                out.push_str(&format!("for = \"{}\"\n", duration_text(lasts_us)));
-            }
-        }
-        if let Some(profile) = &self.random {
-            out.push_str(&format!("\n[random]\nprofile = {}\n", quoted(profile)));
-        }
-        out.push_str(&format!(
-            "\n[expect]\nverdict = \"{}\"\ndata_loss = {}\n",
-            self.expect.verdict.word(),
-            plan.data_loss_allowed
-        ));
-        for (key, names) in [
-            ("reach", &self.expect.reach),
-            ("examine", &self.expect.examine),
-        ] {
-            if !names.is_empty() {
-                let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
-                out.push_str(&format!("{key} = [{}]\n", names.join(", ")));
-            }
-        }
-        out
+/// The explicit operations, and beside each what it may come out as.
+fn read_ops(top: &Table<'_>) -> Result<(Vec<ScriptedOp>, Vec<Vec<Allowed>>), FormatError> {
+    let (mut ops, mut outcomes) = (Vec::new(), Vec::new());
+    for value in listed(top, "op")? {
+        let table = value.table("[[op]]")?;
+        ops.push(ScriptedOp {
+            client: table.need("client")?.int(1, CLIENTS_MAX)?,
+            at: trigger::read(&table)?,
+            op: op::read(table.need("do")?.table("`do`")?)?,
+        });
+        let expect = table.get("expect").map(|v| outcome::read(&v)).transpose()?;
+        outcomes.push(expect.unwrap_or_default());
+        table.finish()?;
     }
-}
-
-fn range_toml((low, high): (u64, u64)) -> String {
-    format!("[\"{}\", \"{}\"]", duration_text(low), duration_text(high))
-}
-
-fn climate_toml(c: &Climate) -> String {
-    format!(
-        "\n[climate]\nlink = {}\nclient_link = {}\nfsync = {}\nread = {}\nstage = {}\nrestart = {}\nclock_offset = \"{}\"\nclock_drift_ppm = {}\n",
-        range_toml(c.link_us),
-        range_toml(c.client_link_us),
-        range_toml(c.fsync_us),
-        range_toml(c.read_us),
-        range_toml(c.stage_us),
-        range_toml(c.restart_us),
-        duration_text(c.clock_offset_us_max),
-        c.clock_drift_ppm_max
-    )
-}
-
-fn workload_toml(workload: &Workload) -> String {
-    let clients = if workload.clients.is_empty() {
-        String::new()
-    } else {
-        format!("clients = {:?}\n", workload.clients)
-    };
-    let sync = if workload.sync == SyncMode::Quorum {
-        "quorum"
-    } else {
-        "leader"
-    };
-    format!(
-        "\n[[workload]]\nkind = \"{}\"\nkeys = {}\n{clients}think = {}\nhold = {}\nsync = \"{sync}\"\n",
-        workload.kind.name(),
-        workload.keys,
-        range_toml(workload.think_us),
-        range_toml(workload.hold_us)
-    )
-}
-
-/// A TOML basic string.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+    Ok((ops, outcomes))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! A [`Table`] remembers which keys were asked for; [`Table::finish`] then complains of those that nobody knows.
 
+use crate::hint::did_you_mean;
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
@@ -114,9 +115,10 @@ impl<'a> Table<'a> {
                 allowed.sort_unstable();
                 allowed.dedup();
                 let message = format!(
-                    "unknown key `{}` in {}; allowed: {}",
+                    "unknown key `{}` in {}{}; allowed: {}",
                     key.get_ref(),
                     self.what,
+                    did_you_mean(key.get_ref(), allowed.iter().copied()),
                     allowed.join(", ")
                 );
                 Err(self.source.error(key.span(), message))
@@ -139,8 +141,15 @@ impl<'a> Table<'a> {
             [] => "nothing".to_string(),
             found => found.join(" and "),
         };
+        let mut keys = self.table.keys();
+        let hint = keys
+            .find_map(|key| {
+                let hint = did_you_mean(key.get_ref(), allowed.iter().copied());
+                (given.is_empty() && !hint.is_empty()).then_some(hint)
+            })
+            .unwrap_or_default();
         self.error(format!(
-            "`do` must name exactly one {what}, found {found}; allowed: {}",
+            "`do` must name exactly one {what}, found {found}{hint}; allowed: {}",
             allowed.join(", ")
         ))
     }
@@ -295,8 +304,9 @@ impl<'a> Value<'a> {
             None => {
                 let allowed: Vec<_> = words.iter().map(|(word, _)| *word).collect();
                 Err(self.error(format!(
-                    "`{}` is \"{found}\"; allowed: {}",
+                    "`{}` is \"{found}\"{}; allowed: {}",
                     self.key,
+                    did_you_mean(found, allowed.iter().copied()),
                     allowed.join(", ")
                 )))
             }

@@ -1,6 +1,7 @@
 //! Targets as text: `leader`, `s3`, `random-2`, or a list of them.
 
 use super::reader::{FormatError, Value};
+use crate::hint::did_you_mean;
 use zabsim::plan::Target;
 use zabsim_types::ServerId;
 
@@ -47,8 +48,13 @@ pub(super) fn read(value: &Value<'_>) -> Result<Target, FormatError> {
     let text = value.str()?;
     parse(text).ok_or_else(|| {
         let allowed: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
+        // A number in the wrong place should lead to the name with its number.
+        let number: String = text.chars().filter(char::is_ascii_digit).collect();
+        let number = if number.is_empty() { "1" } else { &number };
+        let known: Vec<String> = allowed.iter().map(|n| n.replace('N', number)).collect();
         value.error(format!(
-            "\"{text}\" is no target; allowed: {}, or a list of them",
+            "\"{text}\" is no target{}; allowed: {}, or a list of them",
+            did_you_mean(text, known.iter().map(String::as_str)),
             allowed.join(", ")
         ))
     })

@@ -4,7 +4,7 @@ use super::quoted;
 use super::reader::{FormatError, Table, duration_text};
 use super::target;
 use zabsim::plan::{EventPattern, Target, Trigger};
-use zabsim::{DISK_OPS, MESSAGES};
+use zabsim::{DISK_OPS, MESSAGES, NOTES};
 use zabsim_types::Time;
 
 /// Reads the trigger of a fault or an operation out of its own table.
@@ -60,7 +60,7 @@ fn read_pattern(table: Table<'_>) -> Result<Trigger, FormatError> {
             }
         }
         "note" => EventPattern::Note {
-            note: value.str()?.into(),
+            note: value.word(&notes())?.into(),
             at: who("server")?,
         },
         _ => {
@@ -89,6 +89,13 @@ fn read_pattern(table: Table<'_>) -> Result<Trigger, FormatError> {
 
 fn words(names: &[&'static str]) -> Vec<(&'static str, &'static str)> {
     names.iter().map(|name| (*name, *name)).collect()
+}
+
+/// The notes that a trigger can wait for: the protocol's own, and the marks.
+fn notes() -> Vec<(&'static str, &'static str)> {
+    let marks = zabsim::marks();
+    let marks = marks.iter().map(|(name, _)| *name);
+    words(&NOTES.iter().copied().chain(marks).collect::<Vec<_>>())
 }
 
 /// The lines of a trigger, as `read` takes them.

@@ -1,8 +1,9 @@
 //! Clients in the world: sessions are stepped, programs run, and what they see becomes the history.
 
 use super::World;
-use crate::host::{SCRIPTED, Waiting};
+use crate::host::Waiting;
 use crate::net::{Arrival, Death, Item, LinkKind};
+use crate::plan::{SCRIPTED, scripted_call};
 use crate::queue::Event;
 use crate::trace::{Entry, Place};
 use zabsim_client::{Command, Effect, Input, Outcome};
@@ -206,9 +207,10 @@ impl World {
             },
         );
         self.clients[client].port.changed(session, &change);
-        // A client without a program goes on with a new session by itself.
+        // A client without a program, or whose program has returned, goes on with a new session by itself: scripted
+        // operations may follow.
         if change == SessionChange::Expired
-            && self.clients[client].program.is_none()
+            && !self.clients[client].runs_program()
             && !self.clients[client].directed
         {
             self.queue.push(
@@ -358,14 +360,13 @@ impl World {
 
     pub(super) fn scripted_op(&mut self, op: usize) {
         let scripted = &self.plan.ops[op];
+        let call = scripted_call(op);
         let client = scripted.client as usize - 1;
         let op = scripted.op.clone();
         let process = &mut self.clients[client];
         if !process.alive {
             return;
         }
-        process.scripted += 1;
-        let call = CallId(SCRIPTED + process.scripted);
         if process.program.is_none() && !process.opened {
             process.opened = true;
             self.client_input(client, None, Input::Open);

@@ -225,7 +225,6 @@ impl World {
             link: None,
             timer: Default::default(),
             open_calls: Vec::new(),
-            scripted: 0,
             opened: false,
             answered: 0,
             answered_before_heal: 0,

@@ -114,6 +114,10 @@ pub const MARKS: &[(&str, &str)] = &[
         "A learner could not cut its log deep enough and got a snapshot.",
     ),
     (
+        "snap-below-tail",
+        "A learner took a snapshot that lies below the tail of its own log (ZOOKEEPER-2832).",
+    ),
+    (
         "snap-crosses-epoch",
         "A cut would have crossed an epoch; the learner got a snapshot.",
     ),

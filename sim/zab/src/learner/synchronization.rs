@@ -143,6 +143,9 @@ impl Learner {
                 (Cut::Trunc { done: false }, to)
             }
             Message::Snap { zxid } => {
+                if zxid < last {
+                    mark("snap-below-tail", out);
+                }
                 let cut = Cut::Snap {
                     chunks: Vec::new(),
                     complete: false,

@@ -1,0 +1,180 @@
+//! A scenario as TOML again: [`Scenario::parse`] of it gives the same scenario.
+
+use super::reader::duration_text;
+use super::{Scenario, action, op, outcome, trigger};
+use crate::seed::seed_text;
+use crate::workload::Workload;
+use zabsim::plan::Climate;
+use zabsim_types::{ServerId, SyncMode};
+
+impl Scenario {
+    /// The whole scenario as TOML; `parse` of it gives the same scenario.
+    pub fn to_toml(&self) -> String {
+        let (plan, e) = (&self.plan, &self.plan.ensemble);
+        let mut out = format!(
+            "name = {}\nabout = {}\n",
+            quoted(&plan.name),
+            quoted(&plan.about)
+        );
+        let mut line = |text: String| {
+            out.push_str(&text);
+            out.push('\n');
+        };
+        if let Some(seed) = self.seed {
+            line(format!("seed = \"{}\"", seed_text(seed)));
+        }
+        line(format!(
+            "servers = {}\nobservers = {}\nclients = {}",
+            e.voters, e.observers, plan.clients
+        ));
+        line(format!("duration = \"{}\"", duration_text(plan.safety_us)));
+        line(format!(
+            "session_timeout = \"{}\"",
+            duration_text(u64::from(plan.session_timeout_ms) * 1_000)
+        ));
+        line(format!(
+            "tick = \"{}\"",
+            duration_text(u64::from(e.tick_ms) * 1_000)
+        ));
+        line(format!(
+            "init_limit = {}\nsync_limit = {}",
+            e.init_limit, e.sync_limit
+        ));
+        line(format!(
+            "snap_count = {}\ncommit_log_count = {}",
+            e.snap_count, e.commit_log_count
+        ));
+        line(format!(
+            "disk_diff_bytes_max = {}\ncounter_max = {}",
+            e.disk_diff_bytes_max, e.counter_max
+        ));
+        line(format!(
+            "snapshot_chunk_nodes = {}\nleave_broken = {}",
+            e.snapshot_chunk_nodes, plan.leave_broken
+        ));
+        if !e.groups.is_empty() {
+            let group = |g: &Vec<ServerId>| {
+                format!(
+                    "[{}]",
+                    g.iter()
+                        .map(|s| format!("\"{s}\""))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                )
+            };
+            line(format!(
+                "groups = [{}]",
+                e.groups.iter().map(group).collect::<Vec<_>>().join(", ")
+            ));
+        }
+        if !e.weights.is_empty() {
+            let weights = e
+                .weights
+                .iter()
+                .map(|(server, weight)| format!("[\"{server}\", {weight}]"));
+            line(format!(
+                "weights = [{}]",
+                weights.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        out.push_str(&climate_toml(&plan.climate));
+        for workload in &self.workloads {
+            out.push_str(&workload_toml(workload));
+        }
+        let nothing = Vec::new();
+        for (index, scripted) in plan.ops.iter().enumerate() {
+            out.push_str(&format!("\n[[op]]\nclient = {}\n", scripted.client));
+            trigger::write(&scripted.at, &mut out);
+            out.push_str(&format!("do = {}\n", op::write(&scripted.op)));
+            let allowed = self.expect.outcomes.get(index).unwrap_or(&nothing);
+            if !allowed.is_empty() {
+                out.push_str(&format!("expect = {}\n", outcome::write(allowed)));
+            }
+        }
+        for fault in &plan.faults {
+            out.push_str(&format!("\n[[fault]]\nlabel = {}\n", quoted(&fault.label)));
+            trigger::write(&fault.trigger, &mut out);
+            out.push_str(&format!("do = {}\n", action::write(&fault.action)));
+            if let Some(lasts_us) = fault.lasts_us {
+                out.push_str(&format!("for = \"{}\"\n", duration_text(lasts_us)));
+            }
+        }
+        if let Some(profile) = &self.random {
+            out.push_str(&format!("\n[random]\nprofile = {}\n", quoted(profile)));
+        }
+        out.push_str(&format!(
+            "\n[expect]\nverdict = \"{}\"\ndata_loss = {}\n",
+            self.expect.verdict.word(),
+            plan.data_loss_allowed
+        ));
+        if self.expect.every_trigger {
+            out.push_str("every_trigger = true\n");
+        }
+        for (key, names) in [
+            ("reach", &self.expect.reach),
+            ("examine", &self.expect.examine),
+        ] {
+            if !names.is_empty() {
+                let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+                out.push_str(&format!("{key} = [{}]\n", names.join(", ")));
+            }
+        }
+        out
+    }
+}
+
+fn range_toml((low, high): (u64, u64)) -> String {
+    format!("[\"{}\", \"{}\"]", duration_text(low), duration_text(high))
+}
+
+fn climate_toml(c: &Climate) -> String {
+    format!(
+        "\n[climate]\nlink = {}\nclient_link = {}\nfsync = {}\nread = {}\nstage = {}\nrestart = {}\nclock_offset = \"{}\"\nclock_drift_ppm = {}\n",
+        range_toml(c.link_us),
+        range_toml(c.client_link_us),
+        range_toml(c.fsync_us),
+        range_toml(c.read_us),
+        range_toml(c.stage_us),
+        range_toml(c.restart_us),
+        duration_text(c.clock_offset_us_max),
+        c.clock_drift_ppm_max
+    )
+}
+
+fn workload_toml(workload: &Workload) -> String {
+    let clients = if workload.clients.is_empty() {
+        String::new()
+    } else {
+        format!("clients = {:?}\n", workload.clients)
+    };
+    let sync = if workload.sync == SyncMode::Quorum {
+        "quorum"
+    } else {
+        "leader"
+    };
+    format!(
+        "\n[[workload]]\nkind = \"{}\"\nkeys = {}\n{clients}think = {}\nhold = {}\nsync = \"{sync}\"\n",
+        workload.kind.name(),
+        workload.keys,
+        range_toml(workload.think_us),
+        range_toml(workload.hold_us)
+    )
+}
+
+/// A TOML basic string.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
