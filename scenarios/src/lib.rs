@@ -5,7 +5,4 @@ pub mod format;
 mod hint;
 pub mod library;
 pub mod runner;
-mod seed;
 pub mod workload;
-
-pub use seed::{parse_seed, seed_text};

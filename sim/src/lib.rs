@@ -34,6 +34,7 @@ mod program;
 mod queue;
 #[cfg(madsim)]
 mod run;
+mod seed;
 #[cfg(madsim)]
 mod server;
 mod stream;
@@ -58,6 +59,7 @@ pub use nemesis::{
 pub use program::{Program, ProgramContext, Stopping};
 #[cfg(madsim)]
 pub use run::{RunOptions, RunOutcome, Runtime, Trace, run};
+pub use seed::{parse_seed, seed_text};
 pub use stream::Stream;
 #[cfg(madsim)]
 pub use testing::{Setup, Sim, check, ensemble};

@@ -86,6 +86,7 @@ use crate::plan::{Action, Climate, Ensemble, Plan, Target, Unsynced};
 use crate::run::{
     Ending, RunOptions, RunOutcome, conclude, executor, finish, guarded, on_its_own_thread,
 };
+use crate::seed::parse_seed;
 use crate::server::RealSoftware;
 use crate::wall;
 use crate::world::World;
@@ -164,7 +165,7 @@ impl Setup {
     {
         let named = seed_of_environment();
         let seeds: Vec<u64> = match &named {
-            Some(seed) => vec![parse_seed(seed)],
+            Some(seed) => vec![named_seed(seed)],
             None => seeds.into_iter().collect(),
         };
         for seed in seeds {
@@ -211,14 +212,12 @@ fn seed_of_environment() -> Option<String> {
     std::env::var("ZABSIM_SEED").ok()
 }
 
-fn parse_seed(text: &str) -> u64 {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    parsed.unwrap_or_else(|_| {
-        panic!("ZABSIM_SEED is '{text}'; a seed is a decimal number, or 0x and hexadecimal digits")
-    })
+/// The seed that the environment names.
+///
+/// # Panics
+/// Where it is none.
+fn named_seed(text: &str) -> u64 {
+    parse_seed(text).unwrap_or_else(|why| panic!("ZABSIM_SEED: {why}"))
 }
 
 /// What to tell of a test that failed.
@@ -517,6 +516,13 @@ mod tests {
             });
         });
         assert!(told.contains("beside"), "{told}");
+    }
+
+    #[test]
+    fn a_seed_of_the_environment_that_is_none_is_refused() {
+        assert_eq!(named_seed("0x2a"), 42);
+        let told = failure(|| drop(named_seed("+7")));
+        assert!(told.contains("ZABSIM_SEED: \"+7\" is no seed"), "{told}");
     }
 
     #[test]
