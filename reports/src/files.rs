@@ -45,6 +45,35 @@ pub struct Saved<'a> {
     pub trace: Option<&'a str>,
 }
 
+/// The names of a saved run's files.
+const NAMES: [&str; 4] = ["run.json", "history.jsonl", "scenario.toml", "trace.txt"];
+
+/// Why a run of that scenario and seed may not be saved into `dir`, in words: a file is there that would be lost, being none
+/// of ours, or of a run of another scenario or seed. The same run's earlier files are no obstacle.
+pub fn obstacle(dir: &Path, scenario: &str, seed: &str) -> Option<String> {
+    let there = NAMES.iter().map(|name| dir.join(name));
+    let there: Vec<PathBuf> = there.filter(|path| path.is_file()).collect();
+    let first = there.first()?.display();
+    let dir = dir.display();
+    match earlier_run(&there[0]) {
+        None => Some(format!(
+            "{first} is there already, and of no saved run: it would be lost"
+        )),
+        Some(earlier) if earlier == (scenario.to_string(), seed.to_string()) => None,
+        Some((scenario, seed)) => Some(format!(
+            "{dir} holds another run, of {scenario} with seed {seed}: it would be lost"
+        )),
+    }
+}
+
+/// Whose run a `run.json` is: its scenario's name, and its seed.
+fn earlier_run(file: &Path) -> Option<(String, String)> {
+    let run: serde_json::Value = serde_json::from_reader(File::open(file).ok()?).ok()?;
+    run.get("schema")?.as_u64()?;
+    let text = |key: &str| run.get(key)?.as_str().map(String::from);
+    Some((text("scenario")?, text("seed")?))
+}
+
 /// Writes a run into `dir`, creating it if needed, over what an earlier run left there. Returns the files' paths.
 pub fn save(dir: &Path, run: &Saved<'_>) -> Result<Vec<PathBuf>, SaveError> {
     let made = missing(dir);

@@ -4,5 +4,5 @@
 mod files;
 mod text;
 
-pub use files::{SaveError, Saved, save};
+pub use files::{SaveError, Saved, obstacle, save};
 pub use text::{Detail, render};

@@ -22,10 +22,7 @@ pub fn zabsim<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Ran 
     let arguments = arguments.into_iter().map(Into::into);
     let code = run_with(
         std::iter::once(OsString::from("zabsim")).chain(arguments),
-        &mut Output {
-            out: &mut out,
-            err: &mut err,
-        },
+        &mut Output::new(&mut out, &mut err),
     );
     let text = |bytes| String::from_utf8(bytes).expect("the command writes text");
     Ran {

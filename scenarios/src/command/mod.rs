@@ -1,6 +1,7 @@
 //! The `zabsim` command: `run`, `list`, `replay`, and without arguments a short tour.
 //!
-//! Exit codes: 0 as expected, 1 a check failed, 2 bad usage or input, 3 stuck, 4 diverged, 5 crashed, 6 undecided.
+//! Exit codes: 0 as expected, 1 a check failed or not as expected, 2 bad usage or input, 3 stuck, 4 diverged, 5 crashed,
+//! 6 undecided.
 
 mod list;
 mod replay;
@@ -16,10 +17,19 @@ use std::process::ExitCode;
 const USAGE: u8 = 2;
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 as the scenario expects, 1 a check failed, 2 bad usage or input, 3 stuck, 4 the same seed gave another run, \
-5 the system under test panicked, 6 undecided.
+Without a command it gives a short tour. What to try:
+  zabsim run leader-crash --seed 7
+  zabsim run standard --seeds 1..200
+  zabsim list scenarios
 
-Without a command it gives a short tour.";
+Exit codes:
+  0  as the scenario expects
+  1  a check failed, or the run was not what the scenario expects
+  2  bad usage or input
+  3  stuck: the run did not finish although it should have
+  4  diverged: the same scenario and seed gave another run
+  5  crashed: the system under test panicked
+  6  undecided: a check met its effort limit";
 
 /// Simulates a ZooKeeper-like ensemble under faults, and says whether it kept its promises. The same scenario and seed give
 /// the same run to the last bit.
@@ -34,7 +44,7 @@ struct Arguments {
 enum Command {
     /// Run a scenario: one of the library (see `list`), or a file
     Run(run::Arguments),
-    /// List the scenarios, workloads, faults, targets and checks, each with one sentence
+    /// List what there is, each with one sentence and as a scenario spells it
     List(list::Arguments),
     /// Repeat a saved run (`run.json`); exit code 4 if it comes out differently
     Replay(replay::Arguments),
@@ -46,12 +56,30 @@ pub struct Output<'a> {
     pub out: &'a mut dyn Write,
     /// What went wrong, and remarks.
     pub err: &'a mut dyn Write,
+    /// Why what was asked for could not be written: a full disk.
+    failed: Option<std::io::Error>,
 }
 
-impl Output<'_> {
-    /// Whether anybody reads on: a reader that has had enough (`zabsim list | head`) is no error, but an end.
+impl<'a> Output<'a> {
+    /// Writes to these two.
+    pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Output<'a> {
+        let failed = None;
+        Output { out, err, failed }
+    }
+
+    /// Whether anybody reads on: a reader that has had enough (`zabsim list | head`) is no error, but an end. Any other
+    /// failure is one.
     fn print(&mut self, text: &str) -> bool {
-        self.out.write_all(text.as_bytes()).is_ok()
+        let done = self.out.write_all(text.as_bytes());
+        match done.and_then(|()| self.out.flush()) {
+            Ok(()) => true,
+            Err(error) => {
+                if error.kind() != std::io::ErrorKind::BrokenPipe {
+                    self.failed.get_or_insert(error);
+                }
+                false
+            }
+        }
     }
 
     fn complain(&mut self, text: &str) {
@@ -64,10 +92,7 @@ pub fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     ExitCode::from(run_with(
         std::env::args_os(),
-        &mut Output {
-            out: &mut out,
-            err: &mut err,
-        },
+        &mut Output::new(&mut out, &mut err),
     ))
 }
 
@@ -91,8 +116,15 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, output: &mut Outp
         Some(Command::List(arguments)) => list::list(&arguments, output),
         Some(Command::Replay(arguments)) => replay::replay(&arguments, output),
     };
-    done.unwrap_or_else(|message| {
+    let code = done.unwrap_or_else(|message| {
         output.complain(&message);
         USAGE
-    })
+    });
+    match output.failed.take() {
+        Some(error) => {
+            output.complain(&format!("cannot write what was asked for: {error}"));
+            USAGE
+        }
+        None => code,
+    }
 }

@@ -4,28 +4,32 @@ use super::Output;
 use crate::format::Scenario;
 use crate::library;
 use crate::runner::{Finished, run_scenario};
-use crate::seed::{parse_seed, seed_text};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use zabsim_reports::{Detail, Saved, render, save};
+use zabsim::{parse_seed, seed_text};
+use zabsim_reports::{Detail, Saved, obstacle, render, save};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// A scenario's name, or a file
+    /// A scenario's name (`zabsim list scenarios`), or a TOML file (`zabsim list format`)
     name: String,
     /// The seed: decimal, 0x…, or a git commit's 40 digits [default: the file's own, else 1]
-    #[arg(long, conflicts_with = "seeds")]
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
     seed: Option<String>,
     /// Several seeds, both ends included: 1..50. Prints one line for each run that is not as expected, and a summary
-    #[arg(long)]
+    #[arg(long, value_name = "FIRST..LAST")]
     seeds: Option<String>,
     /// Print exactly one JSON object (with --seeds: one a line)
     #[arg(long)]
     json: bool,
-    /// Save run.json, history.jsonl and scenario.toml (as drawn for the seed) into this directory
+    /// Save run.json, history.jsonl and scenario.toml (as drawn for the seed) into this directory, which is made if it is not
+    /// there. What the same scenario and seed left there before is replaced; anything else is not, without --force
     #[arg(long, value_name = "DIR", conflicts_with = "seeds")]
     out: Option<PathBuf>,
+    /// With --out: replace what the directory holds already, even if it is another run, or none
+    #[arg(long, requires = "out")]
+    force: bool,
     /// With --out: save every event of the world too, as trace.txt, so that `replay` can name the first that differs
     #[arg(long, requires = "out")]
     trace: bool,
@@ -54,6 +58,14 @@ fn run_one(
         Some(text) => parse_seed(text)?,
         None => scenario.seed.unwrap_or(1),
     };
+    if let Some(dir) = &arguments.out
+        && !arguments.force
+        && let Some(why) = obstacle(dir, &scenario.plan.name, &seed_text(seed))
+    {
+        return Err(format!(
+            "{why}; name another directory with --out, or say --force"
+        ));
+    }
     let finished = run_scenario(scenario, &arguments.name, seed, arguments.trace);
     if let Some(dir) = &arguments.out {
         let trace = finished.trace.as_ref().map(|trace| trace.to_string());
