@@ -1,8 +1,8 @@
 //! One scenario, one seed: draw the plan, build the programs, run the world, hold the outcome against what was expected.
 
 use crate::format::{Scenario, unmet_outcomes};
-use crate::seed::seed_text;
 use crate::workload;
+use zabsim::seed_text;
 use zabsim::{RunOptions, Trace};
 use zabsim_types::HistoryEvent;
 use zabsim_types::run::{RunReport, Verdict};

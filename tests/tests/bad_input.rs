@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+use zabsim_scenarios::command::{Output, run_with};
 use zabsim_scenarios::format::Scenario;
 use zabsim_scenarios::library::LIBRARY;
 use zabsim_tests::{Ran, zabsim};
@@ -92,8 +93,13 @@ fn a_directory_and_a_missing_file_are_no_scenarios() {
     );
     refused(
         &zabsim(["run", "leader-crsh"]),
-        &["no scenario", "leader-crash"],
+        &["no scenario", "did you mean leader-crash"],
     );
+    refused(
+        &zabsim(["run", "Leader_Crash"]),
+        &["did you mean leader-crash"],
+    );
+    refused(&zabsim(["run", "4643"]), &["did you mean zookeeper-4643?"]);
     refused(&zabsim(["run", "xyzzy"]), &["no scenario", "zabsim list"]);
     refused(&zabsim(["run", ""]), &["name is empty", "zabsim list"]);
 }
@@ -137,8 +143,42 @@ fn unknown_words() {
             "[[fault]]\nwhen = { send = \"HELLO\" }\ndo = { crash = \"leader\" }\n",
             &[":4", "HELLO", "NEWLEADER"],
         ),
+        (
+            "[[fault]]\nwhen = { note = \"establish\" }\ndo = { crash = \"leader\" }\n",
+            &[":4", "did you mean established", "snapshot-taken"],
+        ),
+        (
+            "[[op]]\nclient = 1\nat = \"1s\"\ndo = { get = \"/a\" }\nexpect = \"nonode\"\n",
+            &[":7", "did you mean NoNode", "unknown"],
+        ),
+        (
+            "[[op]]\nclient = 1\nat = \"1s\"\ndo = { get = \"/a\" }\nexpect = []\n",
+            &[":7", "empty list"],
+        ),
     ] {
         scenario_refused(format!("{HEAD}{rest}"), said);
+    }
+    // Whatever is nearly right is named: keys, actions, targets, checks, marks, whatever the case.
+    for (rest, name) in [
+        ("Servers = 3\n", "servers"),
+        ("session_timeuot = \"5s\"\n", "session_timeout"),
+        ("[expect]\nexamine = [\"Agreement\"]\n", "agreement"),
+        ("[expect]\nreach = [\"sync_snap\"]\n", "sync-snap"),
+        (
+            "[[fault]]\nat = \"1s\"\ndo = { crash = \"Leader\" }\n",
+            "leader",
+        ),
+        (
+            "[[fault]]\nat = \"1s\"\ndo = { crash = \"follower2\" }\n",
+            "follower-2",
+        ),
+        (
+            "[[fault]]\nat = \"1s\"\ndo = { crahs = \"leader\" }\n",
+            "crash",
+        ),
+    ] {
+        let hint = format!("did you mean {name}");
+        scenario_refused(format!("{HEAD}{rest}"), &[&hint]);
     }
 }
 
@@ -228,6 +268,16 @@ fn arguments_that_do_not_go_together() {
     );
     refused(&zabsim(["run", "standard", "--trace"]), &["--out"]);
     refused(&zabsim(["list", "moods"]), &["moods", "scenarios"]);
+    refused(&zabsim(["replay"]), &["<FILE>"]);
+    refused(&zabsim(["replay", "no-such-run"]), &["cannot read"]);
+    refused(
+        &zabsim(["run", "standard", "--seed", "1", "--seeds", "1..2"]),
+        &["--seed", "--seeds"],
+    );
+    refused(
+        &zabsim(["run", "standard", "--seeds", "1..2", "--out", "x"]),
+        &["--seeds", "--out"],
+    );
 }
 
 fn saved_run(dir: &Path) -> PathBuf {
@@ -262,6 +312,14 @@ fn replay_files_that_are_none() {
     let version = good.replace("\"schema\": 1", "\"schema\": 2");
     assert_ne!(version, good);
     refused(&replay(version.as_bytes()), &["schema 2", "reads schema 1"]);
+
+    let ours = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    let version = good.replace(&ours, "\"version\": \"99.0.0\"");
+    assert_ne!(version, good);
+    refused(
+        &replay(version.as_bytes()),
+        &["run.json", "version 99.0.0", env!("CARGO_PKG_VERSION")],
+    );
 
     let seed = good.replace("\"seed\": \"0x", "\"seed\": \"x");
     assert_ne!(seed, good);
@@ -350,11 +408,89 @@ fn a_later_run_takes_the_place_of_an_earlier_one() {
     let out = text(dir.path());
     let ran = zabsim(["run", "zookeeper-335", "--out", out, "--trace"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let ran = zabsim(["run", "zookeeper-335", "--out", out, "--seed", "2"]);
+    let ran = zabsim(["run", "zookeeper-335", "--out", out]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let names = ["history.jsonl", "run.json", "scenario.toml"];
     assert_eq!(entries(dir.path()), names);
     assert_eq!(zabsim(["replay", out]).code, 0);
+}
+
+/// What is not the same run's is not replaced unless somebody says so: another run may be the only trace of a failure, and a
+/// `scenario.toml` somebody's own work.
+#[test]
+fn an_out_that_holds_something_else_is_refused_unless_forced() {
+    let dir = temp();
+    let out = text(dir.path());
+    let other = ["run", "zookeeper-335", "--out", out, "--seed", "2"];
+    let saved = saved_run(dir.path());
+    let before = fs::read(&saved).expect("reads");
+    refused(
+        &zabsim(other),
+        &["zookeeper-335 with seed 0x0000000000000001", "--force"],
+    );
+    refused(
+        &zabsim(["run", "zookeeper-962", "--out", out]),
+        &["another run", "--force"],
+    );
+    assert_eq!(fs::read(&saved).expect("reads"), before);
+    let ran = zabsim(other.into_iter().chain(["--force"]));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_ne!(fs::read(&saved).expect("reads"), before);
+
+    for name in ["run.json", "scenario.toml", "history.jsonl", "trace.txt"] {
+        let dir = temp();
+        let mine = dir.path().join(name);
+        fs::write(&mine, "{\"mine\": 1}").expect("writes");
+        out_refused(dir.path(), &[name, "no saved run", "--force"]);
+        assert_eq!(entries(dir.path()), [name]);
+        assert_eq!(fs::read_to_string(&mine).expect("reads"), "{\"mine\": 1}");
+    }
+    refused(&zabsim(["run", "zookeeper-335", "--force"]), &["--out"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_out_that_cannot_be_made() {
+    out_refused(Path::new("/proc/zabsim"), &["cannot write", "/proc/zabsim"]);
+}
+
+/// A full disk under the standard output is an error; a reader that has gone is an end.
+#[test]
+fn an_output_that_takes_no_more() {
+    struct Takes(std::io::ErrorKind);
+    impl std::io::Write for Takes {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    for arguments in [
+        &["zabsim", "list"][..],
+        &["zabsim", "run", "zookeeper-335", "--json"],
+        &[
+            "zabsim",
+            "run",
+            "zookeeper-335",
+            "--seeds",
+            "1..3",
+            "--json",
+        ],
+        &["zabsim"],
+    ] {
+        for (kind, code) in [
+            (std::io::ErrorKind::StorageFull, 2),
+            (std::io::ErrorKind::BrokenPipe, 0),
+        ] {
+            let (mut out, mut err) = (Takes(kind), Vec::new());
+            let arguments = arguments.iter().map(Into::into);
+            let output = &mut Output::new(&mut out, &mut err);
+            assert_eq!(run_with(arguments, output), code, "{kind}");
+            let err = String::from_utf8_lossy(&err);
+            assert_eq!(err.contains("cannot write"), code == 2, "{err}");
+        }
+    }
 }
 
 /// A disk without room: the shell's limit on the size of a file stands for it, for a file system cannot be filled without

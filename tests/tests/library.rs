@@ -82,6 +82,10 @@ fn the_schedules_of_real_bugs_are_scripts_and_name_their_checks() {
         assert!(scenario.random.is_none(), "{name} draws random faults");
         assert!(!scenario.expect.examine.is_empty(), "{name}");
         assert!(!scenario.plan.faults.is_empty(), "{name}");
+        // A trigger that fired and an operation that was made are not yet a schedule that was reached.
+        assert!(scenario.expect.every_trigger, "{name}");
+        let outcomes = &scenario.expect.outcomes;
+        assert!(outcomes.iter().all(|allowed| !allowed.is_empty()), "{name}");
     }
 }
 

@@ -118,13 +118,117 @@ fn the_tour_ends_by_telling_what_to_try_next() {
 fn the_list_has_a_sentence_for_everything() {
     let ran = zabsim(["list"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
-    for title in ["scenarios", "workloads", "faults", "checks"] {
+    for title in [
+        "scenarios",
+        "workloads",
+        "faults",
+        "targets",
+        "triggers",
+        "operations",
+        "profiles",
+        "checks",
+        "marks",
+    ] {
         assert!(ran.out.lines().any(|line| line == title), "{title}");
+        let alone = zabsim(["list", title]);
+        assert!(alone.code == 0 && ran.out.contains(&alone.out), "{title}");
     }
-    for line in ran.out.lines().filter(|line| line.starts_with("  ")) {
+    // Deeper ones say how the one above is spelled.
+    let named = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    for line in ran.out.lines().filter(named) {
         let (name, about) = line.trim().split_once("  ").expect(line);
         assert!(!name.is_empty() && about.trim().contains(' '), "{line}");
     }
+}
+
+/// The list of the format is a scenario that runs.
+#[test]
+fn the_format_is_listed_as_a_scenario_that_runs() {
+    let ran = zabsim(["list", "format"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let scenario = Scenario::parse("format.toml", &ran.out).expect("it is right");
+    let report = run_scenario(&scenario, "format.toml", 1, false).report;
+    assert_eq!(report.verdict, Verdict::Pass, "{:?}", report.violation);
+}
+
+/// An operation that comes out in another way than its script expects, and a trigger that never fires, make the run another
+/// than expected, although nothing was violated: the schedule was not the one that the script is about.
+#[test]
+fn a_script_that_did_not_reach_its_schedule_says_so() {
+    let text = r#"
+name = "unmet"
+clients = 1
+duration = "6s"
+
+[[op]]
+client = 1
+at = "2s"
+do = { create = "/a", data = "x" }
+expect = ["ok", "unknown"]
+
+[[op]]
+client = 1
+at = "3s"
+do = { create = "/a", data = "x" }
+expect = "ok"
+
+[[op]]
+client = 1
+at = "3s"
+do = { get = "/b" }
+expect = "refused"
+
+[[op]]
+client = 1
+after = "never"
+do = { get = "/a" }
+expect = "ok"
+
+[[op]]
+client = 1
+at = "4s"
+do = { multi = [{ check = "/a", version = 0 }, { delete = "/b" }] }
+expect = "NodeExists"
+
+[[fault]]
+label = "never"
+when = { send = "SNAP", nth = 99 }
+do = { mark = true }
+"#;
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("my scenario.toml");
+    let run = |text: String| {
+        std::fs::write(&path, text).expect("writes");
+        zabsim(["run", path.to_str().expect("text")])
+    };
+    let ran = run(text.into());
+    assert_eq!(ran.code, 1, "{ran:?}");
+    for told in [
+        "op-2 (client 1, { create = \"/a\", data = \"x\" }) came out as NodeExists, expected ok",
+        "op-4 (client 1, { get = \"/a\" }) came out as never asked",
+        "came out as NoNode, expected NodeExists",
+        "never triggered: never",
+        "not what this scenario expects",
+        // A path that a shell would take for two words.
+        "my scenario.toml' --seed",
+    ] {
+        assert!(ran.out.contains(told), "`{told}` is not in: {}", ran.out);
+    }
+    assert!(
+        !ran.out.contains("op-1 ") && !ran.out.contains("op-3 "),
+        "{}",
+        ran.out
+    );
+
+    let quiet = "name = \"quiet\"\nduration = \"2s\"\n[[fault]]\nlabel = \"never\"\nwhen = { send = \"SNAP\" }\ndo = { mark = true }\n";
+    assert_eq!(run(quiet.into()).code, 0);
+    let strict = run(format!("{quiet}[expect]\nevery_trigger = true\n"));
+    assert_eq!(strict.code, 1, "{strict:?}");
+    assert!(
+        strict.out.contains("never triggered: `never`"),
+        "{}",
+        strict.out
+    );
 }
 
 /// An explicit operation may wait for a protocol event, and is reported where that never comes.

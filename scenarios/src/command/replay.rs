@@ -4,9 +4,9 @@ use super::Output;
 use crate::format::Scenario;
 use crate::library::read_bounded;
 use crate::runner::run_scenario;
-use crate::seed::parse_seed;
 use std::fs;
 use std::path::{Path, PathBuf};
+use zabsim::parse_seed;
 use zabsim_types::run::{RUN_SCHEMA, RunReport, Verdict};
 
 #[derive(clap::Args)]

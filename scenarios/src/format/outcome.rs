@@ -27,8 +27,8 @@ pub const OUTCOMES: &[(&str, &str)] = &[
     ("ok", "it succeeded"),
     ("refused", "a server answered with an error, whichever"),
     (
-        "NoNode, BadVersion, …",
-        "a server answered with that error, by ZooKeeper's name for it",
+        "NoNode",
+        "a server answered with that error, by ZooKeeper's name for it: BadVersion, NodeExists, …",
     ),
     (
         "unknown",

@@ -88,6 +88,8 @@ impl<'a> Table<'a> {
 
     pub(crate) fn get(&self, key: &'static str) -> Option<Value<'a>> {
         self.asked.borrow_mut().push(key);
+        #[cfg(test)]
+        tests::asked(self.what, key);
         let (found, value) = self.table.iter().find(|(k, _)| k.get_ref() == key)?;
         Some(Value {
             source: self.source,
@@ -351,8 +353,23 @@ pub(crate) fn duration_text(us: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        /// Every key that this thread's readers asked for, and of which table.
+        static ASKED: RefCell<BTreeSet<(&'static str, &'static str)>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn asked(what: &'static str, key: &'static str) {
+        ASKED.with_borrow_mut(|asked| asked.insert((what, key)));
+    }
+
+    /// What the readers of this thread have asked for so far.
+    pub(crate) fn keys_asked() -> BTreeSet<(&'static str, &'static str)> {
+        ASKED.with_borrow(BTreeSet::clone)
+    }
 
     #[test]
     fn a_time_has_a_unit() {

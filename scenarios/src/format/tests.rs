@@ -165,3 +165,101 @@ fn an_empty_file_is_no_scenario() {
         Scenario::parse("empty.toml", text).expect_err(text);
     }
 }
+
+/// The file with every key is one that can be run, and has indeed every key: the reader asks for no other. A key that it
+/// does not know, the reader would have refused.
+#[test]
+fn the_file_with_every_key_is_read_and_has_every_key() {
+    let scenario = Scenario::parse("format.toml", spelling::EVERY_KEY)
+        .unwrap_or_else(|error| panic!("{error}"));
+    // What an example of each key leads the reader to ask for.
+    for (_, lines) in spelling::FAULTS {
+        fault(lines);
+    }
+    let asked = reader::tests::keys_asked();
+    assert!(asked.len() > 90, "{asked:?}");
+    for (table, key) in asked {
+        let written = |text: &str| {
+            let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            words.any(|word| word == key)
+        };
+        let key_of = |line: &str| line.split(" = ").any(|part| written(part));
+        assert!(
+            spelling::EVERY_KEY.lines().any(key_of),
+            "the key `{key}` of {table} is missing"
+        );
+    }
+    for action in ACTIONS {
+        assert!(
+            spelling::EVERY_KEY.contains(&format!("do = {{ {action} = ")),
+            "{action}"
+        );
+    }
+    for op in OPS {
+        assert!(spelling::EVERY_KEY.contains(&format!("{{ {op} = ")), "{op}");
+    }
+    // It is in the defaults that a file is most easily wrong.
+    let least = parse("").expect("`name` is enough");
+    assert_eq!(scenario.plan.climate, least.plan.climate);
+    assert_eq!(scenario.plan.safety_us, least.plan.safety_us);
+    assert_eq!(
+        scenario.plan.session_timeout_ms,
+        least.plan.session_timeout_ms
+    );
+    let ensemble = zabsim::plan::Ensemble {
+        voters: 3,
+        observers: 0,
+        groups: Vec::new(),
+        weights: BTreeMap::new(),
+        ..scenario.plan.ensemble
+    };
+    assert_eq!(ensemble, least.plan.ensemble);
+    assert_eq!(scenario.plan.clients, least.plan.clients);
+    let kind = |rest: &str| {
+        let workload = format!("[[workload]]\nkind = \"registers\"\n{rest}");
+        parse(&workload).expect("it is right").workloads.remove(0)
+    };
+    assert_eq!(scenario.workloads, [kind("clients = [1, 2]\n")]);
+}
+
+fn fault(lines: &str) -> Fault {
+    let at = if lines.contains("when = ") {
+        ""
+    } else {
+        "at = \"1s\"\n"
+    };
+    let text = format!(
+        "{SMALL}clients = 3\n[[fault]]\nlabel = \"label\"\nat = \"1s\"\ndo = {{ mark = true }}\n[[fault]]\n{at}{lines}\n"
+    );
+    let scenario =
+        Scenario::parse("fault.toml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    scenario.plan.faults[1].clone()
+}
+
+#[test]
+fn every_kind_of_fault_is_spelled_so_that_it_is_that_kind() {
+    let kinds: Vec<&str> = zabsim::FAULT_KINDS.iter().map(|(kind, _)| *kind).collect();
+    let spelled: Vec<&str> = spelling::FAULTS.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(spelled, kinds);
+    for (kind, lines) in spelling::FAULTS {
+        assert_eq!(fault(lines).kind(), *kind, "{lines}");
+    }
+}
+
+#[test]
+fn every_trigger_and_every_operation_that_is_spelled_can_be_read() {
+    for (when, _) in spelling::TRIGGERS {
+        let text = format!(
+            "[[fault]]\nlabel = \"label\"\nat = \"1s\"\ndo = {{ mark = true }}\n[[fault]]\n{when}\ndo = {{ mark = true }}\n"
+        );
+        parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    }
+    for (what, _) in spelling::OPERATIONS {
+        let text = format!("clients = 1\n[[op]]\nclient = 1\nat = \"1s\"\n{what}\n");
+        parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    }
+    for op in OPS {
+        let spelled = |(what, _): &(&str, &str)| what.starts_with(&format!("do = {{ {op} = "));
+        assert!(spelling::OPERATIONS.iter().any(spelled), "{op}");
+    }
+}

@@ -2,9 +2,9 @@
 
 use super::reader::duration_text;
 use super::{Scenario, action, op, outcome, trigger};
-use crate::seed::seed_text;
 use crate::workload::Workload;
 use zabsim::plan::Climate;
+use zabsim::seed_text;
 use zabsim_types::{ServerId, SyncMode};
 
 impl Scenario {
