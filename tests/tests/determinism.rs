@@ -1,5 +1,7 @@
 //! A run is a pure function of the source, the scenario and the seed: the same pair gives the same trace hash again, beside
 //! other runs, in another process, and without madsim. (Debug against release is for CI, which has both: `.ci/run`.)
+//!
+//! `ZABSIM_TEST_PAIRS=200` in the environment compares that many pairs in each of these ways (`.ci/nightly`).
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -12,8 +14,22 @@ use zabsim_tests::spread;
 /// A scenario of the library and a seed.
 type Pair = (&'static Entry, u64);
 
-/// Every scenario once, and some of them with another seed.
+/// The variable that asks for more pairs than the few that a test run has time for: at least so many.
+const PAIRS: &str = "ZABSIM_TEST_PAIRS";
+
+/// Every scenario once, and some of them with another seed; or as many as are asked for, evenly over the library.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how much to test is asked of the environment, before any run"
+)]
 fn pairs() -> Vec<Pair> {
+    if let Ok(wanted) = std::env::var(PAIRS) {
+        let wanted: usize = wanted.parse().expect("a number of pairs");
+        let seeds = 1..=wanted.div_ceil(LIBRARY.len()) as u64;
+        return seeds
+            .flat_map(|seed| LIBRARY.iter().map(move |entry| (entry, seed)))
+            .collect();
+    }
     let first = LIBRARY.iter().map(|entry| (entry, 11));
     let again = LIBRARY.iter().step_by(6).map(|entry| (entry, 12));
     first.chain(again).collect()
@@ -46,7 +62,13 @@ fn there_are_pairs_enough_and_no_two_runs_are_the_same() {
 }
 
 #[test]
-fn the_same_again_in_one_process_with_runs_side_by_side() {
+fn the_same_again_in_one_process() {
+    let again: Vec<String> = pairs().iter().map(hash).collect();
+    assert_eq!(again, alone());
+}
+
+#[test]
+fn the_same_again_with_runs_side_by_side() {
     assert_eq!(spread(&pairs(), 3, hash), alone());
 }
 
