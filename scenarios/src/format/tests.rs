@@ -183,7 +183,7 @@ fn the_file_with_every_key_is_read_and_has_every_key() {
             let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             words.any(|word| word == key)
         };
-        let key_of = |line: &str| line.split(" = ").any(|part| written(part));
+        let key_of = |line: &str| line.split(" = ").any(written);
         assert!(
             spelling::EVERY_KEY.lines().any(key_of),
             "the key `{key}` of {table} is missing"
