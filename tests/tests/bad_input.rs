@@ -468,6 +468,7 @@ fn an_output_that_takes_no_more() {
     }
     for arguments in [
         &["zabsim", "list"][..],
+        &["zabsim", "--help"],
         &["zabsim", "run", "zookeeper-335", "--json"],
         &[
             "zabsim",

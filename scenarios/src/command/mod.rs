@@ -107,7 +107,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, output: &mut Outp
         }
         Err(message) => {
             output.print(&message.render().to_string());
-            return 0;
+            return written(0, output);
         }
     };
     let done = match arguments.command {
@@ -120,6 +120,11 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, output: &mut Outp
         output.complain(&message);
         USAGE
     });
+    written(code, output)
+}
+
+/// The exit code, or bad usage where what was asked for could not be written.
+fn written(code: u8, output: &mut Output<'_>) -> u8 {
     match output.failed.take() {
         Some(error) => {
             output.complain(&format!("cannot write what was asked for: {error}"));
