@@ -3,6 +3,7 @@
 
 mod files;
 mod text;
+mod timeline;
 
 pub use files::{SaveError, Saved, obstacle, save};
 pub use text::{Detail, render};

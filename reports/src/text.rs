@@ -1,5 +1,6 @@
 //! A run as aligned text, to be read aloud: who, what happened, what each check says, how to see it again.
 
+use crate::timeline;
 use std::fmt::Write;
 use zabsim_types::run::{CheckReport, RunReport, Verdict};
 
@@ -11,9 +12,6 @@ pub enum Detail {
     /// Every line of the timeline, every check.
     Full,
 }
-
-/// Lines of the timeline that the short form shows before it elides the middle.
-const TIMELINE_LINES: usize = 40;
 
 /// The whole text, with a newline at its end.
 pub fn render(report: &RunReport, detail: Detail) -> String {
@@ -54,30 +52,8 @@ fn timeline(report: &RunReport, detail: Detail, out: &mut String) {
         return;
     }
     line!(out, "What happened");
-    let entries = &report.timeline;
-    let elided = match detail {
-        Detail::Short if entries.len() > TIMELINE_LINES => {
-            TIMELINE_LINES / 2..entries.len() - TIMELINE_LINES / 2
-        }
-        _ => 0..0,
-    };
-    for (index, entry) in entries.iter().enumerate() {
-        if index == elided.start && !elided.is_empty() {
-            line!(
-                out,
-                "         …       {} more lines; -v shows them",
-                elided.len()
-            );
-        }
-        if !elided.contains(&index) {
-            line!(
-                out,
-                "  {:>10}  {:<4} {}",
-                entry.at.to_string(),
-                entry.who,
-                entry.what
-            );
-        }
+    for told in timeline::lines(&report.timeline, detail) {
+        line!(out, "{told}");
     }
     line!(out);
 }
@@ -175,9 +151,13 @@ fn summary(report: &RunReport, out: &mut String) {
     );
     line!(
         out,
-        "Ensemble   {} established, {} applied",
+        "Ensemble   {} established, {} applied{}",
         counted(report.elections.into(), "leader"),
-        counted(report.faults.len() as u64, "fault")
+        counted(report.faults.len() as u64, "fault"),
+        match report.refused.len() {
+            0 => String::new(),
+            refused => format!(", {refused} not done"),
+        }
     );
     line!(
         out,
@@ -245,9 +225,14 @@ fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
 }
 
-fn counted(number: u64, what: &str) -> String {
+/// `3 faults`, `1 change of role`: the first word is what is counted.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    let (thing, rest) = match what.find(' ') {
+        Some(at) => what.split_at(at),
+        None => (what, ""),
+    };
     let s = if number == 1 { "" } else { "s" };
-    format!("{} {what}{s}", grouped(number))
+    format!("{} {thing}{s}{rest}", grouped(number))
 }
 
 /// `1234567` as `1,234,567`.
@@ -297,6 +282,12 @@ mod tests {
                 kind: "crash".into(),
                 what: "s3 (leader)".into(),
             }],
+            refused: vec![RefusalRecord {
+                at_ms: 5_500,
+                fault: "too much".into(),
+                kind: "wipe".into(),
+                reason: "s1: would exceed what a quorum survives".into(),
+            }],
             untriggered: vec!["late".into()],
             reached: vec![Reached {
                 mark: "sync-snap".into(),
@@ -306,6 +297,11 @@ mod tests {
                 .map(|i| TimelineEntry {
                     at: Time::from_ms(i * 500),
                     who: "s1".into(),
+                    topic: match i % 6 {
+                        0 => Topic::Fault,
+                        1 => Topic::Leader,
+                        _ => Topic::Recovery,
+                    },
                     what: format!("event {i}"),
                 })
                 .collect(),

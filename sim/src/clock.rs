@@ -5,11 +5,15 @@ use zabsim_types::Time;
 const MILLION: u64 = 1_000_000;
 
 /// A clock that runs `ppm` parts per million fast (or slow) since `world`, when it read `local`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     world: u64,
     local: u64,
     ppm: i32,
+    /// What it drifts by when no fault drives it.
+    own_ppm: i32,
+    /// The drifts that faults cause, by strike; the newest one counts.
+    drifts: Vec<(u32, i32)>,
 }
 
 impl Clock {
@@ -19,6 +23,8 @@ impl Clock {
             world: 0,
             local: offset_us,
             ppm: clamped(ppm),
+            own_ppm: clamped(ppm),
+            drifts: Vec::new(),
         }
     }
 
@@ -43,16 +49,27 @@ impl Clock {
         self.world = now.0;
     }
 
-    /// Runs so many parts per million fast from now on.
-    pub(crate) fn drift(&mut self, now: Time, ppm: i32) {
-        self.local = self.read(now);
-        self.world = now.0;
-        self.ppm = clamped(ppm);
+    /// Runs so many parts per million fast from now on, until that strike is over or another one drives it.
+    pub(crate) fn drift(&mut self, now: Time, strike: u32, ppm: i32) {
+        self.drifts.push((strike, clamped(ppm)));
+        self.change_rate(now);
     }
 
-    /// How fast it runs now.
-    pub(crate) fn ppm(&self) -> i32 {
-        self.ppm
+    /// A strike drives it no longer.
+    pub(crate) fn steady(&mut self, now: Time, strike: u32) {
+        self.drifts.retain(|(by, _)| *by != strike);
+        self.change_rate(now);
+    }
+
+    fn change_rate(&mut self, now: Time) {
+        self.local = self.read(now);
+        self.world = now.0;
+        self.ppm = self.drifts.last().map_or(self.own_ppm, |(_, ppm)| *ppm);
+    }
+
+    /// Whether a fault drives it.
+    pub(crate) fn drifts(&self) -> bool {
+        !self.drifts.is_empty()
     }
 
     fn rate(&self) -> u64 {
@@ -80,8 +97,27 @@ mod tests {
         assert_eq!(clock.read(Time(10_000_000)), 10_001_500);
         clock.jump(Time(10_000_000), 2_000_000);
         assert_eq!(clock.read(Time(10_000_000)), 12_001_500);
-        clock.drift(Time(10_000_000), -200);
+        clock.drift(Time(10_000_000), 1, -200);
         assert_eq!(clock.read(Time(20_000_000)), 21_999_500);
+    }
+
+    #[test]
+    fn drifts_end_in_any_order_and_its_own_is_left() {
+        for first_to_end in [1, 2] {
+            let mut clock = Clock::new(0, 100);
+            clock.drift(Time(0), 1, 1_000);
+            clock.drift(Time(0), 2, 2_000);
+            clock.steady(Time(0), first_to_end);
+            let lasting = 3 - first_to_end;
+            assert_eq!(
+                clock.read(Time(MILLION)),
+                MILLION + u64::from(lasting) * 1_000
+            );
+            clock.steady(Time(MILLION), lasting);
+            let before = clock.read(Time(MILLION));
+            assert_eq!(clock.read(Time(2 * MILLION)) - before, MILLION + 100);
+            assert!(!clock.drifts());
+        }
     }
 
     #[test]

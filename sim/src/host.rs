@@ -54,6 +54,11 @@ impl ClientProcess {
         history_id(self.id.0, call)
     }
 
+    /// How reports call it: `c1`.
+    pub(crate) fn name(&self) -> String {
+        format!("c{}", self.id.0)
+    }
+
     /// Whether its program is running.
     pub(crate) fn runs_program(&self) -> bool {
         self.alive

@@ -62,10 +62,10 @@ pub(crate) struct Refusal {
     pub(crate) why: String,
 }
 
-/// `refused: would exceed the budget: …`.
+/// `would exceed what a quorum survives: …`.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "refused: would exceed the budget: {}", self.why)
+        write!(f, "would exceed what a quorum survives: {}", self.why)
     }
 }
 
@@ -282,6 +282,14 @@ impl Judge {
     /// A server went down. Returns the faults that waited for it: each is to be ruled on again, now.
     pub(crate) fn crashed(&mut self, server: ServerId) -> Vec<usize> {
         self.waiting.remove(&server).unwrap_or_default()
+    }
+
+    /// Harm that still waits for its server to go down: whose, and the fault's index.
+    pub(crate) fn waiting(&self) -> Vec<(ServerId, usize)> {
+        let waiting = self.waiting.iter();
+        waiting
+            .flat_map(|(&server, faults)| faults.iter().map(move |&fault| (server, fault)))
+            .collect()
     }
 
     /// Whether a voter counts as damaged.

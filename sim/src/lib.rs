@@ -37,6 +37,8 @@ mod run;
 mod seed;
 #[cfg(madsim)]
 mod server;
+#[cfg(madsim)]
+mod story;
 mod stream;
 #[cfg(madsim)]
 pub mod testing;

@@ -595,6 +595,23 @@ impl Net {
         self.flow(queue, now, from, to);
     }
 
+    /// What faults have left here, in words.
+    pub(crate) fn left_by_faults(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for (index, path) in self.paths.iter().enumerate() {
+            if !path.open() || !path.delays.is_empty() || !path.limits.is_empty() {
+                left.push(format!("path {index} is hampered"));
+            }
+            if path.open() && path.waiting.is_some() {
+                left.push(format!("path {index} holds an election message back"));
+            }
+        }
+        if !self.loss.is_empty() {
+            left.push("election messages are lost".to_string());
+        }
+        left
+    }
+
     /// Lets a way flow again that was opened.
     fn flow(&mut self, queue: &mut Queue, now: Time, from: Node, to: Node) {
         let path = self.path_index(from, to);

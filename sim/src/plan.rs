@@ -62,6 +62,26 @@ pub struct Ensemble {
     pub snapshot_chunk_nodes: u32,
 }
 
+impl Ensemble {
+    /// So many voters of one vote each. The limits are ZooKeeper's own where it has them, at a tick of 500 ms.
+    pub fn of(voters: u8) -> Ensemble {
+        Ensemble {
+            voters,
+            observers: 0,
+            groups: Vec::new(),
+            weights: BTreeMap::new(),
+            tick_ms: 500,
+            init_limit: 10,
+            sync_limit: 5,
+            snap_count: 100_000,
+            commit_log_count: 500,
+            disk_diff_bytes_max: 1 << 20,
+            counter_max: u32::MAX,
+            snapshot_chunk_nodes: 64,
+        }
+    }
+}
+
 /// The weather without faults. Ranges are inclusive, in microseconds; each link, disk and stage draws from its own stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Climate {
@@ -81,6 +101,22 @@ pub struct Climate {
     pub clock_offset_us_max: u64,
     /// Each server's clock drifts by at most so many parts per million, either way.
     pub clock_drift_ppm_max: u32,
+}
+
+/// Links, disks and stages of one rack.
+impl Default for Climate {
+    fn default() -> Climate {
+        Climate {
+            link_us: (200, 1_000),
+            client_link_us: (1_000, 3_000),
+            fsync_us: (500, 3_000),
+            read_us: (200, 2_000),
+            stage_us: (0, 200),
+            restart_us: (500_000, 3_000_000),
+            clock_offset_us_max: 500_000,
+            clock_drift_ppm_max: 200,
+        }
+    }
 }
 
 /// One thing that goes wrong.
@@ -429,6 +465,23 @@ impl Plan {
     /// Where there is no such operation.
     pub fn op_call(&self, op: usize) -> CallId {
         history_id(self.ops[op].client, scripted_call(op))
+    }
+
+    /// A plain plan: so many voters and clients, 30 s, no faults. Whatever is not said elsewhere is as here.
+    pub fn of(voters: u8, clients: u32) -> Plan {
+        Plan {
+            name: "plain".to_string(),
+            about: String::new(),
+            ensemble: Ensemble::of(voters),
+            climate: Climate::default(),
+            clients,
+            session_timeout_ms: 6_000,
+            safety_us: 30_000_000,
+            faults: Vec::new(),
+            ops: Vec::new(),
+            data_loss_allowed: false,
+            leave_broken: false,
+        }
     }
 
     /// The same plan, with each operation that waits for an event waiting for a mark instead, which waits for that event: so

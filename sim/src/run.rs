@@ -12,6 +12,7 @@ use crate::panics;
 use crate::plan::Plan;
 use crate::program::Program;
 use crate::server::RealSoftware;
+use crate::story;
 use crate::trace::TraceLine;
 use crate::wall;
 use crate::world::{NOTIFY_TICKS_MAX, World};
@@ -147,7 +148,6 @@ pub(crate) fn finish(world: &mut World) -> Ending {
     if let Some(ending) = ended_early(world) {
         return ending;
     }
-    world.tell("", "the world heals".to_string());
     world.heal();
     let tick_us = u64::from(world.plan.ensemble.tick_ms) * 1_000;
     let deadline = world
@@ -166,7 +166,7 @@ pub(crate) fn finish(world: &mut World) -> Ending {
     }
     if !settled {
         return Ending::Stuck(format!(
-            "the servers do not settle: {}",
+            "every client is done, but the servers do not come to agree: {}",
             world.servers_wait_for()
         ));
     }
@@ -198,7 +198,8 @@ fn ended_early(world: &World) -> Option<Ending> {
     if world.violated {
         return Some(Ending::Violated);
     }
-    world.panicked.clone().map(Ending::Panicked)
+    let panicked = world.panicked.clone().map(Ending::Panicked);
+    panicked.or_else(|| world.endless.clone().map(Ending::Stuck))
 }
 
 /// Makes the checks of the whole run, and the report.
@@ -244,9 +245,16 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         (None, Ending::Finished { .. }) => (Verdict::Pass, None),
         (None, Ending::Violated) => unreachable!("the run was stopped by a violation"),
     };
-    let untriggered = world.nemesis.untriggered();
+    let untriggered = world.untriggered();
     let (events, virtual_ms) = (world.trace.events(), world.now.as_ms());
-    let records = std::mem::take(&mut world.records);
+    let mut records = std::mem::take(&mut world.records);
+    let dead = world.clients.iter().filter(|client| !client.alive);
+    let dead = dead.map(|client| client.id).collect();
+    let timeline = story::told_with(
+        std::mem::take(&mut records.timeline),
+        &records.history,
+        &dead,
+    );
     let (plan, seed) = (world.plan.clone(), world.seed);
     let (hash, lines) = world.finish();
     let wall = started.elapsed();
@@ -271,6 +279,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         client_ops: records.ops,
         elections: records.elections,
         faults: records.faults,
+        refused: records.refused,
         untriggered,
         reached: records
             .reached
@@ -280,7 +289,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
                 count,
             })
             .collect(),
-        timeline: records.timeline,
+        timeline,
         checks,
         violation,
         scenario_toml: String::new(),

@@ -82,7 +82,7 @@
 
 use crate::desk::{Answer, Desk, Wish, Wished};
 use crate::executor::BoxFuture;
-use crate::plan::{Action, Climate, Ensemble, Plan, Target, Unsynced};
+use crate::plan::{Action, Plan, Target, Unsynced};
 use crate::run::{
     Ending, RunOptions, RunOutcome, conclude, executor, finish, guarded, on_its_own_thread,
 };
@@ -90,14 +90,13 @@ use crate::seed::parse_seed;
 use crate::server::RealSoftware;
 use crate::wall;
 use crate::world::World;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use zabsim_client::Client;
-use zabsim_types::run::Verdict;
+use zabsim_types::run::{Topic, Verdict};
 use zabsim_types::{ServerId, Time};
 
 /// Runs a test on an ensemble of three, once for each seed. See the [module](crate::testing).
@@ -236,8 +235,10 @@ fn complaint(outcome: &RunOutcome, seed: u64) -> String {
         Some(violation) => format!("{}: {}", violation.check, violation.message),
         None => "nothing was violated".to_string(),
     };
-    let tail = report.timeline.len().saturating_sub(TIMELINE_LINES);
-    let timeline: Vec<String> = report.timeline[tail..]
+    let timeline = report.timeline.iter();
+    let timeline: Vec<_> = timeline.filter(|line| line.topic != Topic::Turn).collect();
+    let tail = timeline.len().saturating_sub(TIMELINE_LINES);
+    let timeline: Vec<String> = timeline[tail..]
         .iter()
         .map(|entry| format!("  {} {:<3} {}", entry.at, entry.who, entry.what))
         .collect();
@@ -250,43 +251,14 @@ fn complaint(outcome: &RunOutcome, seed: u64) -> String {
 
 const TIMELINE_LINES: usize = 20;
 
-/// A plain ensemble: a tick of 500 ms, a network of one site.
+/// A plain ensemble for a test: snapshots come soon enough to be met, clients when they are asked for.
 pub(crate) fn default_plan(voters: u8) -> Plan {
-    Plan {
-        name: "test".to_string(),
-        about: "a test".to_string(),
-        ensemble: Ensemble {
-            voters,
-            observers: 0,
-            groups: Vec::new(),
-            weights: BTreeMap::new(),
-            tick_ms: 500,
-            init_limit: 10,
-            sync_limit: 5,
-            snap_count: 1_000,
-            commit_log_count: 500,
-            disk_diff_bytes_max: 1 << 20,
-            counter_max: u32::MAX,
-            snapshot_chunk_nodes: 100,
-        },
-        climate: Climate {
-            link_us: (200, 1_500),
-            client_link_us: (1_000, 3_000),
-            fsync_us: (500, 4_000),
-            read_us: (100, 1_000),
-            stage_us: (5, 50),
-            restart_us: (100_000, 2_000_000),
-            clock_offset_us_max: 1_000_000,
-            clock_drift_ppm_max: 100,
-        },
-        clients: 0,
-        session_timeout_ms: 5_000,
-        safety_us: 1,
-        faults: Vec::new(),
-        ops: Vec::new(),
-        data_loss_allowed: false,
-        leave_broken: false,
-    }
+    let mut plan = Plan::of(voters, 0);
+    plan.name = "test".to_string();
+    plan.ensemble.snap_count = 1_000;
+    plan.session_timeout_ms = 5_000;
+    plan.safety_us = 1;
+    plan
 }
 
 /// A test's hold on the simulation. Clones are the same simulation.
@@ -459,7 +431,7 @@ pub(crate) fn overdue(world: &World) -> Ending {
     Ending::Stuck(format!(
         "the test still waits after {} s of the world's time; {}",
         TEST_US_MAX / 1_000_000,
-        world.servers_wait_for()
+        world.why_nothing_goes_on()
     ))
 }
 
@@ -504,7 +476,10 @@ mod tests {
             });
         });
         assert!(told.contains("stuck"), "{told}");
-        assert!(told.contains("s1 is down; s2 is down; s3:"), "{told}");
+        assert!(
+            told.contains("s1 is down; s2 is down; s3 waits for"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -1,52 +1,22 @@
 //! Whole ensembles, end to end.
 
-use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use zabsim::plan::{
-    Action, Climate, Ensemble, EventPattern, Fault, Plan, Target, Trigger, Unsynced,
-};
+use zabsim::plan::{Action, EventPattern, Fault, Plan, Target, Trigger, Unsynced};
 use zabsim::recipes::{election::Election, fenced::FencedResource, lock::Lock};
 use zabsim::{Program, RunOptions, RunOutcome, Runtime};
 use zabsim_types::run::{TimelineEntry, Verdict};
 use zabsim_types::{CreateMode, ServerId, Time};
 
 fn plan(voters: u8, clients: u32) -> Plan {
-    Plan {
-        name: "test".into(),
-        about: String::new(),
-        ensemble: Ensemble {
-            voters,
-            observers: 0,
-            groups: Vec::new(),
-            weights: BTreeMap::new(),
-            tick_ms: 500,
-            init_limit: 10,
-            sync_limit: 5,
-            snap_count: 1000,
-            commit_log_count: 500,
-            disk_diff_bytes_max: 1 << 20,
-            counter_max: u32::MAX,
-            snapshot_chunk_nodes: 100,
-        },
-        climate: Climate {
-            link_us: (200, 1_500),
-            client_link_us: (1_000, 3_000),
-            fsync_us: (500, 4_000),
-            read_us: (100, 1_000),
-            stage_us: (5, 50),
-            restart_us: (100_000, 2_000_000),
-            clock_offset_us_max: 1_000_000,
-            clock_drift_ppm_max: 100,
-        },
-        clients,
-        session_timeout_ms: 5_000,
-        safety_us: 10_000_000,
-        faults: Vec::new(),
-        ops: Vec::new(),
-        data_loss_allowed: false,
-        leave_broken: false,
-    }
+    let mut plan = Plan::of(voters, clients);
+    plan.ensemble.snap_count = 1_000;
+    plan.session_timeout_ms = 5_000;
+    plan.safety_us = 10_000_000;
+    plan
 }
 
 /// Every client creates nodes of its own and counts in a shared one.
@@ -437,4 +407,163 @@ fn a_program_that_panics_is_a_crash() {
         message.contains("c1 panicked: the account does not add up"),
         "{message}"
     );
+}
+
+fn strikes(label: &str, at_ms: u64, action: Action) -> Fault {
+    Fault {
+        label: label.into(),
+        trigger: Trigger::At(Time::from_ms(at_ms)),
+        action,
+        lasts_us: None,
+    }
+}
+
+fn told(outcome: &RunOutcome, words: &str) -> bool {
+    let mut timeline = outcome.report.timeline.iter();
+    timeline.any(|line| line.what.contains(words))
+}
+
+/// Damage that nothing could survive is not done, not counted, and told with its reason.
+#[test]
+fn refused_damage_is_no_fault_that_was_applied() {
+    let mut plan = plan(3, 1);
+    let wipe = |server| Action::Wipe {
+        target: Target::Server(ServerId(server)),
+    };
+    plan.faults = vec![
+        strikes("one", 3_000, wipe(1)),
+        strikes("two", 3_001, wipe(2)),
+    ];
+    let outcome = zabsim::run(&plan, 1, writers(1), RunOptions::default());
+    let report = &outcome.report;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", show(&outcome));
+    let applied: Vec<&str> = report.faults.iter().map(|f| f.what.as_str()).collect();
+    assert_eq!(applied, ["wipes the disk of s1"]);
+    assert_eq!(report.refused.len(), 1, "{:?}", report.refused);
+    let refused = &report.refused[0];
+    assert_eq!((refused.fault.as_str(), refused.at_ms), ("two", 3_001));
+    assert!(
+        refused
+            .reason
+            .contains("would exceed what a quorum survives")
+    );
+    assert!(told(&outcome, "two is not done: s2: would exceed"));
+}
+
+/// A fault that finds nobody says since when it waited, and counts as never triggered.
+#[test]
+fn a_fault_without_a_target_says_that_it_waits() {
+    let mut plan = plan(3, 1);
+    let crash = |target| Action::Crash {
+        target,
+        after_effects: 0,
+        unsynced: Unsynced::Drawn,
+    };
+    let rot = Action::BitRot {
+        target: Target::Server(ServerId(1)),
+        file: None,
+    };
+    plan.faults = vec![
+        strikes("early", 100, crash(Target::Leader)),
+        strikes("nobody", 8_000, crash(Target::Learner)),
+        strikes("rot", 9_000, rot),
+    ];
+    let outcome = zabsim::run(&plan, 1, writers(1), RunOptions::default());
+    let report = &outcome.report;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", show(&outcome));
+    assert!(
+        told(&outcome, "(it had waited for a target since 0.100s)"),
+        "{}",
+        show(&outcome)
+    );
+    assert!(told(
+        &outcome,
+        "nobody never found a target: it waited since 8.000s"
+    ));
+    assert!(told(&outcome, "rot did not come about: s1 never went down"));
+    assert_eq!(report.untriggered, ["nobody", "rot"]);
+    assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+}
+
+/// Also where their supervisors would have started them again.
+#[test]
+fn a_minority_that_stays_down_does_not_hold_the_rest_up() {
+    let mut plan = plan(5, 3);
+    plan.leave_broken = true;
+    plan.safety_us = 5_000_000;
+    let mut crash = strikes(
+        "dead",
+        4_000,
+        Action::Crash {
+            target: Target::Minority,
+            after_effects: 0,
+            unsynced: Unsynced::Drawn,
+        },
+    );
+    crash.lasts_us = Some(2_000_000);
+    plan.faults = vec![crash];
+    for seed in 1..=3 {
+        let outcome = zabsim::run(&plan, seed, writers(3), RunOptions::default());
+        assert_eq!(outcome.report.verdict, Verdict::Pass, "{}", show(&outcome));
+        let timeline = &outcome.report.timeline;
+        let stays = |entry: &&TimelineEntry| entry.what == "stays broken";
+        let dead: Vec<&str> = timeline
+            .iter()
+            .filter(stays)
+            .map(|e| e.who.as_str())
+            .collect();
+        assert_eq!(dead.len(), 2, "{}", show(&outcome));
+        let late = timeline.iter().filter(|line| line.at > Time(4_000_000));
+        let back = late.filter(|line| {
+            line.what.contains("read its disk") && dead.contains(&line.who.as_str())
+        });
+        assert_eq!(back.count(), 0, "{}", show(&outcome));
+    }
+}
+
+/// Wakes itself and waits for nothing.
+struct Restless;
+
+impl Future for Restless {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// A run is bounded: a program that never lets time pass ends it, with the reason.
+#[test]
+fn a_program_that_lets_no_time_pass_is_stuck() {
+    type Endless = fn(zabsim::ProgramContext) -> zabsim::BoxFuture;
+    let cases: [(Endless, &str); 2] = [
+        (
+            |_| Box::pin(Restless),
+            "the program of c1 wakes itself over and over",
+        ),
+        (
+            |context| {
+                Box::pin(async move {
+                    loop {
+                        // There is no session: the answer is there at once.
+                        let _ = context.client.get_data("/a").await;
+                    }
+                })
+            },
+            "time stands still",
+        ),
+    ];
+    for (program, why) in cases {
+        for runtime in [Runtime::Madsim, Runtime::Bare] {
+            let options = RunOptions {
+                runtime,
+                ..RunOptions::default()
+            };
+            let outcome = zabsim::run(&plan(3, 1), 1, vec![Box::new(program)], options);
+            assert_eq!(outcome.report.verdict, Verdict::Stuck, "{}", show(&outcome));
+            let message = outcome.report.violation.expect("a reason").message;
+            assert!(message.contains(why), "{message}");
+        }
+    }
 }

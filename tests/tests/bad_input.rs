@@ -501,7 +501,7 @@ fn an_output_that_takes_no_more() {
 fn an_out_without_room_leaves_nothing_behind() {
     let dir = temp();
     let this = std::env::current_exe().expect("this test");
-    let limited = r#"trap "" XFSZ; ulimit -f 64; exec "$0" "$@""#;
+    let limited = r#"trap "" XFSZ; ulimit -f 2048; exec "$0" "$@""#;
     let output = Command::new("sh")
         .args(["-c", limited])
         .arg(this)

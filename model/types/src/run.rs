@@ -90,6 +90,8 @@ pub struct RunReport {
     pub elections: u32,
     /// Faults applied, in order.
     pub faults: Vec<FaultRecord>,
+    /// Damage that was not done, because nothing could have survived it, or there was nothing to damage.
+    pub refused: Vec<RefusalRecord>,
     /// Scripted triggers that never fired, as the scenario names them.
     pub untriggered: Vec<String>,
     /// Synchronization cases and other marks reached, with how often.
@@ -128,6 +130,19 @@ pub struct FaultRecord {
     pub what: String,
 }
 
+/// Damage that was not done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RefusalRecord {
+    /// When it was to be done, in milliseconds of virtual time.
+    pub at_ms: u64,
+    /// The fault's label.
+    pub fault: String,
+    /// The fault kind: `wipe`, `bit-rot`, `bad-read`.
+    pub kind: String,
+    /// Why not, in words.
+    pub reason: String,
+}
+
 /// A mark that the run reached: a synchronization case, an election branch, a recovery path.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Reached {
@@ -145,8 +160,46 @@ pub struct TimelineEntry {
     pub at: Time,
     /// Who: `s1`, `c2`, or empty for the world.
     pub who: String,
+    /// What the line is about.
+    pub topic: Topic,
     /// What, in words.
     pub what: String,
+}
+
+/// What a line of the timeline is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topic {
+    /// The run's own course: the world heals.
+    Phase,
+    /// A fault strikes, or should have.
+    Fault,
+    /// Damage is not done.
+    Refused,
+    /// A fault that lasted is over.
+    FaultOver,
+    /// A leader is established.
+    Leader,
+    /// A server begins or ends a role.
+    Role,
+    /// A server process stops by its own decision, or gets a new disk.
+    Process,
+    /// A process dies, and what its disk lost.
+    Death,
+    /// A client learns that its session is over.
+    Expiry,
+    /// A server reads its disk, or is brought up to date.
+    Recovery,
+    /// A session begins, or is over.
+    Session,
+    /// A client loses its connection, or has one again.
+    Connection,
+    /// An explicit operation of the script is answered.
+    Operation,
+    /// A recipe notices that it has lost a lock or a term, or acts too late.
+    RecipeLoss,
+    /// A lock is held, a term lasts: the ordinary course.
+    Turn,
 }
 
 /// A check's verdict.

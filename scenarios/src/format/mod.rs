@@ -179,6 +179,7 @@ fn listed<'a>(top: &Table<'a>, key: &'static str) -> Result<Vec<reader::Value<'a
 fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
     let name = top.need("name")?;
     let (ops, outcomes) = read_ops(top)?;
+    let plain = Plan::of(3, 3);
     let plan = Plan {
         name: match name.str()? {
             "" => return Err(name.error("`name` is empty")),
@@ -186,18 +187,18 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
         },
         about: top.get("about").map_or(Ok(""), |v| v.str())?.into(),
         ensemble: read_ensemble(top)?,
-        climate: top.get("climate").map_or(Ok(default_climate()), |v| {
-            read_climate(v.table("[climate]")?)
-        })?,
+        climate: top
+            .get("climate")
+            .map_or(Ok(plain.climate), |v| read_climate(v.table("[climate]")?))?,
         clients: top
             .get("clients")
-            .map_or(Ok(3), |v| v.int(0, CLIENTS_MAX))?,
+            .map_or(Ok(plain.clients), |v| v.int(0, CLIENTS_MAX))?,
         session_timeout_ms: top
             .get("session_timeout")
-            .map_or(Ok(6_000), |v| v.duration_ms())?,
+            .map_or(Ok(plain.session_timeout_ms), |v| v.duration_ms())?,
         safety_us: top
             .get("duration")
-            .map_or(Ok(30_000_000), |v| v.duration_us())?,
+            .map_or(Ok(plain.safety_us), |v| v.duration_us())?,
         faults: read_faults(top)?,
         ops,
         data_loss_allowed: false,
@@ -319,38 +320,42 @@ fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
             };
         }
     }
+    let plain = Ensemble::of(voters);
     Ok(Ensemble {
         voters,
         observers,
         groups,
         weights,
-        tick_ms: top.get("tick").map_or(Ok(500), |v| v.duration_ms())?,
-        init_limit: number("init_limit", 10, 1, 10_000)? as u32,
-        sync_limit: number("sync_limit", 5, 1, 10_000)? as u32,
-        snap_count: number("snap_count", 100_000, 2, i64::from(u32::MAX))? as u32,
-        commit_log_count: number("commit_log_count", 500, 1, 1_000_000)? as u32,
-        disk_diff_bytes_max: number("disk_diff_bytes_max", 1 << 20, 0, 1 << 40)? as u64,
-        counter_max: number("counter_max", i64::from(u32::MAX), 2, i64::from(u32::MAX))? as u32,
-        snapshot_chunk_nodes: number("snapshot_chunk_nodes", 64, 1, 1_000_000)? as u32,
+        tick_ms: top
+            .get("tick")
+            .map_or(Ok(plain.tick_ms), |v| v.duration_ms())?,
+        init_limit: number("init_limit", plain.init_limit.into(), 1, 10_000)? as u32,
+        sync_limit: number("sync_limit", plain.sync_limit.into(), 1, 10_000)? as u32,
+        snap_count: number("snap_count", plain.snap_count.into(), 2, u32::MAX.into())? as u32,
+        commit_log_count: number(
+            "commit_log_count",
+            plain.commit_log_count.into(),
+            1,
+            1_000_000,
+        )? as u32,
+        disk_diff_bytes_max: number(
+            "disk_diff_bytes_max",
+            plain.disk_diff_bytes_max as i64,
+            0,
+            1 << 40,
+        )? as u64,
+        counter_max: number("counter_max", plain.counter_max.into(), 2, u32::MAX.into())? as u32,
+        snapshot_chunk_nodes: number(
+            "snapshot_chunk_nodes",
+            plain.snapshot_chunk_nodes.into(),
+            1,
+            1_000_000,
+        )? as u32,
     })
 }
 
-/// Links, disks and stages of one rack: what a scenario gets where it says nothing.
-pub fn default_climate() -> Climate {
-    Climate {
-        link_us: (200, 1_000),
-        client_link_us: (1_000, 3_000),
-        fsync_us: (500, 3_000),
-        read_us: (200, 2_000),
-        stage_us: (0, 200),
-        restart_us: (500_000, 3_000_000),
-        clock_offset_us_max: 500_000,
-        clock_drift_ppm_max: 200,
-    }
-}
-
 fn read_climate(table: Table<'_>) -> Result<Climate, FormatError> {
-    let default = default_climate();
+    let default = Climate::default();
     let range = |key, default| table.get(key).map_or(Ok(default), |v| v.range_us());
     let climate = Climate {
         link_us: range("link", default.link_us)?,

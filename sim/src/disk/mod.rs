@@ -47,9 +47,11 @@ pub(crate) struct Disk {
     appends: u64,
     /// What the process ran into; it gets nothing else from then on.
     failed: Option<DiskError>,
-    slow: Option<(u64, u64)>,
+    /// Additional delays of fsyncs, by the strike that causes them.
+    slow: Vec<(u32, (u64, u64))>,
     fail_next_sync: bool,
-    full: bool,
+    /// The strikes that fill it.
+    full: Vec<u32>,
     /// So many reads more until the bad one.
     bad_read_in: Option<u64>,
     /// The process has only read so far. A bad read is one of these: later ones come from the page cache.
@@ -107,18 +109,27 @@ impl fmt::Display for CrashReport {
                 format!("{} vanished with {} bytes", loss.file, loss.unsynced)
             } else {
                 let (lost, unsynced) = (loss.lost(), loss.unsynced);
-                format!(
-                    "{}: {lost} of {unsynced} unsynced bytes lost{torn}",
-                    loss.file
-                )
+                match lost {
+                    0 => format!("{}: all {unsynced} unsynced bytes survive{torn}", loss.file),
+                    _ => format!(
+                        "{}: {lost} of {unsynced} unsynced bytes lost{torn}",
+                        loss.file
+                    ),
+                }
             });
         }
         let under_way = self.carried_out + self.vanished;
         if under_way > 0 {
             let vanished = self.vanished;
-            parts.push(format!(
-                "{vanished} of {under_way} operations under way never happened"
-            ));
+            let operations = match under_way {
+                1 => "operation",
+                _ => "operations",
+            };
+            parts.push(match (vanished, under_way) {
+                (0, _) => format!("{under_way} {operations} under way still happened"),
+                (_, 1) => "the operation under way never happened".to_string(),
+                _ => format!("{vanished} of {under_way} operations under way never happened"),
+            });
         }
         match parts.is_empty() {
             true => write!(f, "nothing was unsynced"),
@@ -144,9 +155,9 @@ impl Disk {
             busy_until: Time::ZERO,
             appends: 0,
             failed: None,
-            slow: None,
+            slow: Vec::new(),
             fail_next_sync: false,
-            full: false,
+            full: Vec::new(),
             bad_read_in: None,
             booting: true,
             latency: stream,
@@ -159,7 +170,7 @@ impl Disk {
     /// Takes an operation. Returns when the world must call `complete`: for every operation but an append, and for an append
     /// that finds no space. These times never go back.
     pub(crate) fn submit(&mut self, now: Time, op: DiskOp, climate: &Climate) -> Option<Time> {
-        let refused = self.full && matches!(op, DiskOp::Append { .. });
+        let refused = self.is_full() && matches!(op, DiskOp::Append { .. });
         if matches!(op, DiskOp::Append { .. }) && !refused {
             match self.queue.is_empty() {
                 // The usual case: nothing is under way, so the bytes go straight to the page cache.
@@ -191,8 +202,11 @@ impl Disk {
             | DiskOp::Rename { .. }
             | DiskOp::Truncate { .. }
             | DiskOp::Delete { .. } => {
-                let extra = self.slow.map_or(0, |range| self.latency.range(range));
-                self.latency.range(climate.fsync_us) + extra
+                let mut latency = 0;
+                for (_, extra) in &self.slow {
+                    latency += self.latency.range(*extra);
+                }
+                latency + self.latency.range(climate.fsync_us)
             }
         }
     }
@@ -243,7 +257,7 @@ impl Disk {
                 self.append(*file, bytes[..through].into());
                 self.fail(&op, DiskError::Full)
             }
-            DiskOp::Replace { .. } if self.full => self.fail(&op, DiskError::Full),
+            DiskOp::Replace { .. } if self.is_full() => self.fail(&op, DiskError::Full),
             DiskOp::Sync { ticket, .. }
             | DiskOp::Replace { ticket, .. }
             | DiskOp::Rename { ticket, .. }
@@ -435,9 +449,14 @@ impl Disk {
         &self.view
     }
 
-    /// fsyncs take so much longer from now on.
-    pub(crate) fn slow(&mut self, extra_us: Option<(u64, u64)>) {
-        self.slow = extra_us;
+    /// fsyncs take so much longer from now on, until that strike is over; delays add up.
+    pub(crate) fn slow(&mut self, strike: u32, extra_us: (u64, u64)) {
+        self.slow.push((strike, extra_us));
+    }
+
+    /// A strike slows it no longer.
+    pub(crate) fn quicken(&mut self, strike: u32) {
+        self.slow.retain(|(by, _)| *by != strike);
     }
 
     /// The next operation that needs an fsync fails, and with it all that follow until the process is started again.
@@ -451,9 +470,33 @@ impl Disk {
         self.bad_read_in = None;
     }
 
-    /// Whether there is space. What makes files smaller works without.
-    pub(crate) fn set_full(&mut self, full: bool) {
-        self.full = full;
+    /// There is no space until that strike is over. What makes files smaller works without.
+    pub(crate) fn fill(&mut self, strike: u32) {
+        self.full.push(strike);
+    }
+
+    /// A strike fills it no longer.
+    pub(crate) fn empty(&mut self, strike: u32) {
+        self.full.retain(|by| *by != strike);
+    }
+
+    fn is_full(&self) -> bool {
+        !self.full.is_empty()
+    }
+
+    /// What faults that last, or are yet to strike, have left here. Damage stays damage.
+    pub(crate) fn left_by_faults(&self) -> Option<&'static str> {
+        if !self.slow.is_empty() {
+            Some("is slow")
+        } else if self.is_full() {
+            Some("is full")
+        } else if self.fail_next_sync {
+            Some("fails its next fsync")
+        } else if self.bad_read_in.is_some() {
+            Some("lies at its next reads")
+        } else {
+            None
+        }
     }
 
     /// One of the reads at the next start, drawn, brings too little or something else; the same read again brings what is

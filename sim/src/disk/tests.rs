@@ -143,12 +143,12 @@ fn operations_take_their_time_one_after_the_other() {
     let first = disk.submit(Time(0), replace(1, 1), &weather).unwrap();
     let second = disk.submit(Time(100), sync(2), &weather).unwrap();
     assert_eq!((first, second), (Time(500), Time(1_000)));
-    disk.slow(Some((4_000, 4_000)));
+    disk.slow(1, (4_000, 4_000));
     let third = disk.submit(Time(100), replace(2, 3), &weather).unwrap();
     let list = DiskOp::List { ticket: Ticket(4) };
     let fourth = disk.submit(Time(100), list, &weather).unwrap();
     assert_eq!((third, fourth), (Time(5_500), Time(5_550)));
-    disk.slow(None);
+    disk.quicken(1);
     assert_eq!(
         disk.submit(Time(9_000), sync(5), &weather),
         Some(Time(9_500))
@@ -315,11 +315,11 @@ fn a_full_disk_takes_a_beginning_of_an_append_and_then_nothing() {
     for seed in 0..50 {
         let mut disk = disk(seed);
         put(&mut disk, append(1, 10));
-        disk.set_full(true);
+        disk.fill(1);
         let weather = climate();
         let append_due = disk.submit(Time(0), append(2, 10), &weather).unwrap();
         let sync_due = disk.submit(Time(0), sync(1), &weather).unwrap();
-        disk.set_full(false);
+        disk.empty(1);
         let error = Input::DiskFailed {
             file: Some(LOG),
             error: DiskError::Full,
@@ -337,7 +337,7 @@ fn a_full_disk_still_deletes_and_truncates_but_does_not_replace() {
     let mut disk = disk(1);
     put(&mut disk, append(1, 10));
     assert_eq!(done(&mut disk, sync(1)), ok(1));
-    disk.set_full(true);
+    disk.fill(1);
     let truncate = DiskOp::Truncate {
         file: LOG,
         len: 4,

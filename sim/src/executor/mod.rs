@@ -18,7 +18,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -44,7 +44,28 @@ pub(crate) enum End {
     Returned,
     /// It panicked, with this message.
     Panicked(String),
+    /// It woke itself over and over without letting time pass, and was stopped.
+    Endless,
 }
+
+/// Counts the world's steps, so that a task can tell that it is polled again and again within one of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Moment(Arc<AtomicU64>);
+
+impl Moment {
+    /// The world goes on.
+    #[inline]
+    pub(crate) fn pass(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Polls of one task within one step of the world. An honest one needs a few.
+const POLLS_MAX: u32 = 100_000;
 
 /// The world's view of a task: how it ended, once it has.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +75,13 @@ impl Outcome {
     /// Whether it has returned or panicked.
     pub(crate) fn ended(&self) -> bool {
         self.0.lock().is_ok_and(|end| end.is_some())
+    }
+
+    /// Whether it was stopped because it woke itself over and over.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.0
+            .lock()
+            .is_ok_and(|end| matches!(*end, Some(End::Endless)))
     }
 
     /// The message of its panic, once.
@@ -73,12 +101,15 @@ impl Outcome {
 }
 
 /// Wraps a program so that its panic ends it alone and is told in its [`Outcome`]; a runtime that saw it would unwind the
-/// whole world.
-pub(crate) fn contained(program: BoxFuture) -> (BoxFuture, Outcome) {
+/// whole world, and one that never waits would never give the world back its turn.
+pub(crate) fn contained(program: BoxFuture, moment: &Moment) -> (BoxFuture, Outcome) {
     let outcome = Outcome::default();
     let contained = Contained {
         program: Some(program),
         outcome: outcome.clone(),
+        moment: moment.clone(),
+        polled_in: 0,
+        polls: 0,
     };
     (Box::pin(contained), outcome)
 }
@@ -86,19 +117,35 @@ pub(crate) fn contained(program: BoxFuture) -> (BoxFuture, Outcome) {
 struct Contained {
     program: Option<BoxFuture>,
     outcome: Outcome,
+    moment: Moment,
+    /// The step of the world in which it was polled last, and how often.
+    polled_in: u64,
+    polls: u32,
 }
 
 impl Future for Contained {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let moment = self.moment.now();
+        self.polls = match self.polled_in == moment {
+            true => self.polls + 1,
+            false => 0,
+        };
+        self.polled_in = moment;
+        let endless = self.polls > POLLS_MAX;
         let Some(program) = self.program.as_mut() else {
             return Poll::Ready(());
         };
-        let polled = panics::caught(AssertUnwindSafe(|| program.as_mut().poll(context)));
+        let polled = match endless {
+            true => Ok(Poll::Ready(End::Endless)),
+            false => panics::caught(AssertUnwindSafe(|| {
+                program.as_mut().poll(context).map(|()| End::Returned)
+            })),
+        };
         let end = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(())) => End::Returned,
+            Ok(Poll::Ready(end)) => end,
             Err(message) => End::Panicked(message),
         };
         self.program = None;
@@ -251,7 +298,10 @@ mod tests {
 
     #[test]
     fn a_panic_ends_its_program_alone() {
-        let (program, outcome) = contained(Box::pin(async { panic!("no lock after {}", 3) }));
+        let (program, outcome) = contained(
+            Box::pin(async { panic!("no lock after {}", 3) }),
+            &Moment::default(),
+        );
         let mut executor = Madsim::new();
         executor.spawn(1, program);
         executor.run_until_idle();

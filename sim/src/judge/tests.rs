@@ -207,7 +207,7 @@ fn an_intact_holder_of_an_older_epoch_does_not_suffice() {
     ];
     assert_eq!(
         judged(&voters, z(5), &[1; 3]).unwrap_err().to_string(),
-        "refused: would exceed the budget: s1 could lead s1, s2 in an epoch after 3 with a log that ends before ⟨1,5⟩"
+        "would exceed what a quorum survives: s1 could lead s1, s2 in an epoch after 3 with a log that ends before ⟨1,5⟩"
     );
     voters[1].epoch = 3;
     assert_eq!(judged(&voters, z(5), &[1; 3]), Ok(()));
@@ -223,7 +223,7 @@ fn more_than_the_budget_is_refused_in_words() {
     ];
     assert_eq!(
         judged(&voters, z(1), &[1; 3]).unwrap_err().to_string(),
-        "refused: would exceed the budget: s1, s2 would be damaged at once, and s3 alone is no quorum"
+        "would exceed what a quorum survives: s1, s2 would be damaged at once, and s3 alone is no quorum"
     );
 }
 

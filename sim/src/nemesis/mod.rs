@@ -48,7 +48,7 @@ pub(crate) struct Nemesis {
     faults: Vec<Entry>,
     /// Patterns that are counting, by the class of event.
     armed: [Vec<FaultIndex>; CLASSES],
-    /// Operations that wait for faults: their place in the plan, the fault's label, the delay.
+    /// The explicit operations: their place in the plan, and when each is handed over.
     ops: Vec<(usize, Trigger)>,
     clients: u32,
 }

@@ -6,7 +6,6 @@ mod triggers;
 mod validity;
 
 use super::*;
-use crate::plan::{Climate, Ensemble};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An ensemble as the nemesis sees it.
@@ -54,41 +53,12 @@ impl View for Painted {
 }
 
 fn plan(voters: u8, observers: u8, clients: u32, faults: Vec<Fault>) -> Plan {
-    Plan {
-        name: "test".into(),
-        about: String::new(),
-        ensemble: Ensemble {
-            voters,
-            observers,
-            groups: Vec::new(),
-            weights: BTreeMap::new(),
-            tick_ms: 500,
-            init_limit: 10,
-            sync_limit: 5,
-            snap_count: 400,
-            commit_log_count: 100,
-            disk_diff_bytes_max: 100_000,
-            counter_max: u32::MAX,
-            snapshot_chunk_nodes: 16,
-        },
-        climate: Climate {
-            link_us: (100, 500),
-            client_link_us: (1_000, 2_000),
-            fsync_us: (200, 2_000),
-            read_us: (50, 200),
-            stage_us: (5, 50),
-            restart_us: (200_000, 800_000),
-            clock_offset_us_max: 100_000,
-            clock_drift_ppm_max: 50,
-        },
-        clients,
-        session_timeout_ms: 6_000,
-        safety_us: 60_000_000,
-        faults,
-        ops: Vec::new(),
-        data_loss_allowed: false,
-        leave_broken: false,
-    }
+    let mut plan = Plan::of(voters, clients);
+    plan.ensemble.observers = observers;
+    plan.ensemble.snap_count = 400;
+    plan.safety_us = 60_000_000;
+    plan.faults = faults;
+    plan
 }
 
 fn fault(label: &str, trigger: Trigger, action: Action) -> Fault {

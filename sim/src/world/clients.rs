@@ -1,12 +1,13 @@
 //! Clients in the world: sessions are stepped, programs run, and what they see becomes the history.
 
 use super::World;
+use crate::executor::Outcome;
 use crate::host::Waiting;
 use crate::net::{Arrival, Death, Item, LinkKind};
 use crate::plan::{SCRIPTED, scripted_call};
 use crate::queue::Event;
 use crate::trace::{Entry, Place};
-use zabsim_client::{Command, Effect, Input, Outcome};
+use zabsim_client::{Command, Effect, Input, Outcome as Answered};
 use zabsim_types::{CallId, ErrorCode, HistoryEvent, HistoryKind, Op, SessionChange, SessionId};
 
 use crate::clock::Clock;
@@ -123,12 +124,12 @@ impl World {
         }
     }
 
-    fn complete(&mut self, client: usize, call: CallId, outcome: Outcome) {
+    fn complete(&mut self, client: usize, call: CallId, outcome: Answered) {
         let process = &mut self.clients[client];
         let id = process.history_id(call);
         process.open_calls.retain(|open| *open != id);
         let kind = match &outcome {
-            Outcome::Replied {
+            Answered::Replied {
                 xid,
                 conn,
                 zxid,
@@ -159,7 +160,7 @@ impl World {
                     }
                 }
             }
-            Outcome::Lost { error, sent, xid } => {
+            Answered::Lost { error, sent, xid } => {
                 self.records.ops.unknown += 1;
                 HistoryKind::Info {
                     id,
@@ -175,7 +176,7 @@ impl World {
             session => session,
         };
         self.happened_in(client, session, kind);
-        let replied = matches!(outcome, Outcome::Replied { .. });
+        let replied = matches!(outcome, Answered::Replied { .. });
         if call.0 < SCRIPTED {
             self.clients[client].port.complete(call, outcome);
         }
@@ -186,16 +187,7 @@ impl World {
 
     fn session_changed(&mut self, client: usize, session: SessionId, change: SessionChange) {
         match &change {
-            SessionChange::Expired => {
-                if session != SessionId::NONE {
-                    self.given_up.push(session);
-                }
-                let id = self.clients[client].id;
-                self.tell(
-                    format!("c{}", id.0),
-                    format!("learns that its session {session} has expired"),
-                );
-            }
+            SessionChange::Expired if session != SessionId::NONE => self.given_up.push(session),
             SessionChange::Connected { .. } => self.clients[client].opened = true,
             _ => {}
         }
@@ -260,21 +252,23 @@ impl World {
         while std::mem::take(&mut self.awake) {
             turns += 1;
             if turns > TURNS_MAX {
-                self.panicked.get_or_insert(format!(
-                    "client programs took {TURNS_MAX} turns without waiting for anything: one of them tries again at once, for ever"
+                self.endless.get_or_insert(format!(
+                    "time stands still at {}: client programs took {TURNS_MAX} turns without waiting for anything; one of them \
+                     tries again at once, for ever",
+                    self.now
                 ));
                 return;
             }
             self.executor.run_until_idle();
             for client in 0..self.clients.len() {
                 self.take_commands(client);
-                self.look_for_panic(client);
+                self.look_for_end(client);
             }
             self.take_wishes();
         }
     }
 
-    fn look_for_panic(&mut self, client: usize) {
+    fn look_for_end(&mut self, client: usize) {
         let process = &self.clients[client];
         let panic = process
             .program
@@ -284,6 +278,13 @@ impl World {
             let id = process.id.0;
             self.panicked
                 .get_or_insert(format!("the program of c{id} panicked: {message}"));
+        }
+        let process = &self.clients[client];
+        if process.program.as_ref().is_some_and(Outcome::is_endless) {
+            self.endless.get_or_insert(format!(
+                "time stands still at {}: the program of c{} wakes itself over and over and never waits",
+                self.now, process.id.0
+            ));
         }
     }
 

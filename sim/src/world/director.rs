@@ -8,7 +8,6 @@ use crate::plan::{Action, Fault, Trigger};
 use crate::queue::Event;
 use crate::run::Ending;
 use crate::testing::overdue;
-use zabsim_types::Time;
 
 /// A test, as the world knows it.
 pub(super) struct Director {
@@ -33,7 +32,7 @@ impl World {
         body: BoxFuture,
         us_max: u64,
     ) -> Result<(), Ending> {
-        let (future, outcome) = contained(body);
+        let (future, outcome) = contained(body, &self.moment);
         self.director = Some(Director {
             desk,
             tasks: vec![outcome.clone()],
@@ -48,17 +47,9 @@ impl World {
             let Some(next) = self.queue.next_at().filter(|next| *next <= end) else {
                 return Err(overdue(self));
             };
-            self.step_to(next);
+            self.handle_next(next);
         }
         Ok(())
-    }
-
-    /// Handles the next event, due at `next`.
-    fn step_to(&mut self, next: Time) {
-        if let Some((at, event)) = self.queue.pop(next) {
-            self.now = at;
-            self.handle(event);
-        }
     }
 
     /// Carries out what the test wishes; a wish for a leader waits until one is established.
@@ -70,6 +61,12 @@ impl World {
             if let Some(message) = task.take_panic() {
                 self.panicked
                     .get_or_insert(format!("the test panicked: {message}"));
+            }
+            if task.is_endless() {
+                self.endless.get_or_insert(format!(
+                    "time stands still at {}: the test wakes itself over and over and never waits",
+                    self.now
+                ));
             }
         }
         let desk = director.desk.clone();
@@ -135,7 +132,7 @@ impl World {
                 Answer::Struck(self.strike_for_test(action, Some(lasts_us)))
             }
             Wish::Spawn(future) => {
-                let (future, outcome) = contained(future);
+                let (future, outcome) = contained(future, &self.moment);
                 if let Some(director) = &mut self.director {
                     director.tasks.push(outcome);
                 }

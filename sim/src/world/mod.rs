@@ -18,7 +18,7 @@ use view::sight;
 use crate::checks::{Checks, Facts};
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::executor::{BoxFuture, Executor, contained};
+use crate::executor::{BoxFuture, Executor, Moment, contained};
 use crate::host::ClientProcess;
 use crate::judge::Judge;
 use crate::nemesis::{Ends, Nemesis};
@@ -35,7 +35,7 @@ use faults::Strike;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zab::{QuorumConfig, QuorumRule};
 use zabsim_client::{Port, Session};
-use zabsim_types::run::{ClientOps, FaultRecord, TimelineEntry};
+use zabsim_types::run::{ClientOps, FaultRecord, RefusalRecord, TimelineEntry, Topic};
 use zabsim_types::{HistoryEvent, ProcessId, ServerId, SessionId, Time};
 
 /// What happened at clients, servers and to them: what a report is made of.
@@ -46,6 +46,7 @@ pub(crate) struct Records {
     pub(crate) elections: u32,
     pub(crate) faults: Vec<FaultRecord>,
     pub(crate) unrest: unrest::Unrest,
+    pub(crate) refused: Vec<RefusalRecord>,
     pub(crate) reached: BTreeMap<&'static str, u64>,
     pub(crate) timeline: Vec<TimelineEntry>,
 }
@@ -73,13 +74,23 @@ pub(crate) struct World {
     voters: Vec<ServerId>,
     observers: Vec<ServerId>,
     strikes: Vec<Strike>,
+    /// Faults that have found nobody to strike yet, and since when.
+    waits_since: BTreeMap<usize, Time>,
+    /// Faults that did something.
+    done: BTreeSet<usize>,
     /// The safety phase is over: no fault strikes any more.
     pub(crate) healed: bool,
+    /// When.
+    healed_at: Time,
     /// The server whose step is being carried out.
     stepping: Option<usize>,
     pub(crate) violated: bool,
     /// A program panicked, and how.
     pub(crate) panicked: Option<String>,
+    /// Something goes round without letting time pass, and what.
+    pub(crate) endless: Option<String>,
+    /// Passes with each event.
+    moment: Moment,
     /// Events since time last went on.
     at_once: u32,
     /// Sessions that their clients hold to be over. The leader may need a while to agree.
@@ -151,10 +162,15 @@ impl World {
             voters,
             observers,
             strikes: Vec::new(),
+            waits_since: BTreeMap::new(),
+            done: BTreeSet::new(),
             healed: false,
+            healed_at: Time::ZERO,
             stepping: None,
             violated: false,
             panicked: None,
+            endless: None,
+            moment: Moment::default(),
             at_once: 0,
             given_up: Vec::new(),
             log: Log::default(),
@@ -244,7 +260,7 @@ impl World {
     }
 
     fn spawn(&mut self, client: usize, future: BoxFuture) {
-        let (future, outcome) = contained(future);
+        let (future, outcome) = contained(future, &self.moment);
         self.clients[client].program = Some(outcome);
         let process = self.clients[client].id.0;
         self.clients[client].port.set_now(self.now);
@@ -255,17 +271,7 @@ impl World {
 
     /// Handles events until `until`, that moment included.
     pub(crate) fn run_until(&mut self, until: Time) {
-        while let Some((at, event)) = self.queue.pop(until) {
-            debug_assert!(at >= self.now, "time goes on");
-            self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
-            if self.at_once > AT_ONCE_MAX {
-                self.panicked.get_or_insert(format!(
-                    "{AT_ONCE_MAX} events at one point of time: something goes round without letting time pass"
-                ));
-                return;
-            }
-            self.now = at;
-            self.handle(event);
+        while self.handle_next(until) {
             if self.halted() {
                 return;
             }
@@ -273,9 +279,28 @@ impl World {
         self.now = self.now.max(until);
     }
 
+    /// Handles the next event, if one is due until `until`.
+    fn handle_next(&mut self, until: Time) -> bool {
+        let Some((at, event)) = self.queue.pop(until) else {
+            return false;
+        };
+        debug_assert!(at >= self.now, "time goes on");
+        self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
+        if self.at_once > AT_ONCE_MAX {
+            self.endless.get_or_insert(format!(
+                "time stands still: {AT_ONCE_MAX} events at {at}, the last of them {event:?}; something answers each event \
+                 with another one, without a delay"
+            ));
+        }
+        self.now = at;
+        self.moment.pass();
+        self.handle(event);
+        true
+    }
+
     /// Whether there is no point in going on.
     pub(crate) fn halted(&self) -> bool {
-        self.violated || self.panicked.is_some()
+        self.violated || self.panicked.is_some() || self.endless.is_some()
     }
 
     fn handle(&mut self, event: Event) {
@@ -328,7 +353,7 @@ impl World {
                 incarnation,
             } => {
                 let process = &self.servers[usize::from(server)];
-                if process.incarnation == incarnation && !process.is_up() {
+                if process.incarnation == incarnation && !process.is_up() && !process.stays_broken {
                     self.start_server(usize::from(server));
                 }
             }
@@ -385,10 +410,11 @@ impl World {
     }
 
     /// Adds a line to the timeline.
-    pub(crate) fn tell(&mut self, who: impl ToString, what: String) {
+    pub(crate) fn tell(&mut self, topic: Topic, who: impl ToString, what: String) {
         self.records.timeline.push(TimelineEntry {
             at: self.now,
             who: who.to_string(),
+            topic,
             what,
         });
     }

@@ -3,12 +3,18 @@
 use super::World;
 use super::faults::peers;
 use super::view::leader_of;
+use crate::host::ClientProcess;
+use crate::story::{self, lasted as since};
 use zabsim_types::ServerId;
+use zabsim_types::run::Topic;
 
 impl World {
     /// No fault strikes any more, what lasts is undone, what is down is started; but for what is to stay broken.
     pub(crate) fn heal(&mut self) {
+        self.tell(Topic::Phase, "", "the world heals".to_string());
+        self.tell_of_missed_faults();
         self.healed = true;
+        self.healed_at = self.now;
         let broken = if self.plan.leave_broken {
             self.to_stay_broken()
         } else {
@@ -16,7 +22,7 @@ impl World {
         };
         for &server in &broken {
             let id = self.servers[server].id;
-            self.tell(id, "stays broken".to_string());
+            self.tell(Topic::Phase, id, "stays broken".to_string());
         }
         let paused: Vec<usize> = broken
             .iter()
@@ -26,13 +32,19 @@ impl World {
         for &server in &paused {
             self.pause_server(server);
         }
+        for &server in &broken {
+            self.servers[server].stays_broken = true;
+        }
+        for server in &mut self.servers {
+            // What was about to strike does not.
+            server.disk.disarm();
+            server.crash = None;
+        }
         self.undo_all();
         for server in 0..self.servers.len() {
-            if broken.contains(&server) {
-                self.servers[server].stays_broken = true;
+            if self.servers[server].stays_broken {
                 continue;
             }
-            self.servers[server].disk.disarm();
             if !self.servers[server].is_up() {
                 self.replace_bad_disk(server);
                 self.start_server_at(server, 0);
@@ -42,6 +54,7 @@ impl World {
             client.answered_before_heal = client.answered;
         }
         self.stopping.set();
+        self.assert_healed();
     }
 
     /// Servers that are down or paused, as many as a quorum can do without.
@@ -53,7 +66,11 @@ impl World {
             }
             broken.push(server);
             let rest = self.voters.iter().copied();
-            let rest = rest.filter(|id| !broken.contains(&(usize::from(id.0) - 1)));
+            // Whoever has yet to be brought up to date is no help.
+            let rest = rest.filter(|id| {
+                let place = usize::from(id.0) - 1;
+                !broken.contains(&place) && !self.servers[place].damaged
+            });
             if !self.quorum.is_quorum(peers(rest)) {
                 broken.pop();
             }
@@ -67,7 +84,7 @@ impl World {
         if process.fatal.is_some() && process.disk.is_rotten() {
             process.disk.wipe();
             let id = process.id;
-            self.tell(id, "gets a new disk".to_string());
+            self.tell(Topic::Process, id, "gets a new disk".to_string());
             self.check_disk_after_crash(server);
         }
     }
@@ -85,10 +102,7 @@ impl World {
     /// answered; where a test directs its clients, one that goes on asking is no fault as long as it is answered.
     pub(crate) fn stuck(&self) -> Option<String> {
         if self.established_leader().is_none() {
-            return Some(format!(
-                "no leader is established: {}",
-                self.servers_wait_for()
-            ));
+            return Some(self.no_leader());
         }
         let stuck = self.clients.iter().find(|client| {
             let waits = !client.open_calls.is_empty();
@@ -99,16 +113,79 @@ impl World {
             }
         })?;
         Some(format!(
-            "c{} has not come to its end since the world healed: {} answers since, {} requests open, {}; {}",
-            stuck.id.0,
-            stuck.answered - stuck.answered_before_heal,
-            stuck.open_calls.len(),
-            match stuck.session.attached_to() {
-                Some(server) => format!("attached to {server}"),
-                None => "not connected".to_string(),
-            },
+            "{} has not come to its end since the world healed at {}: {}; the servers: {}",
+            stuck.name(),
+            self.healed_at,
+            self.client_waits_for(stuck),
             self.servers_wait_for()
         ))
+    }
+
+    /// Who waits for what, where a test does not come to its end.
+    pub(crate) fn why_nothing_goes_on(&self) -> String {
+        let mut words = match self.established_leader() {
+            Some(leader) => vec![format!("{leader} leads; {}", self.servers_wait_for())],
+            None => vec![self.no_leader()],
+        };
+        for client in self.clients.iter().filter(|client| client.alive) {
+            if let Some(end) = story::open_end(&self.records.history, client.id) {
+                words.push(format!("{}: {end}", client.name()));
+            }
+        }
+        words.join("; ")
+    }
+
+    /// Why nobody leads: with too few voters up nobody can, else the servers say what they wait for.
+    fn no_leader(&self) -> String {
+        let up: Vec<ServerId> = self
+            .voters
+            .iter()
+            .copied()
+            .filter(|id| {
+                let server = &self.servers[usize::from(id.0) - 1];
+                server.is_up() && server.paused == 0
+            })
+            .collect();
+        let names: Vec<String> = up.iter().map(ServerId::to_string).collect();
+        let why = match self.quorum.is_quorum(peers(up.iter().copied())) {
+            true => "although a quorum of the voters is up",
+            false => "and none can be: too few of the voters are up for a quorum",
+        };
+        let since = match self.healed {
+            true => format!(
+                ", {} after the world healed",
+                since(self.healed_at, self.now)
+            ),
+            false => String::new(),
+        };
+        format!(
+            "no leader is established{since}, {why} ({} of {}: {}); {}",
+            up.len(),
+            self.voters.len(),
+            match names.is_empty() {
+                true => "nobody".to_string(),
+                false => names.join(" "),
+            },
+            self.servers_wait_for()
+        )
+    }
+
+    /// What a client waits for, since when, and whose turn it is, as its own history tells it.
+    fn client_waits_for(&self, client: &ClientProcess) -> String {
+        let connection = match client.session.attached_to() {
+            Some(server) => format!("it is connected to {server}"),
+            None => "it is not connected".to_string(),
+        };
+        let answers = match client.answered - client.answered_before_heal {
+            0 => "has had no answer since".to_string(),
+            1 => "has had 1 answer since".to_string(),
+            more => format!("has had {more} answers since"),
+        };
+        let waits = match story::open_end(&self.records.history, client.id) {
+            Some(end) => end,
+            None => "its program waits for something of its own".to_string(),
+        };
+        format!("{waits}; {connection} and {answers}")
     }
 
     /// What each server waits for.
@@ -118,7 +195,9 @@ impl World {
             .iter()
             .map(|server| match (&server.machine, &server.fatal) {
                 (Some(_), _) if server.paused > 0 => format!("{} is paused", server.id),
-                (Some(machine), _) => format!("{}: {}", server.id, machine.waiting_for()),
+                (Some(machine), _) => {
+                    format!("{} waits for {}", server.id, machine.waiting_for())
+                }
                 (None, Some(why)) => format!("{} has stopped: {why}", server.id),
                 (None, None) => format!("{} is down", server.id),
             })

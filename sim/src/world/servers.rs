@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use zab::{Note, PeerId};
 use zabsim_server::{ConnId, Effect, Input};
 use zabsim_types::ServerId;
+use zabsim_types::run::Topic;
 
 impl World {
     /// Starts a process that is down.
@@ -253,7 +254,12 @@ impl World {
         if role.phase == zab::Phase::Broadcast {
             process.failed_starts = 0;
         }
-        if role.state != before.state {
+        // Whoever gave up a role has said so at this moment, and why.
+        let said = self.records.timeline.last().is_some_and(|line| {
+            line.at == self.now && line.topic == Topic::Role && line.who == id.to_string()
+        });
+        let said = said && role.state == zab::PeerState::Looking;
+        if role.state != before.state && !said {
             let what = match (role.state, role.leader) {
                 (zab::PeerState::Looking, _) => "looks for a leader".to_string(),
                 (zab::PeerState::Leading, _) => "is elected".to_string(),
@@ -261,7 +267,7 @@ impl World {
                 (zab::PeerState::Observing, Some(leader)) => format!("observes {leader}"),
                 (state, None) => format!("{state:?}"),
             };
-            self.tell(id, what);
+            self.tell(Topic::Role, id, what);
         }
     }
 
@@ -276,7 +282,7 @@ impl World {
                 self.servers[server].established = Some(*epoch);
                 self.brought_up_to_date(server);
                 self.records.elections += 1;
-                self.tell(id, format!("leads epoch {epoch}"));
+                self.tell(Topic::Leader, id, format!("leads epoch {epoch}"));
             }
             Note::SyncChosen {
                 learner,
@@ -298,7 +304,11 @@ impl World {
                 self.servers[server]
                     .synchronizing
                     .insert(ServerId(learner.0));
-                self.tell(id, format!("brings {learner} up to date: {}", &name[5..]));
+                self.tell(
+                    Topic::Recovery,
+                    ServerId(learner.0),
+                    format!("is brought up to date by {id}: {}", &name[5..]),
+                );
             }
             Note::LearnerUpToDate { learner } => {
                 self.servers[server]
@@ -306,8 +316,16 @@ impl World {
                     .remove(&ServerId(learner.0));
                 self.brought_up_to_date(usize::from(learner.0) - 1);
             }
-            Note::SteppedDown { reason } => self.tell(id, format!("steps down: {reason}")),
-            Note::Truncated { to } => self.tell(id, format!("cuts its log to {to}")),
+            Note::SteppedDown { reason } => {
+                let what = match self.servers[server].role.state {
+                    zab::PeerState::Leading => "steps down",
+                    _ => "looks for a leader again",
+                };
+                self.tell(Topic::Role, id, format!("{what}: {reason}"));
+            }
+            Note::Truncated { to } => {
+                self.tell(Topic::Recovery, id, format!("cuts its log to {to}"));
+            }
             Note::Recovered {
                 last, torn_bytes, ..
             } => {
@@ -315,7 +333,11 @@ impl World {
                     0 => String::new(),
                     bytes => format!(", {bytes} torn bytes cut off"),
                 };
-                self.tell(id, format!("has read its disk, up to {last}{torn}"));
+                self.tell(
+                    Topic::Recovery,
+                    id,
+                    format!("has read its disk, up to {last}{torn}"),
+                );
             }
             Note::SnapshotInstalled { .. } => self.reached("snapshot-installed"),
             Note::SnapshotTaken { .. } => self.reached("snapshot-taken"),
@@ -332,7 +354,7 @@ impl World {
             }
             zabsim_server::Note::SessionExpiring { session } => {
                 self.reached("session-expired");
-                self.tell(id, format!("expires session {session}"));
+                self.tell(Topic::Session, id, format!("expires session {session}"));
             }
             zabsim_server::Note::RefusedFromFuture { .. } => self.reached("refused-from-future"),
             zabsim_server::Note::SessionMoved { .. } => self.reached("session-moved"),
@@ -355,7 +377,7 @@ impl World {
             .range(self.plan.climate.restart_us)
             .max(1_000);
         let wait = restart << process.failed_starts.min(8);
-        self.tell(id, format!("stops: {reason}"));
+        self.tell(Topic::Process, id, format!("stops: {reason}"));
         self.reached("fatal");
         self.judge.fatal(id);
         self.servers[server].fatal = Some(reason);
@@ -386,7 +408,7 @@ impl World {
         self.net
             .die(&mut self.queue, self.now, server as u32, death);
         self.record(Place::Server(id.0), &Entry::Process("dies"));
-        self.tell(id, format!("dies: {report}"));
+        self.tell(Topic::Death, id, format!("dies; {report}"));
         self.observed(server, &Observed::Crashed);
         self.check_disk_after_crash(server);
         if let Some(after) = restart_after_us {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::executor::{Bare, Madsim};
-use crate::plan::{Climate, Ensemble, ScriptedOp, Trigger};
+use crate::plan::{ScriptedOp, Trigger};
 use crate::process::Machine;
 use std::time::Duration;
 use zabsim_server::{Effect, Input};
@@ -58,7 +58,7 @@ impl Machine for Echo {
     }
 }
 
-struct EchoSoftware;
+pub(crate) struct EchoSoftware;
 
 impl Software for EchoSoftware {
     fn files(&self) -> Vec<(zab::FileName, zab::Payload)> {
@@ -74,41 +74,11 @@ impl Software for EchoSoftware {
 }
 
 pub(crate) fn plan(voters: u8, clients: u32) -> Plan {
-    Plan {
-        name: "test".into(),
-        about: String::new(),
-        ensemble: Ensemble {
-            voters,
-            observers: 0,
-            groups: Vec::new(),
-            weights: BTreeMap::new(),
-            tick_ms: 500,
-            init_limit: 10,
-            sync_limit: 5,
-            snap_count: 1000,
-            commit_log_count: 500,
-            disk_diff_bytes_max: 1 << 20,
-            counter_max: u32::MAX,
-            snapshot_chunk_nodes: 100,
-        },
-        climate: Climate {
-            link_us: (200, 1_500),
-            client_link_us: (1_000, 3_000),
-            fsync_us: (500, 4_000),
-            read_us: (100, 1_000),
-            stage_us: (5, 50),
-            restart_us: (100_000, 2_000_000),
-            clock_offset_us_max: 1_000_000,
-            clock_drift_ppm_max: 100,
-        },
-        clients,
-        session_timeout_ms: 5_000,
-        safety_us: 10_000_000,
-        faults: Vec::new(),
-        ops: Vec::new(),
-        data_loss_allowed: false,
-        leave_broken: false,
-    }
+    let mut plan = Plan::of(voters, clients);
+    plan.ensemble.snap_count = 1_000;
+    plan.session_timeout_ms = 5_000;
+    plan.safety_us = 10_000_000;
+    plan
 }
 
 fn create(path: &str) -> Op {
@@ -249,4 +219,68 @@ fn a_server_that_dies_between_two_effects_says_only_the_first() {
             .filter(|line| line.who == "s1" && line.what.contains(" reply "));
         assert_eq!(replies.count(), usize::from(said), "after {after_effects}");
     }
+}
+
+/// Wants another turn at once, for ever, and a stage's turn takes no time here.
+struct Spinner;
+
+impl Machine for Spinner {
+    fn step(&mut self, _: zab::Time, _: Input, out: &mut Vec<Effect>) {
+        out.push(Effect::Schedule(zabsim_server::Stage::Apply));
+    }
+
+    fn waiting_for(&self) -> String {
+        "nothing".to_string()
+    }
+}
+
+struct SpinningSoftware;
+
+impl Software for SpinningSoftware {
+    fn files(&self) -> Vec<(zab::FileName, zab::Payload)> {
+        Vec::new()
+    }
+
+    fn start(&self, _: &zabsim_server::Config) -> Box<dyn Machine> {
+        Box::new(Spinner)
+    }
+}
+
+#[test]
+fn events_without_end_are_noticed() {
+    let mut plan = plan(1, 0);
+    plan.climate.stage_us = (0, 0);
+    let executor = Box::new(Bare::default());
+    let mut world = World::new(plan, 1, Box::new(SpinningSoftware), executor, false);
+    world.start(Vec::new());
+    world.run_until(Time(1_000_000));
+    assert!(world.halted());
+    let why = world.endless.expect("it goes round");
+    assert!(
+        why.contains("time stands still: 1000000 events at 0.000s"),
+        "{why}"
+    );
+    assert!(why.contains("Stage"), "{why}");
+}
+
+/// Whatever the checks are shown, a violation that they see in it ends the run.
+#[test]
+fn every_observation_may_end_the_run() {
+    let mut world = World::new(
+        plan(3, 0),
+        1,
+        Box::new(EchoSoftware),
+        Box::new(Bare::default()),
+        false,
+    );
+    let ticket = zab::Ticket(7);
+    world.check_completion(0, &zab::Input::DiskDone { ticket });
+    assert!(!world.violated);
+    let history = zab::Zxid::ZERO;
+    let epoch = zab::Epoch(1);
+    let established = zab::Note::Established { epoch, history };
+    for server in [0, 1] {
+        world.observed(server, &crate::checks::Observed::Zab(&established));
+    }
+    assert!(world.violated, "two leaders of one epoch");
 }

@@ -79,7 +79,7 @@ impl World {
 
     // ---- the checks ----
 
-    /// Shows the checks something. Now and then the time that they take is measured: never inside the trace.
+    /// Shows the checks something; a violation ends the run after the event under way. Now and then the time that they take is measured: never inside the trace.
     #[inline]
     pub(super) fn observed(&mut self, server: usize, observed: &Observed<'_>) {
         let id = self.servers[server].id;
@@ -91,6 +91,7 @@ impl World {
         } else {
             self.checks.observe(self.now, id, observed);
         }
+        self.violated |= self.checks.is_violated();
     }
 
     pub(super) fn check_effect(&mut self, server: usize, effect: &Effect) {
@@ -112,11 +113,11 @@ impl World {
                 self.checks
                     .at_role_change(self.now, process.id, process.disk.durable());
                 self.full_checks_ns += start.elapsed().as_nanos() as u64;
+                self.violated |= self.checks.is_violated();
             }
             Effect::Note(note) => self.observed(server, &Observed::Service(note)),
-            _ => return,
+            _ => {}
         }
-        self.violated |= self.checks.is_violated();
     }
 
     pub(super) fn check_completion(&mut self, server: usize, input: &zab::Input) {
