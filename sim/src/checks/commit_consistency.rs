@@ -16,10 +16,12 @@ pub(super) const ABOUT: &str = "no server's commit point is ahead of the leaders
 /// `server`, which leads nobody, takes everything up to `zxid` for committed.
 #[inline]
 pub(super) fn on_learned(m: &Mirror, d: &mut Docket, server: ServerId, zxid: Zxid) {
-    let last = m.ledger.last_committed();
-    let known = zxid <= last || zxid.counter() == 0;
+    let known = zxid == Zxid::ZERO || m.ledger.fact(zxid).is_some_and(|f| f.place().is_some());
     d.require(ID, known, || {
-        format!("{server} takes {zxid} for committed; no leader has committed more than {last}")
+        format!(
+            "{server} takes {zxid} for committed, which no leader has committed; the last that one has is {}",
+            m.ledger.last_committed()
+        )
     });
 }
 

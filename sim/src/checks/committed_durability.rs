@@ -9,7 +9,8 @@
 
 use super::CheckId::CommittedDurability as ID;
 use super::docket::Docket;
-use super::mirror::Mirror;
+use super::mirror::{Mirror, Server};
+use zab::Zxid;
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "committed-durability";
@@ -31,14 +32,15 @@ pub(super) fn on_loss(m: &Mirror, d: &mut Docket, server: ServerId) {
 #[inline]
 fn look(m: &Mirror, d: &mut Docket, after: impl Fn() -> String) {
     let last = m.ledger.last_committed();
-    let Some(fact) = m.ledger.fact(last) else {
+    if last == Zxid::ZERO {
         return; // nothing is committed yet
-    };
-    let sum = fact.sum;
-    d.require(ID, m.is_quorum(|s| s.holds_durably(last, sum)), || {
+    }
+    let sum = m.ledger.fact(last).map(|fact| fact.sum);
+    let holds = |s: &Server| sum.is_some_and(|sum| m.holds_durably(s, last, sum));
+    d.require(ID, m.is_quorum(holds), || {
         format!(
             "{last} is committed and durable only at {}, which is no quorum; {}",
-            m.names(|s| s.holds_durably(last, sum)),
+            m.names(holds),
             after()
         )
     });

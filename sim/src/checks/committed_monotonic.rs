@@ -1,5 +1,6 @@
 //! **Committed monotonic**: a server's commit point never goes back: not while it runs, and not over a restart once it
-//! serves again. (That the committed sequence itself is never rewritten is prefix consistency.)
+//! serves again. (That the committed sequence itself is never rewritten is prefix consistency.) Damage excuses nothing: whoever
+//! serves was brought up to date by an established leader, which has everything that was ever delivered.
 //!
 //! Source: ZooKeeper TLA+ specification, `CommittedLogMonotonicity`; `MonotonicRead`.
 
@@ -23,14 +24,10 @@ pub(super) fn on_committed(d: &mut Docket, server: ServerId, before: Zxid, zxid:
 /// `server` begins to serve clients.
 pub(super) fn on_serving(m: &Mirror, d: &mut Docket, server: ServerId) {
     let server = m.server(server);
-    d.require(
-        ID,
-        server.committed >= server.delivered || server.is_damaged(),
-        || {
-            format!(
-                "{} serves again with the commit point {}, though it has delivered {} before",
-                server.id, server.committed, server.delivered
-            )
-        },
-    );
+    d.require(ID, server.committed >= server.delivered, || {
+        format!(
+            "{} serves again with the commit point {}, though it has delivered {} before",
+            server.id, server.committed, server.delivered
+        )
+    });
 }

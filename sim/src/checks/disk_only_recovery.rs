@@ -5,13 +5,16 @@
 //! since the last look. The rules:
 //!
 //! * recovery succeeds, unless the disk was damaged;
-//! * its tail is the durable tail. A crash may have kept more, up to what was issued, and may have fallen into the middle of a
-//!   truncation or a change of snapshots, before or after it;
+//! * its tail is the durable tail. A crash may have kept more, up to what was issued, and may have fallen into a truncation or a
+//!   change of snapshots, whose operations are then done up to any one of them;
 //! * every record is, byte for byte, the one that was appended;
 //! * no snapshot lies beyond the tail (a truncation beneath a snapshot, ZOOKEEPER-4837; a snapshot of what was never
 //!   committed, ZOOKEEPER-1558);
-//! * a server that looks for a leader has applied exactly its durable log, and none ever applies more, but for a snapshot
-//!   just received, which is due on disk before its ACK(NEWLEADER).
+//! * a server that looks for a leader has applied exactly its durable log, and none ever applies more, but for what is in a
+//!   snapshot just received, until that is its database on disk.
+//!
+//! Where bits are flipped or reads lie, recovery may refuse, and what it makes of the files is not held against the operations.
+//! A disk that was wiped is no such: it reads well, as blank.
 //!
 //! Source: protocol invariant (a) on durable state; ZOOKEEPER-2845, 3642, 2832, 1489, 1264.
 
@@ -51,7 +54,7 @@ impl DiskOnlyRecovery {
                 self.read(m, d, id, files, offline.snapshot, Some(offline.last))
             }
             Err(reason) => {
-                d.require(ID, server.is_damaged(), || {
+                d.require(ID, server.may_misread(), || {
                     format!(
                         "{id} could not restart from its disk, which nothing has damaged: {reason}"
                     )
@@ -73,7 +76,7 @@ impl DiskOnlyRecovery {
         files: &Files,
     ) {
         let server = m.server(id);
-        if server.is_damaged() || server.disk.is_being_cut() {
+        if server.may_misread() {
             return;
         }
         if server.phase() == Some(Phase::Election) {
@@ -93,11 +96,10 @@ impl DiskOnlyRecovery {
     /// transaction after the other.
     pub(super) fn at_end(&mut self, m: &mut Mirror, d: &mut Docket, id: ServerId, files: &Files) {
         let server = m.server(id);
-        if server.is_damaged() || server.disk.is_being_cut() {
+        if server.may_misread() {
             return;
         }
         self.look(m, d, id, files);
-        let tail = server.disk.history.durable_tail();
         let offline = match zab::recover_offline(files) {
             Ok(offline) => offline,
             Err(reason) => {
@@ -109,12 +111,20 @@ impl DiskOnlyRecovery {
                 return;
             }
         };
-        d.require(ID, offline.last == tail, || {
-            format!(
-                "{id} would restart with a history that ends with {}; durable is up to {tail}",
-                offline.last
-            )
-        });
+        // The files are the durable ones: nothing that is merely written is in them.
+        let tail = server.disk.history.durable_tail();
+        let (low, high) = server.disk.ends_after_crash();
+        let cutting = low < tail || high > server.disk.history.tail();
+        let last = offline.last;
+        d.require(
+            ID,
+            last == tail || cutting && low <= last && last <= high,
+            || {
+                format!(
+                    "{id} would restart with a history that ends with {last}; durable is up to {tail}"
+                )
+            },
+        );
         let txns = offline.txns.iter().map(|txn| (txn.zxid, txn.payload()));
         match zabsim_server::digest_of(&offline.chunks, txns) {
             Ok((zxid, digest)) => same_zxid_same_digest::on_applied(m, d, id, zxid, digest),
@@ -137,12 +147,16 @@ impl DiskOnlyRecovery {
 
     /// Compares the log bytes that are new since the last look with what was appended.
     fn look(&mut self, m: &Mirror, d: &mut Docket, id: ServerId, files: &Files) {
-        let history = &m.server(id).disk.history;
+        let disk = &m.server(id).disk;
+        let history = &disk.history;
         let at = id.0 as usize;
         if at >= self.looked.len() {
             self.forget(id);
         }
         for (name, synced) in history.segments() {
+            if disk.is_cutting(name) {
+                continue;
+            }
             let from = self.looked[at].get(&name).copied().unwrap_or(0);
             let there = files.get(&name).map_or(&[][..], |bytes| bytes);
             d.require(ID, there.len() as u64 >= synced, || {
@@ -157,7 +171,7 @@ impl DiskOnlyRecovery {
             self.scratch.clear();
             decode::records(new, &mut self.scratch);
             for record in &self.scratch {
-                let same = history.holds(record.zxid, record.sum);
+                let same = m.holds(history, record.zxid, record.sum);
                 d.require(ID, same, || {
                     format!("{id}'s {name} holds {} in other bytes than were appended, or cut off before", record.zxid)
                 });
@@ -183,7 +197,7 @@ impl DiskOnlyRecovery {
             })
             .max();
         let generation = generation.unwrap_or(0);
-        let damaged = m.server(id).is_damaged();
+        let damaged = m.server(id).may_misread();
         let mut history: Option<History> = None;
         for (name, bytes) in files {
             match name {
@@ -232,12 +246,11 @@ impl DiskOnlyRecovery {
 
 /// What a crash may leave of a history.
 fn after_crash(d: &mut Docket, server: &Server, last: Zxid) {
-    if server.is_damaged() || server.cut_at_crash {
+    if server.may_misread() {
         return;
     }
-    let durable = server.disk.history.durable_tail();
-    let issued = server.tail_at_crash;
-    d.require(ID, durable <= last && last <= issued.max(durable), || {
+    let (durable, issued) = server.ends_at_crash;
+    d.require(ID, durable <= last && last <= issued, || {
         format!(
             "{} would restart with a history that ends with {last}; durable was up to {durable}, written up to {issued}",
             server.id
@@ -249,7 +262,7 @@ fn snapshots_within(d: &mut Docket, server: &Server) {
     let history = &server.disk.history;
     let beyond = (server.disk.snapshots.iter())
         .rfind(|(g, z)| *g == history.generation() && *z > history.tail());
-    d.require(ID, beyond.is_none() || server.is_damaged(), || {
+    d.require(ID, beyond.is_none() || server.may_misread(), || {
         let (_, zxid) = beyond.copied().unwrap_or_default();
         format!(
             "{} keeps a snapshot of {zxid} while its log ends with {}: a restart brings back what was cut",
@@ -263,7 +276,7 @@ fn snapshots_within(d: &mut Docket, server: &Server) {
 pub(super) fn on_recovered(m: &Mirror, d: &mut Docket, server: ServerId, last: Zxid) {
     let s = m.server(server);
     let tail = s.disk.history.tail();
-    d.require(ID, last == tail || s.is_damaged(), || {
+    d.require(ID, last == tail || s.may_misread(), || {
         format!("{server} has recovered a history that ends with {last}; its disk ends with {tail}")
     });
 }
@@ -278,15 +291,19 @@ pub(super) fn on_truncated(m: &Mirror, d: &mut Docket, server: ServerId, to: Zxi
     snapshots_within(d, s);
 }
 
-/// `server`'s tree has come to `zxid`.
+/// `server`'s tree has come to `zxid`, by a transaction or by a snapshot that took its place.
 #[inline]
 pub(super) fn on_applied(m: &Mirror, d: &mut Docket, server: ServerId, zxid: Zxid) {
     let s = m.server(server);
-    if s.phase() == Some(Phase::Synchronization) {
-        return; // a snapshot may be in memory before it is on disk
-    }
     let tail = s.disk.history.durable_tail();
-    d.require(ID, zxid <= tail, || {
-        format!("{server}'s tree comes to {zxid}; its disk is durable up to {tail}")
+    let in_memory = s.snap_in_memory.is_some_and(|snap| zxid <= snap);
+    d.require(ID, zxid <= tail || in_memory, || {
+        format!(
+            "{server}'s tree comes to {zxid}; its disk is durable up to {tail}{}",
+            match s.snap_in_memory {
+                Some(snap) => format!(", and the snapshot it was sent holds what is up to {snap}"),
+                None => String::new(),
+            }
+        )
     });
 }

@@ -39,6 +39,11 @@ impl EphemeralOwners {
             }
             TxnBody::CloseSession { ephemerals } => {
                 for path in ephemerals {
+                    let owner = self.owners.get(path).copied();
+                    d.require(ID, owner == Some(session), || {
+                        let owner = owner.map_or_else(|| "nobody's".to_owned(), |o| format!("{o}'s"));
+                        format!("{zxid} ends session {session} and deletes {path} with it, which is {owner}")
+                    });
                     self.delete(path);
                 }
                 let left = self.sessions.remove(&session).unwrap_or_default();

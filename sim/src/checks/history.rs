@@ -89,22 +89,24 @@ impl History {
         self.entries.binary_search_by_key(&zxid, |e| e.zxid).ok()
     }
 
-    /// Whether this very transaction is in the history, durable or not.
+    /// Everything up to here is wholly in a snapshot, and not among the entries.
     #[inline]
-    pub(super) fn holds(&self, zxid: Zxid, sum: u64) -> bool {
-        zxid <= self.base
-            || self
-                .position(zxid)
-                .is_some_and(|at| self.entries[at].sum == sum)
+    pub(super) fn base(&self) -> Zxid {
+        self.base
     }
 
-    /// Whether this very transaction is in the durable beginning.
+    /// Whether this very transaction is among the entries, durable or not.
+    #[inline]
+    pub(super) fn holds(&self, zxid: Zxid, sum: u64) -> bool {
+        self.position(zxid)
+            .is_some_and(|at| self.entries[at].sum == sum)
+    }
+
+    /// Whether this very transaction is among the durable entries.
     #[inline]
     pub(super) fn holds_durably(&self, zxid: Zxid, sum: u64) -> bool {
-        zxid <= self.base
-            || self
-                .position(zxid)
-                .is_some_and(|at| at < self.durable && self.entries[at].sum == sum)
+        self.position(zxid)
+            .is_some_and(|at| at < self.durable && self.entries[at].sum == sum)
     }
 
     /// The next entry that was not compared with the committed sequence yet, if it is at or before `until`: its index.

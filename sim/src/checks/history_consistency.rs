@@ -36,9 +36,11 @@ pub(super) fn on_append(m: &Mirror, d: &mut Docket, server: ServerId, tail: Zxid
 
 /// `learner` acknowledges NEWLEADER.
 pub(super) fn on_synchronized(m: &Mirror, d: &mut Docket, learner: ServerId) {
-    let history = &m.server(learner).disk.history;
-    if let Some(last) = history.entries().last() {
-        in_leaders_log(m, d, learner, last.zxid, last.sum);
+    // The last of all may be in a snapshot, and in no entry of the log.
+    let tail = m.server(learner).disk.history.tail();
+    if tail != Zxid::ZERO {
+        let sum = m.ledger.fact(tail).map_or(0, |fact| fact.sum);
+        in_leaders_log(m, d, learner, tail, sum);
     }
 }
 
@@ -64,7 +66,7 @@ fn in_leaders_log(m: &Mirror, d: &mut Docket, learner: ServerId, zxid: Zxid, sum
     let history = &leader.disk.history;
     let broadcast =
         || (m.ledger.fact(zxid)).is_some_and(|f| f.proposer == Some(leader.id) && f.sum == sum);
-    d.require(ID, history.holds(zxid, sum) || broadcast(), || {
+    d.require(ID, m.holds(history, zxid, sum) || broadcast(), || {
         format!(
             "{learner} follows {} in epoch {} with {zxid} in its log, which the leader's log (to {}) has not",
             leader.id,

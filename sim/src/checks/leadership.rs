@@ -1,29 +1,102 @@
-//! **Leadership** (primary uniqueness): an epoch has at most one leader, in one term of office.
+//! **Leadership** (primary uniqueness): an epoch has at most one leader, in one term of office, and that one has its quorums.
 //!
 //! A leader claims its epoch by sending NEWLEADER, for which it needs a quorum of ACKEPOCH, and again when it is
-//! established. A server that loses its office and comes back needs a new epoch like anybody else.
+//! established, for which it needs a quorum of ACK(NEWLEADER). Counted are voters, the leader itself among them, that are fit to
+//! vote: what a server says whose disk is blank counts for nobody, nor does an ACKEPOCH without an epoch (−1). A server
+//! that loses its office and comes back needs a new epoch like anybody else.
 //!
 //! Source: ZAB, DSN'11 §III (primary order needs unique epochs); ZooKeeper TLA+ specification, `Leadership1` and
 //! `Leadership2`; ZOOKEEPER-335 (accepted epoch not persisted), rule "the −1 answer does not count".
 
 use super::CheckId::Leadership as ID;
 use super::docket::Docket;
-use super::mirror::Mirror;
+use super::mirror::{Mirror, Server};
 use std::collections::BTreeMap;
-use zab::Epoch;
+use zab::{Epoch, Message, PeerId, PeerSet};
 use zabsim_types::ServerId;
 
 pub(super) const NAME: &str = "leadership";
-pub(super) const ABOUT: &str = "an epoch has at most one leader, in one term of office.";
+pub(super) const ABOUT: &str =
+    "an epoch has at most one leader, in one term of office, by a quorum.";
 
 #[derive(Default)]
 pub(super) struct Leadership {
     claims: BTreeMap<Epoch, (ServerId, u32)>,
+    /// By leader: who has answered it, in the newest epoch that it proposed.
+    answers: BTreeMap<ServerId, Answers>,
+}
+
+#[derive(Default)]
+struct Answers {
+    epoch: Epoch,
+    /// Who sent an ACKEPOCH that counts.
+    promised: PeerSet,
+    /// Who sent an ACK(NEWLEADER) that counts.
+    acknowledged: PeerSet,
 }
 
 impl Leadership {
+    /// `from` sends `message` to `to`.
+    #[inline]
+    pub(super) fn on_sent(
+        &mut self,
+        m: &Mirror,
+        d: &mut Docket,
+        from: ServerId,
+        to: ServerId,
+        message: &Message,
+    ) {
+        match message {
+            Message::AckEpoch {
+                current: Some(_), ..
+            } if m.server(from).disk.marked => {
+                if let Some(epoch) = m.server(to).stream(from).offered {
+                    self.answers(to, epoch).promised.insert(PeerId(from.0));
+                }
+            }
+            Message::AckNewLeader { epoch } if m.server(from).disk.marked => {
+                let answers = self.answers(to, *epoch);
+                answers.acknowledged.insert(PeerId(from.0));
+            }
+            Message::NewLeader { epoch } => {
+                self.on_claim(m, d, from, *epoch);
+                let promised = self.answers(from, *epoch).promised;
+                with_quorum(m, d, from, promised, || {
+                    format!("{from} sends NEWLEADER({epoch}) to {to}, with ACKEPOCH of")
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// `leader` has established `epoch`.
+    pub(super) fn on_established(
+        &mut self,
+        m: &Mirror,
+        d: &mut Docket,
+        leader: ServerId,
+        epoch: Epoch,
+    ) {
+        self.on_claim(m, d, leader, epoch);
+        let acknowledged = self.answers(leader, epoch).acknowledged;
+        with_quorum(m, d, leader, acknowledged, || {
+            format!("{leader} has established epoch {epoch}, with ACK(NEWLEADER) of")
+        });
+    }
+
+    fn answers(&mut self, leader: ServerId, epoch: Epoch) -> &mut Answers {
+        let answers = self.answers.entry(leader).or_default();
+        if answers.epoch != epoch {
+            *answers = Answers {
+                epoch,
+                ..Answers::default()
+            };
+        }
+        answers
+    }
+
     /// `leader` sends NEWLEADER of `epoch`, or has established it.
-    pub(super) fn on_claim(&mut self, m: &Mirror, d: &mut Docket, leader: ServerId, epoch: Epoch) {
+    fn on_claim(&mut self, m: &Mirror, d: &mut Docket, leader: ServerId, epoch: Epoch) {
         let claim = (leader, m.server(leader).term);
         let first = *self.claims.entry(epoch).or_insert(claim);
         d.require(ID, first == claim, || {
@@ -37,4 +110,17 @@ impl Leadership {
             }
         });
     }
+}
+
+fn with_quorum(
+    m: &Mirror,
+    d: &mut Docket,
+    leader: ServerId,
+    answers: PeerSet,
+    what: impl Fn() -> String,
+) {
+    let counts = |s: &Server| s.id == leader || answers.contains(PeerId(s.id.0));
+    d.require(ID, m.is_quorum(counts), || {
+        format!("{} {}, which is no quorum", what(), m.names(counts))
+    });
 }

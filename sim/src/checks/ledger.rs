@@ -130,6 +130,23 @@ impl Ledger {
         }
     }
 
+    /// Whether the way back from `end`, from predecessor to predecessor, comes through `zxid`. What is committed is one way,
+    /// so that only what is not yet is walked.
+    pub(super) fn leads_to(&self, end: Zxid, zxid: Zxid) -> bool {
+        let mut at = end;
+        while at > zxid {
+            match self.fact(at) {
+                Some(fact) if fact.place().is_some() => {
+                    let known = self.fact(zxid).and_then(Fact::place);
+                    return zxid == Zxid::ZERO || known.is_some();
+                }
+                Some(fact) => at = fact.prev,
+                None => return false,
+            }
+        }
+        at == zxid
+    }
+
     #[inline]
     fn find(&self, epoch: Epoch) -> Option<usize> {
         let last = self.epochs.len().checked_sub(1)?;

@@ -8,6 +8,7 @@ use super::Facts;
 use super::decode;
 use super::history::History;
 use super::ledger::Ledger;
+use crate::judge::Harm;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zab::{
     DiskOp, Epoch, FileName, Message, Payload, PeerState, Phase, QuorumConfig, Role, Ticket, Zxid,
@@ -20,10 +21,20 @@ enum Pending {
     Synced { file: FileName, len: u64 },
     Accepted(Option<Epoch>),
     Current(Option<Epoch>),
+    Marked,
     Renamed { to: FileName },
     Truncated { file: FileName, len: u64 },
     Deleted { file: FileName },
     Other,
+}
+
+impl Pending {
+    fn changes_history(&self) -> bool {
+        matches!(
+            self,
+            Pending::Renamed { .. } | Pending::Truncated { .. } | Pending::Deleted { .. }
+        )
+    }
 }
 
 /// What the completion of a disk operation changed.
@@ -35,8 +46,10 @@ pub(super) enum Landed {
     Accepted { before: Option<Epoch> },
     /// currentEpoch was this before.
     Current { before: Option<Epoch> },
-    /// The history lost something or was replaced.
+    /// The history lost something.
     Cut,
+    /// A snapshot from a leader took the history's place.
+    Installed,
     /// Nothing that a check looks at.
     Nothing,
 }
@@ -51,6 +64,8 @@ pub(super) struct Disk {
     pub(super) accepted: Option<Epoch>,
     /// Durable; `None`: no such file.
     pub(super) current: Option<Epoch>,
+    /// Durably marked as fit to vote. What a server says whose disk is not counts nowhere.
+    pub(super) marked: bool,
     pending: VecDeque<(Ticket, Pending)>,
 }
 
@@ -61,18 +76,35 @@ impl Disk {
             snapshots: BTreeSet::from([(0, Zxid::ZERO)]),
             accepted: Some(Epoch(0)),
             current: Some(Epoch(0)),
+            marked: true,
             pending: VecDeque::new(),
         }
     }
 
-    /// An operation of several steps is under way: a crash now may leave the files before it or after it.
-    pub(super) fn is_being_cut(&self) -> bool {
-        self.pending.iter().any(|(_, p)| {
-            matches!(
-                p,
-                Pending::Renamed { .. } | Pending::Truncated { .. } | Pending::Deleted { .. }
-            )
+    /// Whether a log file is being cut or removed, or a snapshot is about to take the place of all of them: what it holds
+    /// at this moment may be either.
+    pub(super) fn is_cutting(&self, log: FileName) -> bool {
+        self.pending.iter().any(|(_, p)| match p {
+            Pending::Truncated { file, .. } | Pending::Deleted { file } => *file == log,
+            Pending::Renamed {
+                to: FileName::Snapshot { generation, .. },
+            } => *generation > self.history.generation(),
+            _ => false,
         })
+    }
+
+    /// Between what ends a crash may leave the history: operations under way are carried out in order, as far as it comes.
+    pub(super) fn ends_after_crash(&self) -> (Zxid, Zxid) {
+        let (mut low, mut high) = (self.history.durable_tail(), self.history.tail());
+        if self.pending.iter().any(|(_, p)| p.changes_history()) {
+            let mut after = self.clone();
+            while let Some(&(ticket, _)) = after.pending.front() {
+                after.done(ticket);
+                low = low.min(after.history.durable_tail());
+                high = high.max(after.history.tail());
+            }
+        }
+        (low, high)
     }
 
     /// Whether a change of acceptedEpoch is under way.
@@ -95,6 +127,7 @@ impl Disk {
                 let pending = match file {
                     FileName::AcceptedEpoch => Pending::Accepted(decode::epoch(bytes)),
                     FileName::CurrentEpoch => Pending::Current(decode::epoch(bytes)),
+                    FileName::Initialized => Pending::Marked,
                     _ => Pending::Other,
                 };
                 (*ticket, pending)
@@ -121,6 +154,7 @@ impl Disk {
     ) {
         self.history.reloaded(history);
         self.pending.clear();
+        self.marked = files.contains_key(&FileName::Initialized);
         self.snapshots = (files.keys())
             .filter_map(|name| match name {
                 FileName::Snapshot { generation, zxid } => Some((*generation, *zxid)),
@@ -148,13 +182,17 @@ impl Disk {
             Some(Pending::Current(epoch)) => Landed::Current {
                 before: std::mem::replace(&mut self.current, epoch),
             },
+            Some(Pending::Marked) => {
+                self.marked = true;
+                Landed::Nothing
+            }
             Some(Pending::Renamed {
                 to: FileName::Snapshot { generation, zxid },
             }) => {
                 self.snapshots.insert((generation, zxid));
                 if generation > self.history.generation() {
                     self.history.installed(generation, zxid);
-                    return Landed::Cut;
+                    return Landed::Installed;
                 }
                 Landed::Nothing
             }
@@ -181,8 +219,18 @@ pub(super) struct Stream {
     pub(super) offered: Option<Epoch>,
     /// What the learner must have durable before it acknowledges NEWLEADER.
     pub(super) cut: Zxid,
+    /// Where the synchronization is by SNAP, its zxid.
+    pub(super) snap: Option<Zxid>,
     /// NEWLEADER was sent, of this epoch: what follows is broadcast.
     pub(super) new_leader: Option<Epoch>,
+    /// The learner has acknowledged NEWLEADER.
+    pub(super) acknowledged: bool,
+}
+
+/// What a disk held durably when it was damaged.
+pub(super) struct Held {
+    pub(super) history: History,
+    pub(super) current: Option<Epoch>,
 }
 
 /// One server.
@@ -194,14 +242,19 @@ pub(super) struct Server {
     /// Counts the times that it went looking for a leader: a leader's term in office, within an epoch or not.
     pub(super) term: u32,
     pub(super) disk: Disk,
-    /// What it held durably when its disk was damaged; until it is resynchronized that still counts.
-    pub(super) before_damage: Option<Box<History>>,
+    /// What it held durably each time that its disk was damaged; until it is resynchronized that still counts.
+    pub(super) held: Vec<Held>,
+    /// Its disk was damaged, and it has not started since: what the next start reads is less than what was durable.
+    pub(super) struck: bool,
+    /// Bits of its disk are flipped: a restart may make less of it than is on it, or refuse. Until it is resynchronized.
+    pub(super) rotten: bool,
+    /// Reads at its start lie: it may act on what is not on its disk. Until it is resynchronized. (A disk that was merely
+    /// wiped reads well: as blank.)
+    pub(super) reads_lie: bool,
     /// As leader, the epoch it established in this term.
     pub(super) established: Option<Epoch>,
     /// Everything up to here it knows to be committed, and may hand to clients. Since its start.
     pub(super) committed: Zxid,
-    /// What it was told to be committed while it was still being synchronized: counts when it is.
-    pub(super) promised: Zxid,
     /// The last transaction in its tree.
     pub(super) applied: Zxid,
     /// The highest transaction that its tree ever held as committed, over all its lives.
@@ -210,12 +263,10 @@ pub(super) struct Server {
     pub(super) acked_epoch: Option<Epoch>,
     /// A disk operation of this life failed, and it has not stopped yet.
     pub(super) disk_failed: bool,
-    /// A read of this life was bad, or its disk is full: it may stop for that.
-    pub(super) disk_suspect: bool,
-    /// The end of its log, durable or not, when it last crashed.
-    pub(super) tail_at_crash: Zxid,
-    /// It last crashed in the middle of a truncation or a change of snapshots.
-    pub(super) cut_at_crash: bool,
+    /// A snapshot that its leader sent is its tree, and not yet its database on disk: what is in it.
+    pub(super) snap_in_memory: Option<Zxid>,
+    /// Between what ends its last crash may have left its log.
+    pub(super) ends_at_crash: (Zxid, Zxid),
     /// What it sent as leader, by learner. Outlives its term and its life: the learner may not have learned of their end.
     streams: Vec<Stream>,
 }
@@ -229,15 +280,15 @@ impl Server {
         (self.role).is_some_and(|role| role.state == PeerState::Leading)
     }
 
-    pub(super) fn is_damaged(&self) -> bool {
-        self.before_damage.is_some()
+    /// Whether what a restart makes of its files may be something else than what its operations made durable.
+    pub(super) fn may_misread(&self) -> bool {
+        self.struck || self.rotten || self.reads_lie
     }
 
-    /// Whether this very transaction is durable here, or was before the disk was damaged.
-    #[inline]
-    pub(super) fn holds_durably(&self, zxid: Zxid, sum: u64) -> bool {
-        self.disk.history.holds_durably(zxid, sum)
-            || (self.before_damage.as_ref()).is_some_and(|h| h.holds_durably(zxid, sum))
+    /// Each state of its disk that counts: the present one, and those before it was damaged. History and currentEpoch.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&History, Option<Epoch>)> {
+        let held = self.held.iter().map(|held| (&held.history, held.current));
+        std::iter::once((&self.disk.history, self.disk.current)).chain(held)
     }
 
     pub(super) fn stream(&self, to: ServerId) -> Stream {
@@ -257,11 +308,10 @@ impl Server {
         self.role = None;
         self.established = None;
         self.committed = Zxid::ZERO;
-        self.promised = Zxid::ZERO;
         self.applied = Zxid::ZERO;
         self.acked_epoch = None;
         self.disk_failed = false;
-        self.disk_suspect = false;
+        self.snap_in_memory = None;
         self.term += 1;
     }
 }
@@ -290,17 +340,18 @@ impl Mirror {
                 role: None,
                 term: 0,
                 disk: Disk::new(),
-                before_damage: None,
+                held: Vec::new(),
+                struck: false,
+                rotten: false,
+                reads_lie: false,
                 established: None,
                 committed: Zxid::ZERO,
-                promised: Zxid::ZERO,
                 applied: Zxid::ZERO,
                 delivered: Zxid::ZERO,
                 acked_epoch: None,
                 disk_failed: false,
-                disk_suspect: false,
-                tail_at_crash: Zxid::ZERO,
-                cut_at_crash: false,
+                snap_in_memory: None,
+                ends_at_crash: (Zxid::ZERO, Zxid::ZERO),
                 streams: Vec::new(),
             });
         }
@@ -356,32 +407,57 @@ impl Mirror {
         let server = self.server_mut(id);
         server.forget();
         server.up = true;
+        server.struck = false;
     }
 
     pub(super) fn crashed(&mut self, id: ServerId) {
         let server = self.server_mut(id);
         server.forget();
         server.up = false;
-        server.tail_at_crash = server.disk.history.tail();
-        server.cut_at_crash = server.disk.is_being_cut();
+        server.ends_at_crash = server.disk.ends_after_crash();
         server.disk.pending.clear();
         server.disk.history.lose_volatile();
     }
 
-    pub(super) fn damaged(&mut self, id: ServerId) {
+    pub(super) fn damaged(&mut self, id: ServerId, harm: Harm) {
         let server = self.server_mut(id);
-        let mut held = server.disk.history.clone();
-        held.lose_volatile();
+        let mut history = server.disk.history.clone();
+        history.lose_volatile();
         // Damaged again: a leader may have brought it further in between than it ever was before, while a flipped bit that
         // nobody reads still lies on its disk.
-        let before = server.before_damage.as_ref();
-        if before.is_none_or(|before| before.durable_tail() < held.durable_tail()) {
-            server.before_damage = Some(Box::new(held));
+        let current = server.disk.current;
+        server.held.push(Held { history, current });
+        server.struck = true;
+        match harm {
+            Harm::Wipe => (server.rotten, server.reads_lie) = (false, false),
+            Harm::Rot => server.rotten = true,
+            Harm::BadRead => server.reads_lie = true,
         }
     }
 
     pub(super) fn resynchronized(&mut self, id: ServerId) {
-        self.server_mut(id).before_damage = None;
+        let server = self.server_mut(id);
+        server.held.clear();
+        (server.rotten, server.reads_lie) = (false, false);
+    }
+
+    /// Whether this very transaction is in a history, durable or not.
+    #[inline]
+    pub(super) fn holds(&self, history: &History, zxid: Zxid, sum: u64) -> bool {
+        match zxid <= history.base() {
+            true => self.ledger.leads_to(history.base(), zxid),
+            false => history.holds(zxid, sum),
+        }
+    }
+
+    /// Whether this very transaction is durable at a server, or was before its disk was damaged.
+    #[inline]
+    pub(super) fn holds_durably(&self, server: &Server, zxid: Zxid, sum: u64) -> bool {
+        let in_it = |history: &History| match zxid <= history.base() {
+            true => self.ledger.leads_to(history.base(), zxid),
+            false => history.holds_durably(zxid, sum),
+        };
+        in_it(&server.disk.history) || server.held.iter().any(|held| in_it(&held.history))
     }
 
     /// A server took up a role or went on to another phase. Says what it was before.
@@ -393,7 +469,6 @@ impl Mirror {
             server.term += 1;
             server.established = None;
             server.acked_epoch = None;
-            server.promised = Zxid::ZERO;
         }
         before
     }
@@ -404,7 +479,24 @@ impl Mirror {
     }
 
     pub(super) fn disk_done(&mut self, id: ServerId, ticket: Ticket) -> Landed {
-        self.server_mut(id).disk.done(ticket)
+        let server = self.server_mut(id);
+        let landed = server.disk.done(ticket);
+        if landed == Landed::Installed {
+            server.snap_in_memory = None;
+        }
+        landed
+    }
+
+    /// A tree was replaced by that of a snapshot: one of its own disk, or one that its leader has just sent.
+    pub(super) fn restored(&mut self, id: ServerId, zxid: Zxid) {
+        let server = self.server(id);
+        let leader = (server.role)
+            .filter(|role| role.phase == Phase::Synchronization)
+            .and_then(|role| role.leader);
+        let sent = leader.and_then(|leader| self.server(ServerId(leader.0)).stream(id).snap);
+        let server = self.server_mut(id);
+        server.applied = zxid;
+        server.snap_in_memory = sent.filter(|sent| *sent == zxid);
     }
 
     /// Notes what a leader says to a learner about epochs and the cut.
@@ -421,7 +513,11 @@ impl Mirror {
             Message::Diff { to: cut } | Message::Trunc { to: cut } => {
                 self.server_mut(from).stream_mut(to).cut = *cut;
             }
-            Message::Snap { zxid } => self.server_mut(from).stream_mut(to).cut = *zxid,
+            Message::Snap { zxid } => {
+                let stream = self.server_mut(from).stream_mut(to);
+                stream.cut = *zxid;
+                stream.snap = Some(*zxid);
+            }
             Message::Commit { zxid } => {
                 let stream = self.server_mut(from).stream_mut(to);
                 if stream.new_leader.is_none() {
@@ -431,7 +527,10 @@ impl Mirror {
             Message::NewLeader { epoch } => {
                 self.server_mut(from).stream_mut(to).new_leader = Some(*epoch);
             }
-            Message::AckNewLeader { epoch } => self.server_mut(from).acked_epoch = Some(*epoch),
+            Message::AckNewLeader { epoch } => {
+                self.server_mut(from).acked_epoch = Some(*epoch);
+                self.server_mut(to).stream_mut(from).acknowledged = true;
+            }
             _ => {}
         }
     }

@@ -9,11 +9,11 @@
 //!
 //! * **Committed**: one sequence for the whole ensemble. Only a leader adds to it: at establishment its initial history, then
 //!   what it notes as committed. Everybody else's commit points, logs and deliveries are compared with it.
-//! * **Delivered**: applied to a tree as committed. Replay of a server's own log is not delivery. What a learner applies as
-//!   committed before UPTODATE is *provisional*: the leader may not be established yet. It counts once the learner serves.
+//! * **Delivered**: applied to a tree as committed. Replay of a server's own log is not delivery, nor is what a learner applies
+//!   before UPTODATE: the leader may not be established yet.
 //! * **Durable**: a disk operation that makes it so was completed.
 //! * **Damaged**: the nemesis destroyed durable data. Until its server is resynchronized, its disk counts with what it held
-//!   before, and what recovery makes of it is nobody's fault.
+//!   before. What recovery makes of flipped bits and lying reads is nobody's fault; a wiped disk must be taken for a blank one.
 //!
 //! # What the world owes
 //!
@@ -28,7 +28,7 @@
 //!
 //! | bug | caught by |
 //! | --- | --- |
-//! | A1 ZOOKEEPER-3911, A2 4646: acknowledged before logged | durability-before-ack; initial-history-integrity, committed-durability |
+//! | A1 ZOOKEEPER-3911, A2 4646: acknowledged before logged | durability-before-ack, disk-only-recovery; initial-history-integrity, committed-durability |
 //! | A3 4643: epoch before history | durability-before-ack; initial-history-integrity |
 //! | A5 3023: synchronized before applied | commit-consistency |
 //! | A6 4685: ACK overtakes ACK(NEWLEADER) | no-illegal-event |
@@ -44,12 +44,12 @@
 //! | A23 962: commit between DIFF and forwarding | history-consistency; total-order |
 //! | A26 2807: serves before commits are applied | commit-consistency |
 //! | A30 1264: applied but not logged | disk-only-recovery |
-//! | B1 335: accepted epoch not persisted | durability-before-ack; leadership, same-zxid-same-bytes |
+//! | B1 335: accepted epoch not persisted | durability-before-ack, epoch-promised-once; leadership, same-zxid-same-bytes |
 //! | B3 1282: current epoch written at UPTODATE | durability-before-ack; initial-history-integrity |
 //! | B5: the −1 ACKEPOCH counted | leadership |
 //! | B7 582: epoch from the log only | epoch-monotonicity, local-primary-order |
 //! | B8 1653, 2307, 4269: refuses to start | no-illegal-event |
-//! | B9 2325: empty disk votes | initial-history-integrity; committed-durability, agreement |
+//! | B9 2325: empty disk votes | durability-before-ack (what it introduces itself as), leadership; initial-history-integrity, committed-durability, agreement |
 //! | B10 1277: counter runs into the epoch | local-primary-order |
 //! | B11 2247: leader lives on after a failed write | no-illegal-event |
 //! | C1, C3 (joins, elections without end) | none: liveness, told by the run itself |
@@ -88,6 +88,7 @@ mod testbed;
 #[cfg(test)]
 mod tests;
 
+use crate::judge::Harm;
 use decode::Record;
 use docket::Docket;
 use mirror::{Landed, Mirror};
@@ -160,8 +161,6 @@ pub(crate) enum Observed<'a> {
     DiskDone(zab::Ticket),
     /// A disk operation failed. Before the server learns it.
     DiskFailed,
-    /// A read is given wrong or short: the server may stop for it.
-    BadRead,
     /// A message is sent.
     Sent {
         /// To whom.
@@ -173,8 +172,8 @@ pub(crate) enum Observed<'a> {
     Booted,
     /// The process ends, with or without its machine.
     Crashed,
-    /// Durable data of its disk is destroyed.
-    Damaged,
+    /// Durable data of its disk is destroyed, or reads at its next start will lie.
+    Damaged(Harm),
     /// A leader has brought it up to date since its disk was damaged.
     Resynchronized,
     /// The server stops itself, and why.
@@ -224,13 +223,12 @@ impl Checks {
             Observed::Service(note) => self.service_note(server, note),
             Observed::Role(role) => self.role(server, role),
             Observed::DiskFailed => self.mirror.server_mut(server).disk_failed = true,
-            Observed::BadRead => self.mirror.server_mut(server).disk_suspect = true,
-            Observed::Booted => self.mirror.booted(server),
-            Observed::Crashed => self.mirror.crashed(server),
-            Observed::Damaged => {
-                self.mirror.damaged(server);
-                self.epoch_promised_once.on_damage(server);
+            Observed::Booted => {
+                self.epoch_promised_once.on_booting(&self.mirror, server);
+                self.mirror.booted(server);
             }
+            Observed::Crashed => self.mirror.crashed(server),
+            Observed::Damaged(harm) => self.mirror.damaged(server, harm),
             Observed::Resynchronized => self.mirror.resynchronized(server),
             Observed::Fatal(reason) => {
                 no_illegal_event::on_fatal(&self.mirror, &mut self.docket, server, reason);
@@ -250,7 +248,7 @@ impl Checks {
         let epochs = [disk.accepted, disk.current];
         let recovery = &mut self.disk_only_recovery;
         recovery.at_crash(&mut self.mirror, &mut self.docket, server, files);
-        if !self.mirror.server(server).is_damaged() {
+        if !self.mirror.server(server).struck {
             epoch_monotonicity::on_reload(&self.mirror, &mut self.docket, server, epochs);
         }
         committed_durability::on_loss(&self.mirror, &mut self.docket, server);
@@ -308,30 +306,38 @@ impl Checks {
     #[inline]
     fn sent(&mut self, from: ServerId, to: ServerId, message: &Message) {
         let (m, d) = (&mut self.mirror, &mut self.docket);
-        no_illegal_event::on_sent(m, d, from, to, message);
         m.sent(from, to, message);
         durability_before_ack::on_sent(m, d, from, to, message);
         self.epoch_promised_once.on_sent(m, d, from, to, message);
-        match message {
-            Message::NewLeader { epoch } => self.leadership.on_claim(m, d, from, *epoch),
-            Message::AckNewLeader { .. } => {
-                commit_consistency::on_synchronized(m, d, from, to);
-                history_consistency::on_synchronized(m, d, from);
-                let tail = m.server(from).disk.history.tail();
-                epoch_monotonicity::in_office(m, d, from, tail);
-            }
-            _ => {}
+        self.leadership.on_sent(m, d, from, to, message);
+        if let Message::AckNewLeader { .. } = message {
+            commit_consistency::on_synchronized(m, d, from, to);
+            history_consistency::on_synchronized(m, d, from);
+            let tail = m.server(from).disk.history.tail();
+            epoch_monotonicity::in_office(m, d, from, tail);
         }
+        // Last: what is said too early is more telling than that it is out of place.
+        no_illegal_event::on_sent(m, d, from, to, message);
     }
 
     #[inline]
     fn disk(&mut self, server: ServerId, op: &DiskOp) {
+        let (m, d) = (&self.mirror, &mut self.docket);
+        no_illegal_event::on_disk(m, d, server, op);
         match op {
             DiskOp::Append {
                 file: file @ FileName::Log { .. },
                 bytes,
             } => self.append(server, *file, bytes),
             DiskOp::Append { .. } => {}
+            DiskOp::Replace {
+                file: FileName::CurrentEpoch,
+                bytes,
+                ..
+            } => {
+                durability_before_ack::on_current_epoch(m, d, server, decode::epoch(bytes));
+                self.mirror.disk_op(server, op);
+            }
             _ => self.mirror.disk_op(server, op),
         }
     }
@@ -370,9 +376,8 @@ impl Checks {
             Landed::Current { before } => {
                 let now = m.server(server).disk.current;
                 epoch_monotonicity::on_written(m, d, server, "currentEpoch", before, now);
-                durability_before_ack::on_current_epoch(m, d, server);
             }
-            Landed::Cut => {
+            Landed::Cut | Landed::Installed => {
                 self.disk_only_recovery.forget(server);
                 committed_durability::on_loss(m, d, server);
             }
@@ -388,12 +393,6 @@ impl Checks {
         let serves = role.phase == Phase::Broadcast;
         if !serves || before.is_some_and(|before| before.phase == Phase::Broadcast) {
             return;
-        }
-        if let Some(leader) = role.leader.filter(|_| !self.mirror.server(server).leads()) {
-            let cut = self.mirror.server(ServerId(leader.0)).stream(server).cut;
-            let s = self.mirror.server_mut(server);
-            let until = s.promised.max(cut).max(s.committed);
-            self.learned(server, until);
         }
         let (m, d) = (&mut self.mirror, &mut self.docket);
         commit_consistency::on_serving(m, d, server);
@@ -433,7 +432,11 @@ impl Checks {
                 digest,
                 committed,
             } => self.applied(server, Zxid(zxid.0), *digest, *committed),
-            Note::Restored { zxid } => self.mirror.server_mut(server).applied = Zxid(zxid.0),
+            Note::Restored { zxid } => {
+                let zxid = Zxid(zxid.0);
+                self.mirror.restored(server, zxid);
+                disk_only_recovery::on_applied(&self.mirror, &mut self.docket, server, zxid);
+            }
             _ => {}
         }
     }
@@ -454,9 +457,9 @@ impl Checks {
     fn established(&mut self, leader: ServerId, epoch: zab::Epoch, history: Zxid) {
         let (m, d) = (&mut self.mirror, &mut self.docket);
         m.server_mut(leader).established = Some(epoch);
-        self.leadership.on_claim(m, d, leader, epoch);
         (self.initial_history_integrity).on_established(m, d, leader, epoch, history);
         durability_before_ack::on_established(m, d, leader, epoch, history);
+        self.leadership.on_established(m, d, leader, epoch);
         // From here on the initial history is committed.
         let s = m.server_mut(leader);
         s.committed = s.committed.max(history);
@@ -474,8 +477,6 @@ impl Checks {
             committed_monotonic::on_committed(&mut self.docket, server, s.committed, zxid);
             s.committed = s.committed.max(zxid);
             self.advance_commit(server);
-        } else if s.phase() == Some(Phase::Synchronization) {
-            s.promised = s.promised.max(zxid);
         } else {
             committed_monotonic::on_committed(&mut self.docket, server, s.committed, zxid);
             self.learned(server, zxid);
@@ -513,7 +514,7 @@ impl Checks {
                 known.unwrap_or(end),
             );
             if known.is_none() && leads {
-                self.commit_next(zxid);
+                self.commit_next(server, zxid);
                 grew = true;
             }
         }
@@ -542,16 +543,16 @@ impl Checks {
             if !own {
                 return grew;
             }
-            self.commit_next(next);
+            self.commit_next(leader, next);
             grew = true;
         }
     }
 
     /// Adds to the committed sequence.
-    fn commit_next(&mut self, zxid: Zxid) {
+    fn commit_next(&mut self, leader: ServerId, zxid: Zxid) {
         let (m, d) = (&mut self.mirror, &mut self.docket);
         self.primary_integrity.on_commit(d, zxid);
-        self.initial_history_integrity.on_commit(d, zxid);
+        self.initial_history_integrity.on_commit(d, leader, zxid);
         if let Some(txn) = m.ledger.commit(zxid) {
             self.ephemeral_owners.on_commit(d, &txn);
         }
@@ -570,11 +571,8 @@ impl Checks {
         if committed && known {
             s.delivered = s.delivered.max(zxid);
         }
-        // The link can break between UPTODATE and the first client: what was promised is then still applied while the role
-        // drains, and is shown to nobody.
-        let provisional = matches!(s.phase(), Some(Phase::Synchronization | Phase::Draining));
         disk_only_recovery::on_applied(m, d, server, zxid);
-        if !committed || provisional && !known {
+        if !committed {
             return;
         }
         if !known {

@@ -2,6 +2,7 @@
 //! primitives do what is right; a test that wants a violation leaves one out, or does another in its place.
 
 use super::{Checks, Facts, Observed};
+use crate::judge::Harm;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use zab::{
@@ -31,6 +32,8 @@ struct Host {
     current: u32,
     tickets: u64,
     unsynced_tail: usize,
+    /// A new disk, not marked as fit to vote.
+    blank: bool,
 }
 
 pub(super) struct Bed {
@@ -125,6 +128,9 @@ impl Bed {
     /// The durable files, as a fresh ensemble's, with the log and the epochs of this host.
     pub(super) fn files(&self, id: ServerId) -> BTreeMap<FileName, Payload> {
         let host = &self.hosts[&id];
+        if host.blank {
+            return BTreeMap::new();
+        }
         let mut files = BTreeMap::from([
             (FileName::Initialized, small_file(3, 0)),
             (FileName::AcceptedEpoch, small_file(1, host.accepted)),
@@ -174,6 +180,17 @@ impl Bed {
         host.bytes.truncate(host.synced);
         let files = self.files(id);
         self.checks.at_crash(Time(self.now), id, &files);
+    }
+
+    /// The disk is replaced by an empty one.
+    pub(super) fn wipe(&mut self, id: ServerId) {
+        self.see(id, Observed::Damaged(Harm::Wipe));
+        self.crash(id);
+        *self.host(id) = Host {
+            blank: true,
+            ..Host::default()
+        };
+        self.checks.at_crash(Time(self.now), id, &BTreeMap::new());
     }
 
     /// A server gives up its role and looks for a leader again.
@@ -304,13 +321,14 @@ impl Bed {
             0,
             Some(leader),
         );
+        self.introduce(leader, follower);
         self.accept(leader, epoch);
         let message = Message::LeaderInfo {
             epoch: Epoch(epoch),
         };
         self.send(leader, follower, message);
         self.accept(follower, epoch);
-        self.ack_epoch(leader, follower);
+        self.ack_epoch(leader, follower, epoch);
         self.adopt(leader, epoch);
         self.role(
             leader,
@@ -321,7 +339,24 @@ impl Bed {
         );
     }
 
-    pub(super) fn ack_epoch(&mut self, leader: ServerId, follower: ServerId) {
+    pub(super) fn introduce(&mut self, leader: ServerId, follower: ServerId) {
+        let message = Message::LearnerInfo {
+            accepted: Epoch(self.hosts[&follower].accepted),
+            observer: false,
+            blank: self.hosts[&follower].blank,
+        };
+        self.send(follower, leader, message);
+    }
+
+    /// The follower's promise of `epoch`, with which its synchronization begins.
+    pub(super) fn ack_epoch(&mut self, leader: ServerId, follower: ServerId, epoch: u32) {
+        self.role(
+            follower,
+            PeerState::Following,
+            Phase::Synchronization,
+            epoch,
+            Some(leader),
+        );
         let message = Message::AckEpoch {
             last: self.tail(follower),
             current: Some(Epoch(self.hosts[&follower].current)),
@@ -349,13 +384,6 @@ impl Bed {
 
     /// The follower's side: log, sync, apply, epoch. The ACK(NEWLEADER) is left to the caller.
     pub(super) fn take_diff(&mut self, leader: ServerId, follower: ServerId, epoch: u32) {
-        self.role(
-            follower,
-            PeerState::Following,
-            Phase::Synchronization,
-            epoch,
-            Some(leader),
-        );
         let have = self.tail(follower);
         let lacking: Vec<Arc<Txn>> = (self.hosts[&leader].log.iter())
             .filter(|t| t.zxid > have)
@@ -365,7 +393,7 @@ impl Bed {
             self.append(follower, txn);
         }
         self.sync(follower);
-        self.apply(follower, true);
+        self.apply(follower, false);
         self.adopt(follower, epoch);
     }
 
@@ -392,6 +420,8 @@ impl Bed {
 
     pub(super) fn serve(&mut self, leader: ServerId, follower: ServerId, epoch: u32) {
         self.send(leader, follower, Message::UpToDate);
+        let zxid = self.tail(follower);
+        self.note(follower, Note::Committed { zxid });
         self.role(
             follower,
             PeerState::Following,
@@ -420,12 +450,13 @@ impl Bed {
             0,
             Some(leader),
         );
+        self.introduce(leader, follower);
         let message = Message::LeaderInfo {
             epoch: Epoch(epoch),
         };
         self.send(leader, follower, message);
         self.accept(follower, epoch);
-        self.ack_epoch(leader, follower);
+        self.ack_epoch(leader, follower, epoch);
         self.send_diff(leader, follower, epoch);
         self.take_diff(leader, follower, epoch);
         self.ack_new_leader(leader, follower, epoch);

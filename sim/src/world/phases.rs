@@ -4,6 +4,7 @@ use super::World;
 use super::faults::peers;
 use super::view::leader_of;
 use crate::host::ClientProcess;
+use crate::judge::Harm;
 use crate::story::{self, lasted as since};
 use zabsim_types::ServerId;
 use zabsim_types::run::Topic;
@@ -80,10 +81,11 @@ impl World {
 
     /// What an operator does about a server that refuses its own disk once the faults are over.
     pub(super) fn replace_bad_disk(&mut self, server: usize) {
-        let process = &mut self.servers[server];
+        let process = &self.servers[server];
         if process.fatal.is_some() && process.disk.is_rotten() {
-            process.disk.wipe();
             let id = process.id;
+            self.checks_damaged(server, Harm::Wipe);
+            self.servers[server].disk.wipe();
             self.tell(Topic::Process, id, "gets a new disk".to_string());
             self.check_disk_after_crash(server);
         }

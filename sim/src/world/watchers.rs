@@ -2,6 +2,7 @@
 
 use super::{World, sight};
 use crate::checks::Observed;
+use crate::judge::Harm;
 use crate::nemesis::{
     EventKind, ProtocolEvent, disk_event, note_name, note_peer, service_note_name,
 };
@@ -141,9 +142,9 @@ impl World {
     }
 
     /// Durable data of a server is about to be destroyed.
-    pub(super) fn checks_damaged(&mut self, server: usize) {
+    pub(super) fn checks_damaged(&mut self, server: usize, harm: Harm) {
         self.servers[server].damaged = true;
-        self.observed(server, &Observed::Damaged);
+        self.observed(server, &Observed::Damaged(harm));
     }
 
     /// A leader has brought a server up to date.

@@ -3,7 +3,6 @@
 use super::super::World;
 use super::targets::peers;
 use super::{Blow, Deeds, Undo};
-use crate::checks::Observed;
 use crate::judge::{Harm, Ruling};
 use crate::plan::{Action, Target, Unsynced};
 use std::collections::BTreeSet;
@@ -67,7 +66,7 @@ impl World {
                 ..Deeds::default()
             },
             Ruling::Strike => {
-                self.checks_damaged(server);
+                self.checks_damaged(server, harm);
                 self.damage(fault, server, harm)
             }
         }
@@ -102,7 +101,6 @@ impl World {
             }
             Harm::BadRead => {
                 self.servers[server].disk.bad_read_next(true);
-                self.observed(server, &Observed::BadRead);
                 Deeds::did(format!("makes a read of {id} lie"))
             }
         }
