@@ -41,7 +41,6 @@ pub(super) struct EpochPromisedOnce {
 
 impl EpochPromisedOnce {
     /// `from` sends `message` to `to`.
-    #[inline]
     pub(super) fn on_sent(
         &mut self,
         m: &Mirror,

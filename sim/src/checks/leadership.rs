@@ -37,7 +37,6 @@ struct Answers {
 
 impl Leadership {
     /// `from` sends `message` to `to`.
-    #[inline]
     pub(super) fn on_sent(
         &mut self,
         m: &Mirror,

@@ -308,13 +308,20 @@ impl Checks {
         let (m, d) = (&mut self.mirror, &mut self.docket);
         m.sent(from, to, message);
         durability_before_ack::on_sent(m, d, from, to, message);
-        self.epoch_promised_once.on_sent(m, d, from, to, message);
-        self.leadership.on_sent(m, d, from, to, message);
-        if let Message::AckNewLeader { .. } = message {
-            commit_consistency::on_synchronized(m, d, from, to);
-            history_consistency::on_synchronized(m, d, from);
-            let tail = m.server(from).disk.history.tail();
-            epoch_monotonicity::in_office(m, d, from, tail);
+        match message {
+            Message::LeaderInfo { .. } | Message::AckEpoch { .. } => {
+                self.epoch_promised_once.on_sent(m, d, from, to, message);
+                self.leadership.on_sent(m, d, from, to, message);
+            }
+            Message::NewLeader { .. } => self.leadership.on_sent(m, d, from, to, message),
+            Message::AckNewLeader { .. } => {
+                self.leadership.on_sent(m, d, from, to, message);
+                commit_consistency::on_synchronized(m, d, from, to);
+                history_consistency::on_synchronized(m, d, from);
+                let tail = m.server(from).disk.history.tail();
+                epoch_monotonicity::in_office(m, d, from, tail);
+            }
+            _ => {}
         }
         // Last: what is said too early is more telling than that it is out of place.
         no_illegal_event::on_sent(m, d, from, to, message);
