@@ -131,7 +131,14 @@ impl Database {
             }
             TxnBody::CloseSession { ephemerals } => {
                 let old = self.sessions.remove(&txn.session);
-                self.must_fit(zxid, txn, old.map(|_| ()).ok_or(ErrorCode::UnknownSession));
+                // A leader that takes over also ends owners of ephemerals that are in no table; else nobody closes what is
+                // not open.
+                let ends = old.is_some() || !ephemerals.is_empty();
+                self.must_fit(
+                    zxid,
+                    txn,
+                    ends.then_some(()).ok_or(ErrorCode::UnknownSession),
+                );
                 if let Some(old) = old {
                     self.forget_hash(txn.session, old);
                 }
@@ -176,6 +183,12 @@ impl Database {
                 owner,
                 parent_creates,
             } => {
+                let owned = *owner == SessionId::NONE || self.sessions.contains_key(owner);
+                self.must_fit(
+                    zxid,
+                    txn,
+                    owned.then_some(()).ok_or(ErrorCode::SessionExpired),
+                );
                 let made = self.tree.create(
                     path,
                     data.clone(),
@@ -302,6 +315,33 @@ mod tests {
         db.apply(Zxid(2), &txn(5, create("/e", 5, 1)), &mut out);
         let end = TxnBody::CloseSession { ephemerals: vec![] };
         db.apply(Zxid(3), &txn(5, end), &mut out);
+    }
+
+    #[test]
+    #[should_panic(expected = "does not fit the state of ⟨0,0⟩: SessionExpired (-112)")]
+    fn an_ephemeral_needs_a_session() {
+        let mut db = Database::new();
+        db.apply(
+            Zxid(1),
+            &txn(5, create("/e", 5, 1)),
+            &mut Outcome::default(),
+        );
+    }
+
+    /// The close of a session that no table knows removes what it owns; without anything to remove it is a bug.
+    #[test]
+    #[should_panic(expected = "does not fit the state of ⟨0,2⟩: UnknownSession (-12)")]
+    fn an_unknown_session_is_closed_for_its_ephemerals_alone() {
+        let mut tree = Tree::new();
+        tree.create(&"/e".into(), None, SessionId(5), 1, Zxid(1), 0)
+            .expect("the tree is empty");
+        let mut db = Database::restored(tree, BTreeMap::new(), Zxid(1), Zxid(1));
+        let mut out = Outcome::default();
+        let end = |paths| TxnBody::CloseSession { ephemerals: paths };
+        db.apply(Zxid(2), &txn(5, end(vec!["/e".into()])), &mut out);
+        assert!(db.tree.stat("/e").is_none());
+        assert_eq!(out.changes.len(), 1);
+        db.apply(Zxid(3), &txn(5, end(vec![])), &mut out);
     }
 
     /// ZOOKEEPER-3145: the snapshot has the parent from before the close and lacks the ephemeral.

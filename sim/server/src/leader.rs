@@ -40,8 +40,9 @@ impl Leader {
         }
     }
 
-    /// Ends sessions that own ephemerals and are in no table. An exact state has none; ZooKeeper removes such nodes from
-    /// its own tree alone, we through the log, so that the trees stay equal (**BASE**).
+    /// Ends sessions that own ephemerals and are in no table. No transaction makes such nodes, but a snapshot can bring
+    /// them, written by a version that did: nobody else would ever remove them. ZooKeeper removes them from its own tree
+    /// alone, we through the log, so that the trees stay equal (**BASE**).
     pub(crate) fn end_unknown_owners(&mut self, db: &Database) -> usize {
         let unknown: Vec<SessionId> = db
             .tree

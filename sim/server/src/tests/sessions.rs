@@ -1,7 +1,11 @@
 //! How sessions end, and what ends with them.
 
 use super::*;
+use crate::database::Database;
+use crate::snapshot::SnapshotWriter;
+use crate::tree::Tree;
 use CreateMode::{Ephemeral, Persistent};
+use zab::SnapshotId;
 
 #[test]
 fn a_closed_session_takes_its_ephemerals_under_one_zxid() {
@@ -156,4 +160,41 @@ fn a_client_cannot_use_an_ephemeral_of_its_former_session() {
         panic!("it exists");
     };
     assert_eq!(stat.ephemeral_owner, b.session);
+}
+
+/// A snapshot brings ephemerals whose owner is in no table: a leader that takes over removes them, through the log.
+#[test]
+fn a_new_leader_removes_ephemerals_without_a_session() {
+    let mut e = Ensemble::new(2);
+    let begun = zabsim_types::Zxid::new(1, 1);
+    let mut tree = Tree::new();
+    for (path, owner) in [("/p", 0), ("/p/lost", 9), ("/p/lost-too", 9)] {
+        let owner = SessionId(owner);
+        tree.create(&path.into(), None, owner, 1, begun, 0)
+            .expect("its parent is there");
+    }
+    let orphaned = Database::restored(tree, BTreeMap::new(), begun, begun);
+    let (chunk, last) = SnapshotWriter::new(SnapshotId(1), begun).next_chunk(&orphaned, 99);
+    assert!(last);
+    for at in 0..2 {
+        e.role(at, PeerState::Looking, Phase::Election, Epoch(1));
+        e.with(at, |service, _, out| {
+            service.restore(Zxid(begun.0), std::slice::from_ref(&chunk), out);
+        });
+    }
+    e.establish(Epoch(2));
+    assert!(
+        e.notes
+            .contains(&Note::Mark("ephemeral-of-unknown-session"))
+    );
+    assert_eq!(e.log.len(), 1, "one session, one transaction");
+    for server in &e.servers {
+        let tree = &server.service.db.tree;
+        assert_eq!(tree.stat("/p").map(|stat| stat.num_children), Some(0));
+        assert!(tree.stat("/p/lost").is_none());
+        assert_eq!(tree.owners().count(), 0);
+    }
+    e.assert_digests_agree();
+    let a = e.connect(1, 1);
+    e.ok(&a, delete("/p"));
 }
