@@ -71,6 +71,16 @@ impl Writer {
         self.u32(u32::try_from(n).expect("a length fits in 32 bits"));
     }
 
+    /// How many, and each of them.
+    pub(crate) fn list<T>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = T>,
+        mut write: impl FnMut(&mut Writer, T),
+    ) {
+        self.count(items.len());
+        items.for_each(|item| write(self, item));
+    }
+
     pub(crate) fn str(&mut self, v: &str) {
         self.count(v.len());
         self.bytes.extend_from_slice(v.as_bytes());
@@ -163,6 +173,16 @@ impl<'a> Reader<'a> {
             return Err(self.error(format!("{n} elements announced, {left} bytes left")));
         }
         Ok(n)
+    }
+
+    /// What [`Writer::list`] wrote; each element is at least `each` bytes long.
+    pub(crate) fn list<T, C: FromIterator<T>>(
+        &mut self,
+        each: usize,
+        mut read: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
+    ) -> Result<C, DecodeError> {
+        let n = self.count(each)?;
+        (0..n).map(|_| read(self)).collect()
     }
 
     pub(crate) fn str(&mut self) -> Result<&'a str, DecodeError> {

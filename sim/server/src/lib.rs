@@ -84,6 +84,7 @@
 //! ```
 
 mod api;
+mod body;
 mod clients;
 mod codec;
 mod database;

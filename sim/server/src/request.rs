@@ -1,6 +1,7 @@
 //! What servers say to each other about clients: writes that a learner hands to the leader, session touches, and the
 //! revalidation of a session that reattaches (ZooKeeper's REQUEST, PING and REVALIDATE packets).
 
+use crate::body::{Place, kind};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::{ConnId, txn};
 use std::fmt;
@@ -93,7 +94,7 @@ impl Request {
                 CREATE_SESSION => RequestKind::CreateSession {
                     timeout_ms: r.u32()?,
                 },
-                OP => RequestKind::Op(decode_op(&mut r, false)?),
+                OP => RequestKind::Op(decode_op(&mut r, Place::Whole)?),
                 other => return Err(r.error(format!("{other} is no kind of request"))),
             },
         };
@@ -101,15 +102,6 @@ impl Request {
         Ok(request)
     }
 }
-
-const OP_CREATE: u8 = 1;
-const OP_DELETE: u8 = 2;
-const OP_SET_DATA: u8 = 3;
-const OP_CHECK: u8 = 4;
-const OP_MULTI: u8 = 5;
-const OP_CLOSE: u8 = 6;
-/// Something that is no update inside a multi; the leader refuses it, whatever it was.
-const OP_ALIEN: u8 = 7;
 
 fn encode_op(w: &mut Writer, op: &Op) {
     match op {
@@ -119,88 +111,78 @@ fn encode_op(w: &mut Writer, op: &Op) {
             mode,
             with_stat,
         } => {
-            w.u8(OP_CREATE);
-            w.str(path);
-            w.data(data);
+            w.create(path, data);
             w.u8(u8::from(mode.is_ephemeral()) | u8::from(mode.is_sequential()) << 1);
             w.u8(u8::from(*with_stat));
         }
         Op::Delete { path, version } => {
-            w.u8(OP_DELETE);
-            w.str(path);
+            w.on_node(kind::DELETE, path);
             w.i32(*version);
         }
         Op::SetData {
             path,
             data,
             version,
-        } => {
-            w.u8(OP_SET_DATA);
-            w.str(path);
-            w.data(data);
-            w.i32(*version);
-        }
+        } => w.set_data(path, data, *version),
         Op::Check { path, version } => {
-            w.u8(OP_CHECK);
-            w.str(path);
+            w.on_node(kind::CHECK, path);
             w.i32(*version);
         }
-        Op::Multi { ops } => {
-            w.u8(OP_MULTI);
-            w.count(ops.len());
-            for op in ops {
-                match op {
-                    Op::Multi { .. } => w.u8(OP_ALIEN),
-                    op => encode_op(w, op),
-                }
-            }
-        }
-        Op::CloseSession => w.u8(OP_CLOSE),
+        Op::Multi { ops } => w.multi(ops, |w, op| match op {
+            Op::Multi { .. } => w.u8(kind::ALIEN),
+            op => encode_op(w, op),
+        }),
+        Op::CloseSession => w.u8(kind::CLOSE_SESSION),
         Op::GetData { .. } | Op::Exists { .. } | Op::GetChildren { .. } | Op::Sync { .. } => {
-            w.u8(OP_ALIEN);
+            w.u8(kind::ALIEN);
         }
     }
 }
 
-fn decode_op(r: &mut Reader<'_>, part: bool) -> Result<Op, DecodeError> {
+fn decode_op(r: &mut Reader<'_>, place: Place) -> Result<Op, DecodeError> {
     Ok(match r.u8()? {
-        OP_CREATE => Op::Create {
-            path: r.path()?,
-            data: r.data()?,
-            mode: match r.u8()? {
-                0 => CreateMode::Persistent,
-                1 => CreateMode::Ephemeral,
-                2 => CreateMode::PersistentSequential,
-                3 => CreateMode::EphemeralSequential,
-                other => return Err(r.error(format!("{other} is no create mode"))),
-            },
-            with_stat: r.u8()? != 0,
-        },
-        OP_DELETE => Op::Delete {
-            path: r.path()?,
-            version: r.i32()?,
-        },
-        OP_SET_DATA => Op::SetData {
-            path: r.path()?,
-            data: r.data()?,
-            version: r.i32()?,
-        },
-        OP_CHECK => Op::Check {
-            path: r.path()?,
-            version: r.i32()?,
-        },
-        OP_MULTI if !part => {
-            let n = r.count(1)?;
-            let mut ops = Vec::with_capacity(n);
-            for _ in 0..n {
-                ops.push(decode_op(r, true)?);
+        kind::CREATE => {
+            let (path, data) = r.path_and_data()?;
+            Op::Create {
+                path,
+                data,
+                mode: decode_mode(r)?,
+                with_stat: r.u8()? != 0,
             }
-            Op::Multi { ops }
         }
-        OP_CLOSE => Op::CloseSession,
+        kind::DELETE => Op::Delete {
+            path: r.path()?,
+            version: r.i32()?,
+        },
+        kind::SET_DATA => {
+            let (path, data) = r.path_and_data()?;
+            Op::SetData {
+                path,
+                data,
+                version: r.i32()?,
+            }
+        }
+        kind::CHECK => Op::Check {
+            path: r.path()?,
+            version: r.i32()?,
+        },
+        kind::MULTI if place == Place::Whole => Op::Multi {
+            ops: r.parts(decode_op)?,
+        },
+        kind::CLOSE_SESSION => Op::CloseSession,
         // Any of them will do: none is allowed where it stands.
-        OP_ALIEN if part => Op::Multi { ops: Vec::new() },
-        other => return Err(r.error(format!("{other} is no kind of operation here"))),
+        kind::ALIEN if place == Place::Part => Op::Multi { ops: Vec::new() },
+        other => return Err(r.no_such_kind(other, place, "operation")),
+    })
+}
+
+fn decode_mode(r: &mut Reader<'_>) -> Result<CreateMode, DecodeError> {
+    Ok(match r.u8()? {
+        0 => CreateMode::Persistent,
+        1 => CreateMode::Ephemeral,
+        2 => CreateMode::PersistentSequential,
+        3 => CreateMode::EphemeralSequential,
+        other => return Err(r.error(format!("{other} is no create mode"))),
     })
 }
 
@@ -215,11 +197,10 @@ impl App {
         match self {
             App::Touch(sessions) => {
                 w.u8(TOUCH);
-                w.count(sessions.len());
-                for (session, timeout_ms) in sessions {
+                w.list(sessions.iter(), |w, (session, timeout_ms)| {
                     w.session(*session);
                     w.u32(*timeout_ms);
-                }
+                });
             }
             App::Revalidate {
                 conn,
@@ -252,14 +233,7 @@ impl App {
             return Err(r.error(format!("a message begins with {APP}, this with {magic}")));
         }
         let app = match r.u8()? {
-            TOUCH => {
-                let n = r.count(12)?;
-                let mut sessions = Vec::with_capacity(n);
-                for _ in 0..n {
-                    sessions.push((r.session()?, r.u32()?));
-                }
-                App::Touch(sessions)
-            }
+            TOUCH => App::Touch(r.list(12, |r| Ok((r.session()?, r.u32()?)))?),
             REVALIDATE => App::Revalidate {
                 conn: ConnId(r.u64()?),
                 session: r.session()?,

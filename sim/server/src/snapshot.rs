@@ -12,7 +12,6 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::database::Database;
 use crate::node::Node;
 use crate::tree::Tree;
-use std::collections::BTreeMap;
 use zab::{Payload, SnapshotId};
 use zabsim_types::{ZPath, Zxid};
 
@@ -74,11 +73,10 @@ fn write_header(w: &mut Writer, begun: Zxid, db: &Database) {
     w.u32(MAGIC);
     w.u8(VERSION);
     w.zxid(begun);
-    w.count(db.sessions().len());
-    for (session, timeout_ms) in db.sessions() {
+    w.list(db.sessions().iter(), |w, (session, timeout_ms)| {
         w.session(*session);
         w.u32(*timeout_ms);
-    }
+    });
 }
 
 fn write_node(w: &mut Writer, path: &str, node: &Node) {
@@ -134,10 +132,7 @@ fn restore_bytes(bytes: &[u8]) -> Result<Database, DecodeError> {
         return Err(r.error(format!("version {version}; {VERSION} is understood")));
     }
     let begun = r.zxid()?;
-    let mut sessions = BTreeMap::new();
-    for _ in 0..r.count(12)? {
-        sessions.insert(r.session()?, r.u32()?);
-    }
+    let sessions = r.list(12, |r| Ok((r.session()?, r.u32()?)))?;
     let mut tree = Tree::empty();
     loop {
         match r.u8()? {

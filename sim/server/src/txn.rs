@@ -9,6 +9,7 @@
 //! Source: ZooKeeper 3.9 `TxnHeader`, `CreateTxn`, `CloseSessionTxn`, `MultiTxn`, `ErrorTxn`.
 
 use crate::ConnId;
+use crate::body::{Place, kind};
 use crate::codec::{DecodeError, Reader, Writer};
 use std::fmt;
 use zabsim_types::{Data, ErrorCode, SessionId, Xid, ZPath};
@@ -33,7 +34,7 @@ pub struct Txn {
 
 /// What a transaction does.
 ///
-/// The next issue adds its kinds here: setACL, container and TTL creates, deleteContainer. A kind's number is for ever.
+/// The next issue adds its kinds here: setACL, container and TTL creates, deleteContainer. Their numbers stand in `body.rs`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TxnBody {
     /// A session begins.
@@ -82,15 +83,6 @@ pub enum TxnBody {
     Multi(Vec<TxnBody>),
 }
 
-const CREATE_SESSION: u8 = 1;
-const CLOSE_SESSION: u8 = 2;
-const CREATE: u8 = 3;
-const DELETE: u8 = 4;
-const SET_DATA: u8 = 5;
-const CHECK: u8 = 6;
-const ERROR: u8 = 7;
-const MULTI: u8 = 8;
-
 impl Txn {
     /// Its bytes.
     pub fn encode(&self) -> zab::Payload {
@@ -118,7 +110,7 @@ impl Txn {
             conn: ConnId(r.u64()?),
             cxid: Xid(r.i32()?),
             time_ms: r.i64()?,
-            body: decode_body(&mut r, false)?,
+            body: decode_body(&mut r, Place::Whole)?,
         };
         r.end()?;
         Ok(txn)
@@ -128,15 +120,12 @@ impl Txn {
 fn encode_body(w: &mut Writer, body: &TxnBody) {
     match body {
         TxnBody::CreateSession { timeout_ms } => {
-            w.u8(CREATE_SESSION);
+            w.u8(kind::CREATE_SESSION);
             w.u32(*timeout_ms);
         }
         TxnBody::CloseSession { ephemerals } => {
-            w.u8(CLOSE_SESSION);
-            w.count(ephemerals.len());
-            for path in ephemerals {
-                w.str(path);
-            }
+            w.u8(kind::CLOSE_SESSION);
+            w.list(ephemerals.iter(), |w, path| w.str(path));
         }
         TxnBody::Create {
             path,
@@ -144,94 +133,62 @@ fn encode_body(w: &mut Writer, body: &TxnBody) {
             owner,
             parent_creates,
         } => {
-            w.u8(CREATE);
-            w.str(path);
-            w.data(data);
+            w.create(path, data);
             w.session(*owner);
             w.i32(*parent_creates);
         }
-        TxnBody::Delete { path } => {
-            w.u8(DELETE);
-            w.str(path);
-        }
+        TxnBody::Delete { path } => w.on_node(kind::DELETE, path),
         TxnBody::SetData {
             path,
             data,
             version,
-        } => {
-            w.u8(SET_DATA);
-            w.str(path);
-            w.data(data);
-            w.i32(*version);
-        }
-        TxnBody::Check { path } => {
-            w.u8(CHECK);
-            w.str(path);
-        }
+        } => w.set_data(path, data, *version),
+        TxnBody::Check { path } => w.on_node(kind::CHECK, path),
         TxnBody::Error(code) => {
-            w.u8(ERROR);
+            w.u8(kind::ERROR);
             w.i32(code.code());
         }
-        TxnBody::Multi(parts) => {
-            w.u8(MULTI);
-            w.count(parts.len());
-            for part in parts {
-                encode_body(w, part);
-            }
-        }
+        TxnBody::Multi(parts) => w.multi(parts, encode_body),
     }
 }
 
-fn decode_body(r: &mut Reader<'_>, part: bool) -> Result<TxnBody, DecodeError> {
-    let kind = r.u8()?;
-    Ok(match kind {
-        CREATE_SESSION if !part => TxnBody::CreateSession {
+fn decode_body(r: &mut Reader<'_>, place: Place) -> Result<TxnBody, DecodeError> {
+    let whole = place == Place::Whole;
+    Ok(match r.u8()? {
+        kind::CREATE_SESSION if whole => TxnBody::CreateSession {
             timeout_ms: r.u32()?,
         },
-        CLOSE_SESSION if !part => {
-            let n = r.count(4)?;
-            let mut ephemerals = Vec::with_capacity(n);
-            for _ in 0..n {
-                ephemerals.push(r.path()?);
+        kind::CLOSE_SESSION if whole => TxnBody::CloseSession {
+            ephemerals: r.list(4, Reader::path)?,
+        },
+        kind::CREATE => {
+            let (path, data) = r.path_and_data()?;
+            TxnBody::Create {
+                path,
+                data,
+                owner: r.session()?,
+                parent_creates: r.i32()?,
             }
-            TxnBody::CloseSession { ephemerals }
         }
-        CREATE => TxnBody::Create {
-            path: r.path()?,
-            data: r.data()?,
-            owner: r.session()?,
-            parent_creates: r.i32()?,
-        },
-        DELETE => TxnBody::Delete { path: r.path()? },
-        SET_DATA => TxnBody::SetData {
-            path: r.path()?,
-            data: r.data()?,
-            version: r.i32()?,
-        },
-        CHECK if part => TxnBody::Check { path: r.path()? },
-        ERROR => {
+        kind::DELETE => TxnBody::Delete { path: r.path()? },
+        kind::SET_DATA => {
+            let (path, data) = r.path_and_data()?;
+            TxnBody::SetData {
+                path,
+                data,
+                version: r.i32()?,
+            }
+        }
+        kind::CHECK if !whole => TxnBody::Check { path: r.path()? },
+        kind::ERROR => {
             let code = r.i32()?;
             TxnBody::Error(
                 ErrorCode::from_code(code)
                     .ok_or_else(|| r.error(format!("{code} is no error code")))?,
             )
         }
-        MULTI if !part => {
-            let n = r.count(1)?;
-            let mut parts = Vec::with_capacity(n);
-            for _ in 0..n {
-                parts.push(decode_body(r, true)?);
-            }
-            TxnBody::Multi(parts)
-        }
-        _ => {
-            let place = if part {
-                "part of a multi"
-            } else {
-                "transaction"
-            };
-            return Err(r.error(format!("{kind} is no kind of {place}")));
-        }
+        kind::MULTI if whole => TxnBody::Multi(r.parts(decode_body)?),
+        other => return Err(r.no_such_kind(other, place, "transaction")),
     })
 }
 
