@@ -39,7 +39,10 @@ impl Clock {
         let ahead = local.saturating_sub(self.local);
         let rate = self.rate();
         // Rounded up: a timer must never find its own clock short of its time.
-        let passed = (u128::from(ahead) * u128::from(MILLION)).div_ceil(u128::from(rate)) as u64;
+        let passed = match ahead.checked_mul(MILLION) {
+            Some(product) => product.div_ceil(rate),
+            None => (u128::from(ahead) * u128::from(MILLION)).div_ceil(u128::from(rate)) as u64,
+        };
         Time((self.world + passed).max(now.0))
     }
 
@@ -83,7 +86,11 @@ fn clamped(ppm: i32) -> i32 {
 }
 
 fn scaled(value: u64, by: u64, of: u64) -> u64 {
-    (u128::from(value) * u128::from(by) / u128::from(of)) as u64
+    // A run's times fit; dividing 128 bits takes ten times as long.
+    match value.checked_mul(by) {
+        Some(product) => product / of,
+        None => (u128::from(value) * u128::from(by) / u128::from(of)) as u64,
+    }
 }
 
 #[cfg(test)]

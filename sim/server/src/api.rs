@@ -50,8 +50,8 @@ pub enum Input {
     ClientFrame {
         /// By which connection.
         conn: ConnId,
-        /// It.
-        frame: ClientFrame,
+        /// It. Boxed, because inputs and effects are moved a lot and few of them are frames.
+        frame: Box<ClientFrame>,
     },
     /// A client's connection broke (or it closed it).
     ClientClosed {
@@ -80,7 +80,7 @@ pub enum Effect {
         /// By which connection.
         conn: ConnId,
         /// It.
-        frame: ServerFrame,
+        frame: Box<ServerFrame>,
     },
     /// Close a client's connection. Frames sent before it still arrive.
     CloseClient {

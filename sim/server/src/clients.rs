@@ -136,6 +136,7 @@ impl Clients {
 }
 
 pub(crate) fn frame(conn: ConnId, frame: ServerFrame, out: &mut Out<'_>) {
+    let frame = Box::new(frame);
     out.effects.push(Effect::Frame { conn, frame });
 }
 

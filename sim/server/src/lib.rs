@@ -59,7 +59,8 @@
 //!             password: [0; 16],
 //!         };
 //!         inputs.push_back(Input::ClientOpened { conn });
-//!         inputs.push_back(Input::ClientFrame { conn, frame: ClientFrame::Connect(connect) });
+//!         let frame = Box::new(ClientFrame::Connect(connect));
+//!         inputs.push_back(Input::ClientFrame { conn, frame });
 //!     }
 //!     let input = inputs.pop_front().unwrap_or_else(|| {
 //!         // Nothing to do: the clock goes on to the next timer.
@@ -75,7 +76,7 @@
 //!             Effect::Zab(zab::Effect::Disk(op)) => inputs.extend(disk.perform(op).map(Input::Zab)),
 //!             Effect::SetTimer { timer, at } => timers.push((at.0, timer)),
 //!             Effect::Schedule(stage) => inputs.push_back(Input::Run(stage)),
-//!             Effect::Frame { frame, .. } => frames.push(frame),
+//!             Effect::Frame { frame, .. } => frames.push(*frame),
 //!             _ => {}
 //!         }
 //!     }

@@ -43,7 +43,7 @@ impl Server {
             Input::Run(stage) => self.service.run(stage, now, &mut to),
             Input::ClientOpened { conn } => self.service.on_client_opened(conn, &mut to),
             Input::ClientFrame { conn, frame } => {
-                self.service.on_client_frame(conn, frame, now, &mut to);
+                self.service.on_client_frame(conn, *frame, now, &mut to);
             }
             Input::ClientClosed { conn } => self.service.on_client_closed(conn),
         }

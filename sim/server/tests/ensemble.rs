@@ -252,6 +252,7 @@ impl World {
             Event::ToServer(conn, frame) => {
                 let state = &self.conns[&conn];
                 if !state.closed && self.alive(state.server, state.life) {
+                    let frame = Box::new(frame);
                     self.step(state.server, Input::ClientFrame { conn, frame });
                 }
             }
@@ -395,7 +396,7 @@ impl World {
                 let state = self.conns.get_mut(&conn).unwrap();
                 let at = state.arrives[0].max(self.now + after);
                 state.arrives[0] = at;
-                self.schedule_at(at, Event::ToClient(conn, frame));
+                self.schedule_at(at, Event::ToClient(conn, *frame));
             }
             Effect::CloseClient { conn } => {
                 let at = self.conns[&conn].arrives[0];

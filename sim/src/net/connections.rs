@@ -18,9 +18,9 @@ pub(crate) enum Item {
     /// Between servers.
     Zab(zab::Message),
     /// Client to server.
-    ToServer(ClientFrame),
+    ToServer(Box<ClientFrame>),
     /// Server to client.
-    ToClient(ServerFrame),
+    ToClient(Box<ServerFrame>),
     /// The other end is gone.
     Broken,
 }

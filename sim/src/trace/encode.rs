@@ -76,12 +76,17 @@ impl Encode for String {
     }
 }
 
-impl<T: Encode + ?Sized> Encode for Arc<T> {
-    #[inline]
-    fn encode(&self, out: &mut Vec<u8>) {
-        (**self).encode(out);
-    }
+macro_rules! pointers {
+    ($($pointer:ident),*) => {
+        $(impl<T: Encode + ?Sized> Encode for $pointer<T> {
+            #[inline]
+            fn encode(&self, out: &mut Vec<u8>) {
+                (**self).encode(out);
+            }
+        })*
+    };
 }
+pointers!(Arc, Box);
 
 impl<T: Encode> Encode for Option<T> {
     #[inline]

@@ -53,6 +53,23 @@ pub(crate) enum Entry<'a> {
     Fault(&'a str, &'a str),
 }
 
+impl Entry<'_> {
+    /// Its number in the encoding.
+    #[inline]
+    fn tag(&self) -> u8 {
+        match self {
+            Entry::ServerInput(_) => 0,
+            Entry::ServerEffect(_) => 1,
+            Entry::ClientInput(_) => 2,
+            Entry::ClientEffect(_) => 3,
+            Entry::Command(_) => 4,
+            Entry::Woken(_) => 5,
+            Entry::Process(_) => 6,
+            Entry::Fault(..) => 7,
+        }
+    }
+}
+
 /// A line of a kept trace.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TraceLine {
@@ -106,24 +123,17 @@ impl Trace {
     pub(crate) fn record(&mut self, at: Time, place: Place, entry: &Entry<'_>) {
         self.events += 1;
         let out = &mut self.buffer;
-        at.encode(out);
-        let (kind, number) = match place {
-            Place::World => (0u8, 0),
-            Place::Server(id) => (1, u32::from(id)),
-            Place::Client(id) => (2, id),
-        };
-        kind.encode(out);
-        number.encode(out);
+        out.extend_from_slice(&head(at, place, entry.tag()));
         match entry {
-            Entry::ServerInput(input) => tagged(out, 0, *input),
-            Entry::ServerEffect(effect) => tagged(out, 1, *effect),
-            Entry::ClientInput(input) => tagged(out, 2, *input),
-            Entry::ClientEffect(effect) => tagged(out, 3, *effect),
-            Entry::Command(command) => tagged(out, 4, *command),
-            Entry::Woken(sleeper) => tagged(out, 5, sleeper),
-            Entry::Process(what) => tagged(out, 6, *what),
+            Entry::ServerInput(input) => input.encode(out),
+            Entry::ServerEffect(effect) => effect.encode(out),
+            Entry::ClientInput(input) => input.encode(out),
+            Entry::ClientEffect(effect) => effect.encode(out),
+            Entry::Command(command) => command.encode(out),
+            Entry::Woken(sleeper) => sleeper.encode(out),
+            Entry::Process(what) => what.encode(out),
             Entry::Fault(label, what) => {
-                tagged(out, 7, *label);
+                label.encode(out);
                 what.encode(out);
             }
         }
@@ -157,10 +167,20 @@ impl Trace {
     }
 }
 
+/// When, where and what kind, at once: every event has it.
 #[inline]
-fn tagged<T: Encode + ?Sized>(out: &mut Vec<u8>, tag: u8, value: &T) {
-    out.push(tag);
-    value.encode(out);
+fn head(at: Time, place: Place, tag: u8) -> [u8; 14] {
+    let (kind, number) = match place {
+        Place::World => (0, 0),
+        Place::Server(id) => (1, u32::from(id)),
+        Place::Client(id) => (2, id),
+    };
+    let mut head = [0; 14];
+    head[..8].copy_from_slice(&at.0.to_le_bytes());
+    head[8] = kind;
+    head[9..13].copy_from_slice(&number.to_le_bytes());
+    head[13] = tag;
+    head
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl World {
             }
             Effect::Send(frame) => {
                 if let Some(link) = self.clients[client].link {
-                    let item = Item::ToServer(frame);
+                    let item = Item::ToServer(Box::new(frame));
                     self.net.send(&mut self.queue, self.now, link, node, item);
                 }
             }
@@ -240,7 +240,7 @@ impl World {
         let input = match arrival.item {
             Item::Accepted => Input::Connected,
             Item::Refused | Item::Broken => Input::Disconnected,
-            Item::ToClient(frame) => Input::Frame(frame),
+            Item::ToClient(frame) => Input::Frame(*frame),
             item => unreachable!("{item:?} at a client"),
         };
         self.client_input(client, Some(arrival.link), input);

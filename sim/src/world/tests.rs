@@ -25,7 +25,7 @@ impl Machine for Echo {
         };
         self.answered += 1;
         let zxid = Zxid::new(1, self.answered);
-        let frame = match frame {
+        let frame = match *frame {
             ClientFrame::Connect(request) => {
                 self.sessions += 1;
                 let new = SessionId(i64::from(self.server) << 56 | self.sessions);
@@ -50,6 +50,7 @@ impl Machine for Echo {
             ClientFrame::Ping => ServerFrame::Pong { zxid },
             ClientFrame::SetWatches { .. } => ServerFrame::WatchesSet { zxid },
         };
+        let frame = Box::new(frame);
         out.push(Effect::Frame { conn, frame });
     }
 

@@ -407,7 +407,7 @@ impl Storage {
         let Some(waiter) = self.waiting.remove(&ticket) else {
             panic!("{ticket:?} was never given out, or is done twice");
         };
-        let mut events = Vec::new();
+        let mut events = Vec::with_capacity(1);
         match waiter {
             Waiter::Log => {
                 let (zxid, next) = self.writer.on_synced(ticket, &mut self.tickets, out);

@@ -143,7 +143,7 @@ impl Ensemble {
                         !self.closed.contains(&conn),
                         "a frame after the end: {frame:?}"
                     );
-                    self.inbox.entry(conn).or_default().push(frame);
+                    self.inbox.entry(conn).or_default().push(*frame);
                 }
                 Effect::CloseClient { conn } => {
                     assert!(self.closed.insert(conn), "{conn:?} is closed twice");

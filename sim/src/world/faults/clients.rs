@@ -95,7 +95,7 @@ impl World {
         if request.session == SessionId::NONE {
             return;
         }
-        let item = Item::ToServer(ClientFrame::Connect(request));
+        let item = Item::ToServer(Box::new(ClientFrame::Connect(request)));
         let node = self.client_node(client);
         self.net.send(&mut self.queue, self.now, link, node, item);
     }
