@@ -1,5 +1,6 @@
 //! A disk in memory, a storage on it, and what must be true of any crash.
 
+mod boots;
 mod crash;
 mod rules;
 

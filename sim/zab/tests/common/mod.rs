@@ -3,19 +3,22 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+mod app;
+mod links;
 mod oracle;
 pub mod solo;
 mod words;
 
+pub use app::{App, decode};
 pub use oracle::Oracle;
 pub use words::{describe, describe_effect};
 
+use app::Queued;
+use links::{Arrival, Link};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use zab::{
-    Config, Delivery, DiskOp, Effect, Input, LinkId, MemoryDisk, Message, Note, Notification,
-    Payload, Peer, PeerId, PeerState, Phase, QuorumConfig, SnapshotId, SyncId, Time, Timer, Txn,
-    Zxid,
+    Config, DiskOp, Effect, Input, LinkId, MemoryDisk, Note, Notification, Payload, Peer, PeerId,
+    PeerState, Phase, QuorumConfig, SnapshotId, SyncId, Time, Timer, Zxid,
 };
 
 /// SplitMix64: a few lines whose numbers never change.
@@ -58,19 +61,6 @@ pub struct Unkind {
     pub wipe: u64,
 }
 
-/// What an application holds: everything it applied. (A list of transactions is as good a state as any.)
-#[derive(Default)]
-pub struct App {
-    pub state: Vec<Arc<Txn>>,
-    queue: VecDeque<Queued>,
-    snapshots: BTreeMap<SnapshotId, usize>,
-}
-
-enum Queued {
-    Txn(Arc<Txn>, Delivery),
-    SyncDone(SyncId),
-}
-
 pub struct Node {
     pub id: PeerId,
     pub config: Config,
@@ -107,17 +97,6 @@ impl Node {
     }
 }
 
-struct Link {
-    /// Learner, leader; with the life in which the link was made.
-    ends: [(PeerId, u64); 2],
-    /// Whether the end still listens.
-    open: [bool; 2],
-    /// The latest arrival at each end: links are FIFO.
-    arrives: [u64; 2],
-    /// Arrivals after this are lost, at each end: the link broke.
-    broken: bool,
-}
-
 enum Event {
     AtLink(LinkId, usize, Arrival),
     Datagram(PeerId, PeerId, Notification),
@@ -128,12 +107,6 @@ enum Event {
     Connect(PeerId, u64, PeerId),
     Start(PeerId),
     Resume(PeerId, u64),
-}
-
-enum Arrival {
-    Opened,
-    Message(Message),
-    Broken,
 }
 
 pub struct Bus {
@@ -449,90 +422,6 @@ impl Bus {
         }
     }
 
-    fn end_of(&self, id: PeerId, link: LinkId) -> usize {
-        let ends = &self.links[&link].ends;
-        usize::from(ends[0].0 != id)
-    }
-
-    fn send(&mut self, from: PeerId, link: LinkId, arrival: Arrival) {
-        let latency = self.latency(1_000);
-        let breaks = self.rng.one_in(self.unkind.breaks);
-        let to = 1 - self.end_of(from, link);
-        let state = self.links.get_mut(&link).expect("a link");
-        let at = state.arrives[to].max(self.now + latency);
-        state.arrives[to] = at;
-        self.schedule(at, Event::AtLink(link, to, arrival));
-        if breaks {
-            self.break_link(link);
-        }
-    }
-
-    /// The link breaks: what is under way is lost, and each end learns it in its own time.
-    pub fn break_link(&mut self, link: LinkId) {
-        if self.links[&link].broken {
-            return;
-        }
-        let lost: Vec<(u64, u64)> = self
-            .events
-            .iter()
-            .filter(|(_, event)| matches!(event, Event::AtLink(of, _, _) if *of == link))
-            .map(|(key, _)| *key)
-            .collect();
-        let mut kept = self.rng.below(lost.len() as u64 + 1);
-        let mut cut = [false; 2];
-        for key in lost {
-            // A prefix of each direction still arrives.
-            let end = match &self.events[&key] {
-                Event::AtLink(_, end, _) => *end,
-                _ => unreachable!(),
-            };
-            if kept == 0 || cut[end] {
-                cut[end] = true;
-                self.events.remove(&key);
-            } else {
-                kept -= 1;
-            }
-        }
-        for end in 0..2 {
-            let latency = self.latency(1_000);
-            let state = self.links.get_mut(&link).expect("a link");
-            let at = state.arrives[end].max(self.now + latency);
-            state.arrives[end] = at;
-            self.schedule(at, Event::AtLink(link, end, Arrival::Broken));
-        }
-        self.links.get_mut(&link).expect("a link").broken = true;
-    }
-
-    /// One end closes: it hears no more; the other end gets what was sent, or some of it, then notices.
-    fn close_end(&mut self, link: LinkId, end: usize) {
-        let state = self.links.get_mut(&link).expect("a link");
-        if !std::mem::replace(&mut state.open[end], false) || state.broken {
-            return;
-        }
-        self.break_link(link);
-    }
-
-    fn is_cut(&self, a: PeerId, b: PeerId) -> bool {
-        self.cut.contains(&(a, b)) || self.cut.contains(&(b, a))
-    }
-
-    /// Separates two servers.
-    pub fn partition(&mut self, a: PeerId, b: PeerId) {
-        self.cut.push((a, b));
-        let links: Vec<LinkId> = self
-            .links
-            .iter()
-            .filter(|(_, link)| {
-                let ends = [link.ends[0].0, link.ends[1].0];
-                ends == [a, b] || ends == [b, a]
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for link in links {
-            self.break_link(link);
-        }
-    }
-
     /// The next thing happens. False if nothing is left.
     pub fn advance(&mut self) -> bool {
         let Some(((at, _), event)) = self.events.pop_first() else {
@@ -610,114 +499,6 @@ impl Bus {
             Event::Connect(id, life, peer) if self.alive(id, life) => self.connect(id, peer),
             Event::Start(id) => self.start(id),
             _ => {}
-        }
-    }
-
-    fn connect(&mut self, id: PeerId, peer: PeerId) {
-        let target = self.nodes.get(&peer);
-        let refused = target.is_none_or(|node| node.peer.is_none())
-            || self.is_cut(id, peer)
-            || self.rng.one_in(self.unkind.refuse);
-        if refused {
-            self.step(id, Input::ConnectFailed { peer });
-            return;
-        }
-        self.next_link += 1;
-        let link = LinkId(self.next_link);
-        let ends = [id, peer].map(|id| (id, self.nodes[&id].life));
-        self.links.insert(
-            link,
-            Link {
-                ends,
-                open: [true; 2],
-                arrives: [self.now; 2],
-                broken: false,
-            },
-        );
-        for end in 0..2 {
-            let latency = self.latency(500);
-            let state = self.links.get_mut(&link).expect("made above");
-            let at = state.arrives[end].max(self.now + latency);
-            state.arrives[end] = at;
-            self.schedule(at, Event::AtLink(link, end, Arrival::Opened));
-        }
-    }
-
-    fn arrive(&mut self, link: LinkId, end: usize, arrival: Arrival) {
-        let state = &self.links[&link];
-        let (id, life) = state.ends[end];
-        if !state.open[end] || !self.alive(id, life) {
-            return;
-        }
-        let input = match arrival {
-            Arrival::Opened => Input::LinkOpened {
-                link,
-                peer: state.ends[1 - end].0,
-                outgoing: end == 0,
-            },
-            Arrival::Message(message) => Input::Message { link, message },
-            Arrival::Broken => {
-                self.links.get_mut(&link).expect("a link").open[end] = false;
-                Input::LinkBroken { link }
-            }
-        };
-        self.step(id, input);
-    }
-
-    fn apply(&mut self, id: PeerId) {
-        let node = self.nodes.get_mut(&id).expect("a member");
-        match node.app.queue.pop_front() {
-            // A restore dropped it.
-            None => {}
-            Some(Queued::SyncDone(sync)) => {
-                let at = node.app.state.last().map_or(Zxid::ZERO, |txn| txn.zxid);
-                self.oracle.on_sync_done(sync, at);
-            }
-            Some(Queued::Txn(txn, delivery)) => {
-                let zxid = txn.zxid;
-                let place = node.app.state.partition_point(|own| own.zxid < zxid);
-                match node.app.state.get(place) {
-                    // A fuzzy snapshot had it already.
-                    Some(own) => assert_eq!(own.record, txn.record, "{id} at {zxid}"),
-                    None => {
-                        let last = node.app.state.last().map_or(Zxid::ZERO, |own| own.zxid);
-                        assert_eq!(txn.prev, last, "{id} applies {zxid} over a hole");
-                        node.app.state.push(txn);
-                    }
-                }
-                self.oracle
-                    .on_applied(id, &node.app.state[..=place], delivery);
-                self.step(id, Input::Applied { zxid });
-            }
-        }
-    }
-
-    fn chunk(&mut self, id: PeerId, life: u64, snapshot: SnapshotId) {
-        const PIECE: usize = 3;
-        let node = self.nodes.get_mut(&id).expect("a member");
-        let Some(done) = node.app.snapshots.get_mut(&snapshot) else {
-            return;
-        };
-        // Fuzzy: what was applied since the beginning gets in as well.
-        let state = &node.app.state;
-        let end = (*done + PIECE).min(state.len());
-        let bytes = encode(&state[*done..end]);
-        *done = end;
-        let last = end == state.len();
-        if last {
-            node.app.snapshots.remove(&snapshot);
-        }
-        self.step(
-            id,
-            Input::SnapshotChunk {
-                snapshot,
-                bytes,
-                last,
-            },
-        );
-        if !last {
-            let at = self.now + self.latency(200);
-            self.schedule(at, Event::Chunk(id, life, snapshot));
         }
     }
 
@@ -840,32 +621,4 @@ impl Bus {
 /// Notes that only say that a path was taken.
 pub fn is_mark(note: &Note, name: &str) -> bool {
     matches!(note, Note::Mark(mark) if *mark == name)
-}
-
-fn encode(txns: &[Arc<Txn>]) -> Payload {
-    let mut bytes = Vec::new();
-    for txn in txns {
-        bytes.extend_from_slice(&txn.zxid.0.to_le_bytes());
-        bytes.extend_from_slice(&txn.prev.0.to_le_bytes());
-        bytes.extend_from_slice(&(txn.record.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&txn.record);
-    }
-    bytes.into()
-}
-
-pub fn decode(chunks: &[Payload]) -> Vec<Arc<Txn>> {
-    let bytes = chunks.concat();
-    let mut txns = Vec::new();
-    let mut at = 0;
-    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
-    while at < bytes.len() {
-        let len = number(at + 16) as usize;
-        txns.push(Arc::new(Txn {
-            zxid: Zxid(number(at)),
-            prev: Zxid(number(at + 8)),
-            record: bytes[at + 24..at + 24 + len].into(),
-        }));
-        at += 24 + len;
-    }
-    txns
 }

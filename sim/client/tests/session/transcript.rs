@@ -1,0 +1,245 @@
+//! A session with what goes in and what comes out, as text.
+
+use zabsim_client::{Config, Effect, Input, Outcome, Session};
+use zabsim_types::{
+    CallId, ClientFrame, ConnectReply, CreateMode, Op, OpResult, Reply, ServerFrame, ServerId,
+    SessionChange, SessionId, Stat, SyncMode, Time, WatchEvent, WatchKind, Xid, Zxid,
+};
+
+/// A session with its inputs and effects as text.
+pub(crate) struct Transcript {
+    pub(crate) session: Session,
+    pub(crate) text: String,
+}
+
+impl Transcript {
+    pub(crate) fn new() -> Transcript {
+        Transcript {
+            session: Session::new(Config {
+                servers: vec![ServerId(1), ServerId(2), ServerId(3)],
+                timeout_ms: 6_000,
+                reconnect_us: 100_000,
+                guid_seed: 1,
+            }),
+            text: String::new(),
+        }
+    }
+
+    /// One that is attached to s1, its transcript empty.
+    pub(crate) fn attached() -> Transcript {
+        let mut transcript = Transcript::new();
+        transcript.step(0, Input::Open).step(1, Input::Connected);
+        transcript.step(2, granted(0x11, 1));
+        transcript.text.clear();
+        transcript
+    }
+
+    pub(crate) fn step(&mut self, ms: u64, input: Input) -> &mut Transcript {
+        let mut out = Vec::new();
+        self.text
+            .push_str(&format!("{ms:>5} {}\n", input_text(&input)));
+        self.session.step(Time::from_ms(ms), input, &mut out);
+        for effect in out {
+            self.text
+                .push_str(&format!("        {}\n", effect_text(&effect)));
+        }
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn reads(&self, expected: &str) {
+        let lines = |text: &str| {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.map(str::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(&self.text),
+            lines(expected),
+            "it reads:\n{}",
+            self.text
+        );
+    }
+}
+
+pub(crate) fn input_text(input: &Input) -> String {
+    match input {
+        Input::Open => "open".into(),
+        Input::Connected => "connected".into(),
+        Input::Disconnected => "disconnected".into(),
+        Input::Timer => "timer".into(),
+        Input::Submit { call, op } => format!("submit {} {}", call.0, op_text(op)),
+        Input::Move { to } => format!("move to {to:?}"),
+        Input::Frame(ServerFrame::Connected(reply)) => {
+            format!(
+                "granted {} for {} ms by {}",
+                reply.session, reply.timeout_ms, reply.server
+            )
+        }
+        Input::Frame(ServerFrame::Reply { xid, zxid, result }) => match result {
+            Ok(_) => format!("reply #{} at {zxid}", xid.0),
+            Err(error) => format!("reply #{} at {zxid}: {error}", xid.0),
+        },
+        Input::Frame(ServerFrame::Event { zxid, event }) => {
+            format!("event {}", event_text(zxid, event))
+        }
+        Input::Frame(ServerFrame::Pong { .. }) => "pong".into(),
+        Input::Frame(ServerFrame::WatchesSet { zxid }) => format!("watches set at {zxid}"),
+    }
+}
+
+pub(crate) fn op_text(op: &Op) -> String {
+    format!("{:?}", op.kind())
+}
+
+pub(crate) fn event_text(zxid: &Option<Zxid>, event: &WatchEvent) -> String {
+    match zxid {
+        Some(zxid) => format!("{:?} {} at {zxid}", event.kind, event.path),
+        None => format!("{:?} {} caught up", event.kind, event.path),
+    }
+}
+
+pub(crate) fn effect_text(effect: &Effect) -> String {
+    match effect {
+        Effect::Connect { server } => format!("-> connect to {server}"),
+        Effect::Disconnect => "-> disconnect".into(),
+        Effect::Send(ClientFrame::Connect(request)) => format!(
+            "-> send Connect {} seen {}",
+            request.session, request.last_zxid_seen
+        ),
+        Effect::Send(ClientFrame::Request { xid, op }) => {
+            format!("-> send #{} {}", xid.0, op_text(op))
+        }
+        Effect::Send(ClientFrame::Ping) => "-> send Ping".into(),
+        Effect::Send(ClientFrame::SetWatches {
+            relative,
+            data,
+            exists,
+            child,
+        }) => format!(
+            "-> send SetWatches since {relative} data {data:?} exists {exists:?} child {child:?}"
+        ),
+        Effect::SetTimer { at } => format!("-> timer at {} ms", at.as_ms()),
+        Effect::Complete { call, outcome } => match outcome {
+            Outcome::Replied { result: Ok(_), .. } => format!("-> {} done", call.0),
+            Outcome::Replied {
+                result: Err(error), ..
+            } => format!("-> {} refused: {error}", call.0),
+            Outcome::Lost { error, sent, .. } => {
+                let sent = if *sent { "sent" } else { "never sent" };
+                format!("-> {} lost: {error}, {sent}", call.0)
+            }
+        },
+        Effect::Event { zxid, conn, event } => {
+            format!("-> told on connection {conn}: {}", event_text(zxid, event))
+        }
+        Effect::Changed { session, change } => match change {
+            SessionChange::Connected {
+                server,
+                conn,
+                reattached,
+                ..
+            } => {
+                let how = if *reattached { "again" } else { "new" };
+                format!("-> {session} {how} at {server}, connection {conn}")
+            }
+            SessionChange::WatchesSet { relative, zxid, .. } => {
+                format!("-> {session} watches since {relative} set at {zxid}")
+            }
+            other => format!("-> {session} {other:?}"),
+        },
+    }
+}
+
+pub(crate) fn granted(session: i64, server: u8) -> Input {
+    Input::Frame(ServerFrame::Connected(ConnectReply {
+        timeout_ms: 6_000,
+        session: SessionId(session),
+        password: [7; 16],
+        server: ServerId(server),
+    }))
+}
+
+pub(crate) fn refused() -> Input {
+    Input::Frame(ServerFrame::Connected(ConnectReply {
+        timeout_ms: 0,
+        session: SessionId::NONE,
+        password: [0; 16],
+        server: ServerId(2),
+    }))
+}
+
+pub(crate) fn submit(call: u64, op: Op) -> Input {
+    let call = CallId(call);
+    Input::Submit { call, op }
+}
+
+pub(crate) fn reply(xid: i32, counter: u32, result: OpResult) -> Input {
+    Input::Frame(ServerFrame::Reply {
+        xid: Xid(xid),
+        zxid: Zxid::new(1, counter),
+        result,
+    })
+}
+
+pub(crate) fn event(counter: Option<u32>, kind: WatchKind, path: &str) -> Input {
+    Input::Frame(ServerFrame::Event {
+        zxid: counter.map(|counter| Zxid::new(1, counter)),
+        event: WatchEvent {
+            kind,
+            path: path.into(),
+        },
+    })
+}
+
+pub(crate) fn watches_set(counter: u32) -> Input {
+    let zxid = Zxid::new(1, counter);
+    Input::Frame(ServerFrame::WatchesSet { zxid })
+}
+
+pub(crate) fn create(path: &str) -> Op {
+    Op::Create {
+        path: path.into(),
+        data: None,
+        mode: CreateMode::Persistent,
+        with_stat: false,
+    }
+}
+
+pub(crate) fn get(path: &str) -> Op {
+    let path = path.into();
+    Op::GetData { path, watch: true }
+}
+
+pub(crate) fn exists(path: &str) -> Op {
+    let path = path.into();
+    Op::Exists { path, watch: true }
+}
+
+pub(crate) fn list(path: &str) -> Op {
+    Op::GetChildren {
+        path: path.into(),
+        watch: true,
+        with_stat: false,
+    }
+}
+
+pub(crate) fn sync() -> Op {
+    Op::Sync {
+        path: "/".into(),
+        mode: SyncMode::Leader,
+    }
+}
+
+pub(crate) fn data() -> OpResult {
+    Ok(Reply::Data {
+        data: None,
+        stat: Stat::default(),
+    })
+}
+
+pub(crate) fn names() -> OpResult {
+    Ok(Reply::Children {
+        names: vec![],
+        stat: None,
+    })
+}
