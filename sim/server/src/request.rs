@@ -147,7 +147,7 @@ fn decode_op(r: &mut Reader<'_>, place: Place) -> Result<Op, DecodeError> {
                 path,
                 data,
                 mode: decode_mode(r)?,
-                with_stat: r.u8()? != 0,
+                with_stat: r.flag()?,
             }
         }
         kind::DELETE => Op::Delete {
@@ -241,7 +241,7 @@ impl App {
             },
             REVALIDATED => App::Revalidated {
                 conn: ConnId(r.u64()?),
-                valid: r.u8()? != 0,
+                valid: r.flag()?,
                 barrier: r.zxid()?,
             },
             other => return Err(r.error(format!("{other} is no kind of message"))),

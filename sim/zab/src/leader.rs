@@ -107,8 +107,7 @@ impl Leader {
 
     pub(crate) fn begin(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
         self.set_tick(core, out);
-        self.choose_epoch(core, out);
-        Ok(())
+        self.choose_epoch(core, out)
     }
 
     /// Closes what is open.
@@ -213,19 +212,26 @@ impl Leader {
         self.accepted = self.accepted.max(accepted);
         if self.stage >= Stage::AwaitEpochAcks {
             handler.propose_epoch(link, self.epoch, core.now, out);
+            Ok(())
         } else {
-            self.choose_epoch(core, out);
+            self.choose_epoch(core, out)
         }
-        Ok(())
     }
 
-    fn choose_epoch(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
+    fn choose_epoch(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
         if self.stage != Stage::Choosing || !core.config.quorum.is_quorum(self.introduced) {
-            return;
+            return Ok(());
         }
-        self.epoch = Epoch(self.accepted.0 + 1);
+        let Some(epoch) = self.accepted.0.checked_add(1) else {
+            return Err(Leave::Stop(format!(
+                "epoch {} is accepted already: there is none left to lead",
+                self.accepted
+            )));
+        };
+        self.epoch = Epoch(epoch);
         self.enter(core, Stage::WritingAcceptedEpoch);
         core.storage.set_accepted_epoch(self.epoch, out);
+        Ok(())
     }
 
     fn on_accepted_epoch_durable(&mut self, core: &mut Core, out: &mut Vec<Effect>) {

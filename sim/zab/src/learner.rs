@@ -98,6 +98,8 @@ struct Intake {
     /// Where the proposals begin: the last transaction of this server's history that stays, or the snapshot's.
     base: Zxid,
     proposals: Vec<Arc<Txn>>,
+    /// What DIFF said that the leader had committed: NEWLEADER must find all of it here.
+    promised: Zxid,
     /// So many of them are committed.
     committed: usize,
 }
@@ -119,6 +121,12 @@ enum Cut {
 impl Intake {
     fn tail(&self) -> Zxid {
         self.proposals.last().map_or(self.base, |txn| txn.zxid)
+    }
+
+    /// Whether everything promised is here, and known to be committed.
+    fn is_complete(&self) -> bool {
+        let committed = self.proposals[..self.committed].last();
+        committed.map_or(self.base, |txn| txn.zxid) >= self.promised
     }
 }
 

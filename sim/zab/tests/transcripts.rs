@@ -255,6 +255,38 @@ fn epoch_rule_a_lower_epoch_is_refused() {
     assert_snapshot!(solo.text());
 }
 
+/// A history with a missing end must not be vouched for, whatever became of it on the way.
+#[test]
+fn newleader_before_all_that_diff_promised_is_illegal() {
+    let follower_hears = |messages: &[Message]| {
+        let mut solo = Solo::new(|_| {});
+        let link = solo.follow(3, 0);
+        solo.hear(link, Message::LeaderInfo { epoch: Epoch(2) });
+        solo.hear(link, Message::Diff { to: z(1, 2) });
+        for message in messages {
+            solo.hear(link, message.clone());
+        }
+        solo.hear(link, Message::NewLeader { epoch: Epoch(2) });
+        solo
+    };
+    let one = Arc::new(Txn::new(z(1, 1), Zxid::ZERO, b"x"));
+    let two = Arc::new(Txn::new(z(1, 2), z(1, 1), b"x"));
+    let mut history = vec![
+        Message::Proposal(one),
+        Message::Commit { zxid: z(1, 1) },
+        Message::Proposal(two),
+    ];
+    for short in 0..=history.len() {
+        let mut solo = follower_hears(&history[..short]);
+        let said = "DIFF promised more history than came";
+        assert!(solo.text().contains(said), "after {short} messages");
+        assert_eq!(solo.peer.current_epoch(), Epoch(0));
+        assert_eq!(solo.peer.role().state, zab::PeerState::Looking);
+    }
+    history.push(Message::Commit { zxid: z(1, 2) });
+    assert_eq!(follower_hears(&history).peer.current_epoch(), Epoch(2));
+}
+
 /// The disk is slow at nothing here, so that the whole of NEWLEADER happens in one step; the order is what counts.
 #[test]
 fn newleader_history_then_epoch_then_acknowledgements() {
@@ -319,6 +351,17 @@ fn a_minus_one_answer_makes_no_quorum() {
     // It is brought up to date like the others, and its history then counts.
     solo.hear(s2, Message::AckNewLeader { epoch: Epoch(5) });
     assert_eq!(solo.peer.role().phase, zab::Phase::Broadcast);
+}
+
+#[test]
+fn a_leader_with_no_epoch_left_stops_and_says_so() {
+    let (mut solo, [s2, _]) = leading();
+    let effects = solo.hear(s2, info(u32::MAX, false));
+    let Some(zab::Effect::Fatal { reason }) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    assert!(reason.contains("none left to lead"), "{reason}");
+    assert_eq!(solo.peer.accepted_epoch(), Epoch(0));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! server when the test lets them. What is proposed is numbered and checked as a peer would.
 
 mod connecting;
+mod damage;
 mod fuzzy;
 mod ordering;
 mod sessions;

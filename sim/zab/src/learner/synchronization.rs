@@ -43,6 +43,10 @@ impl Learner {
                     core.illegal(&message, "another epoch than LEADERINFO's", out);
                     return BY_LEADER;
                 }
+                if !self.intake.is_complete() {
+                    core.illegal(&message, "DIFF promised more history than came", out);
+                    return BY_LEADER;
+                }
                 self.on_new_leader(core, out)
             }
             Message::Proposal(_) | Message::Commit { .. } | Message::Inform(_) => {
@@ -133,6 +137,7 @@ impl Learner {
         out: &mut Vec<Effect>,
     ) -> Flow {
         let last = core.storage.last();
+        let mut promised = Zxid::ZERO;
         let (cut, base) = match message {
             Message::Trunc { to } if to >= last || to < core.storage.floor() => {
                 core.illegal(&message, "there is no such cut in this log", out);
@@ -153,13 +158,18 @@ impl Learner {
                 };
                 (cut, zxid)
             }
-            _ => (Cut::Diff, last),
+            Message::Diff { to } => {
+                promised = to;
+                (Cut::Diff, last)
+            }
+            _ => unreachable!("the caller selects"),
         };
         self.stage = Stage::Receiving;
         self.intake = Intake {
             cut,
             base,
             proposals: Vec::new(),
+            promised,
             committed: 0,
         };
         Ok(())

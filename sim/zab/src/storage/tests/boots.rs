@@ -2,6 +2,7 @@
 
 use super::rules::lived;
 use super::*;
+use crate::recover_offline;
 
 #[test]
 fn a_torn_tail_is_cut_durably_and_counted() {
@@ -323,4 +324,44 @@ fn a_segment_without_its_generations_snapshot_is_refused() {
 fn tails(mut disk: Disk, change: impl FnOnce(&mut Disk)) -> Vec<Event> {
     change(&mut disk);
     Machine::on(disk).recover()
+}
+
+/// Whatever byte of whatever file rots or is cut off: a boot refuses, or goes on with history that this server had.
+#[test]
+fn no_damage_to_one_file_panics_a_boot_or_invents_history() {
+    let files: BTreeMap<FileName, Payload> = lived()
+        .disk
+        .files
+        .into_iter()
+        .map(|(name, file)| (name, file.bytes.into()))
+        .collect();
+    let (mut refused, mut accepted) = (0, 0);
+    let mut boot = |file: FileName, bytes: &[u8]| {
+        let mut files = files.clone();
+        files.insert(file, bytes.into());
+        let Ok(found) = recover_offline(&files) else {
+            refused += 1;
+            return;
+        };
+        accepted += 1;
+        assert!(found.last <= zxid(2, 1), "{file}: {}", found.last);
+        assert!(found.accepted <= Epoch(2) && found.current <= Epoch(2));
+        let snapshot = found.chunks.concat();
+        assert!([&b""[..], b"up to 2", b"up to 5"].contains(&&snapshot[..]));
+        for txn in found.txns {
+            let (epoch, counter) = (txn.zxid.epoch(), txn.zxid.counter());
+            assert_eq!(txn.payload(), format!("{epoch}-{counter}").as_bytes());
+        }
+    };
+    for (&file, bytes) in &files {
+        for at in 0..bytes.len() {
+            boot(file, &bytes[..at]);
+            for bit in 0..8 {
+                let mut rotten = bytes.to_vec();
+                rotten[at] ^= 1 << bit;
+                boot(file, &rotten);
+            }
+        }
+    }
+    assert!(refused > 100 && accepted > 100, "{refused}, {accepted}");
 }
