@@ -33,6 +33,7 @@ fn rank(topic: Topic) -> u8 {
     match topic {
         Topic::Phase
         | Topic::Fault
+        | Topic::Mark
         | Topic::Leader
         | Topic::Process
         | Topic::Operation
@@ -50,6 +51,7 @@ fn of_kind(topic: Topic) -> &'static str {
     match topic {
         Topic::Phase => "turn of the run",
         Topic::Fault => "fault",
+        Topic::Mark => "point of the script",
         Topic::Refused => "fault not done",
         Topic::FaultOver => "end of a fault",
         Topic::Leader => "leader",
@@ -136,6 +138,7 @@ impl Line {
         match self.topic {
             _ if self.turns > 1 => String::new(),
             Topic::Fault | Topic::FaultOver | Topic::Refused => "fault".to_string(),
+            Topic::Mark => "script".to_string(),
             _ => self.who.join(" "),
         }
     }

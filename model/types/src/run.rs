@@ -4,7 +4,7 @@ use crate::Time;
 use serde::{Deserialize, Serialize};
 
 /// The version of `RunReport`'s shape that this build writes and reads.
-pub const RUN_SCHEMA: u32 = 1;
+pub const RUN_SCHEMA: u32 = 2;
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -174,6 +174,8 @@ pub enum Topic {
     Phase,
     /// A fault strikes, or should have.
     Fault,
+    /// The script reaches a point that it named.
+    Mark,
     /// Damage is not done.
     Refused,
     /// A fault that lasted is over.

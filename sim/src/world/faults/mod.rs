@@ -161,13 +161,18 @@ impl World {
         let mut lines = Vec::new();
         if !deeds.did.is_empty() {
             let what = deeds.did.join("; ");
-            lines.push((Topic::Fault, format!("{label}: {what}{waited}")));
+            // A mark is a point of the script with a name, and no fault.
+            let is_mark = matches!(self.plan.faults[fault].action, Action::Mark);
+            let topic = if is_mark { Topic::Mark } else { Topic::Fault };
+            lines.push((topic, format!("{label}: {what}{waited}")));
             self.done.insert(fault);
-            self.records.faults.push(FaultRecord {
-                at_ms: self.now.as_ms(),
-                kind: kind.to_string(),
-                what,
-            });
+            if !is_mark {
+                self.records.faults.push(FaultRecord {
+                    at_ms: self.now.as_ms(),
+                    kind: kind.to_string(),
+                    what,
+                });
+            }
         }
         for what in &deeds.waits {
             lines.push((Topic::Fault, format!("{label}: {what}{waited}")));
