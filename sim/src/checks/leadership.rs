@@ -22,12 +22,13 @@ pub(super) const ABOUT: &str =
 #[derive(Default)]
 pub(super) struct Leadership {
     claims: BTreeMap<Epoch, (ServerId, u32)>,
-    /// By leader: who has answered it, in the newest epoch that it proposed.
+    /// By leader: who has answered it, in its last term of office.
     answers: BTreeMap<ServerId, Answers>,
 }
 
 #[derive(Default)]
 struct Answers {
+    term: u32,
     epoch: Epoch,
     /// Who sent an ACKEPOCH that counts.
     promised: PeerSet,
@@ -49,17 +50,19 @@ impl Leadership {
             Message::AckEpoch {
                 current: Some(_), ..
             } if m.server(from).disk.marked => {
-                if let Some(epoch) = m.server(to).stream(from).offered {
-                    self.answers(to, epoch).promised.insert(PeerId(from.0));
+                let offered = m.server(to).stream(from).offered;
+                if let Some(answers) = offered.and_then(|epoch| self.answered(m, from, to, epoch)) {
+                    answers.promised.insert(PeerId(from.0));
                 }
             }
             Message::AckNewLeader { epoch } if m.server(from).disk.marked => {
-                let answers = self.answers(to, *epoch);
-                answers.acknowledged.insert(PeerId(from.0));
+                if let Some(answers) = self.answered(m, from, to, *epoch) {
+                    answers.acknowledged.insert(PeerId(from.0));
+                }
             }
             Message::NewLeader { epoch } => {
                 self.on_claim(m, d, from, *epoch);
-                let promised = self.answers(from, *epoch).promised;
+                let promised = self.answers(m, from, *epoch).promised;
                 with_quorum(m, d, from, promised, || {
                     format!("{from} sends NEWLEADER({epoch}) to {to}, with ACKEPOCH of")
                 });
@@ -77,16 +80,31 @@ impl Leadership {
         epoch: Epoch,
     ) {
         self.on_claim(m, d, leader, epoch);
-        let acknowledged = self.answers(leader, epoch).acknowledged;
+        let acknowledged = self.answers(m, leader, epoch).acknowledged;
         with_quorum(m, d, leader, acknowledged, || {
             format!("{leader} has established epoch {epoch}, with ACK(NEWLEADER) of")
         });
     }
 
-    fn answers(&mut self, leader: ServerId, epoch: Epoch) -> &mut Answers {
+    /// Where an answer of `from` to `leader` counts: not at all if it is to a term of office that is over. Such an answer can be
+    /// long on its way: LEADERINFO may have been held back, and the learner has not heard that the link is dead.
+    fn answered(
+        &mut self,
+        m: &Mirror,
+        from: ServerId,
+        leader: ServerId,
+        epoch: Epoch,
+    ) -> Option<&mut Answers> {
+        let in_time = m.server(leader).stream(from).term == m.server(leader).term;
+        in_time.then(|| self.answers(m, leader, epoch))
+    }
+
+    fn answers(&mut self, m: &Mirror, leader: ServerId, epoch: Epoch) -> &mut Answers {
+        let term = m.server(leader).term;
         let answers = self.answers.entry(leader).or_default();
-        if answers.epoch != epoch {
+        if (answers.term, answers.epoch) != (term, epoch) {
             *answers = Answers {
+                term,
                 epoch,
                 ..Answers::default()
             };

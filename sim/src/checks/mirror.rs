@@ -217,6 +217,8 @@ impl Disk {
 pub(super) struct Stream {
     /// The epoch offered in LEADERINFO.
     pub(super) offered: Option<Epoch>,
+    /// In which term of office. The learner's answers may outlive it: they are no answers to a later one.
+    pub(super) term: u32,
     /// What the learner must have durable before it acknowledges NEWLEADER.
     pub(super) cut: Zxid,
     /// Where the synchronization is by SNAP, its zxid.
@@ -505,8 +507,11 @@ impl Mirror {
         match message {
             Message::LeaderInfo { epoch } => {
                 // A learner that is sent another LEADERINFO has opened another link: the old one is dead to it.
-                *self.server_mut(from).stream_mut(to) = Stream {
+                let leader = self.server_mut(from);
+                let term = leader.term;
+                *leader.stream_mut(to) = Stream {
                     offered: Some(*epoch),
+                    term,
                     ..Stream::default()
                 };
             }

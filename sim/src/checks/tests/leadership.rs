@@ -41,6 +41,30 @@ fn proposing_an_epoch_is_no_claim_yet() {
     bed.holds();
 }
 
+/// s3 answers an offer that was long on its way, from a term of office that is over. It counts for nothing, and takes nothing
+/// away from those who have answered the present one.
+#[test]
+fn an_answer_to_a_term_that_is_over() {
+    let mut bed = Bed::serving();
+    bed.look(S1);
+    bed.look(S2);
+    bed.role(S1, PeerState::Leading, Phase::Discovery, 0, Some(S1));
+    bed.role(S3, PeerState::Following, Phase::Discovery, 0, Some(S1));
+    bed.introduce(S1, S3);
+    bed.accept(S1, 2);
+    bed.send(S1, S3, Message::LeaderInfo { epoch: Epoch(2) });
+    bed.look(S1);
+    bed.discover(S1, S2, 3);
+    bed.accept(S3, 2);
+    bed.ack_epoch(S1, S3, 2);
+    bed.send_diff(S1, S2, 3);
+    bed.take_diff(S1, S2, 3);
+    bed.ack_new_leader(S1, S2, 3);
+    bed.establish(S1, 3);
+    bed.serve(S1, S2, 3);
+    bed.holds();
+}
+
 /// B5: s2 answers with −1, and is counted all the same.
 #[test]
 fn a_leader_without_a_quorum_of_promises() {
