@@ -470,7 +470,28 @@ impl Checks {
         // From here on the initial history is committed.
         let s = m.server_mut(leader);
         s.committed = s.committed.max(history);
+        self.commit_base(leader);
         self.advance_commit(leader);
+    }
+
+    /// Commits what an established leader has in its snapshot alone. It took that over by SNAP from a leader that had not
+    /// been established yet, so that nobody may have committed it before.
+    fn commit_base(&mut self, leader: ServerId) {
+        let ledger = &self.mirror.ledger;
+        let mut lacking = Vec::new();
+        let mut last = self.mirror.server(leader).disk.history.base();
+        while let Some(fact) = ledger.fact(last)
+            && fact.place().is_none()
+        {
+            lacking.push((fact.prev, last));
+            last = fact.prev;
+        }
+        for (before, zxid) in lacking.into_iter().rev() {
+            let (m, d) = (&mut self.mirror, &mut self.docket);
+            let end = m.ledger.committed().len();
+            prefix_consistency::on_committed_entry(m, d, leader, before, zxid, end);
+            self.commit_next(leader, zxid);
+        }
     }
 
     /// `server` notes that everything up to `zxid` is committed.

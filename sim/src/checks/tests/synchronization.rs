@@ -1,6 +1,7 @@
 //! Between NEWLEADER and UPTODATE, and the logs of leader and follower: commit and history consistency.
 
 use super::*;
+use zabsim_types::ServerId;
 
 /// A5: the leader counts a follower as synchronized whose tree lags.
 #[test]
@@ -192,4 +193,47 @@ fn a_leaders_snapshot_does_not_hold_whatever_is_smaller() {
     bed.holds();
     bed.ack_new_leader(S2, S1, 2);
     bed.breaks("history-consistency", "with ⟨1,3⟩ in its log");
+}
+
+/// ⟨1,3⟩ reaches s3 in a snapshot from a leader that is never established; s3 leads next, and its log has no entry for it.
+#[test]
+fn an_initial_history_may_lie_in_a_snapshot_alone() {
+    let mut bed = Bed::serving();
+    let txn = bed.next_txn(S1, z(1, 3));
+    bed.propose(S1, &txn);
+    bed.look(S1);
+    bed.look(S2);
+    bed.discover(S1, S3, 2);
+    snap(&mut bed, S1, S3, 2);
+    bed.crash(S1);
+    bed.look(S3);
+    bed.discover(S3, S2, 3);
+    snap(&mut bed, S3, S2, 3);
+    let established = Note::Established {
+        epoch: Epoch(3),
+        history: z(1, 3),
+    };
+    bed.note(S3, established);
+    bed.role(S3, PeerState::Leading, Phase::Broadcast, 3, Some(S3));
+    bed.send(S3, S2, Message::UpToDate);
+    bed.note(S2, Note::Committed { zxid: z(1, 3) });
+    bed.holds();
+}
+
+/// A synchronization by SNAP up to ⟨1,3⟩, with the follower's ACK(NEWLEADER).
+fn snap(bed: &mut Bed, leader: ServerId, follower: ServerId, epoch: u32) {
+    let (generation, zxid) = (1, z(1, 3));
+    bed.send(leader, follower, Message::Snap { zxid });
+    let new_leader = Message::NewLeader {
+        epoch: Epoch(epoch),
+    };
+    bed.send(leader, follower, new_leader);
+    bed.restored(follower, zxid);
+    bed.disk(follower, |ticket| DiskOp::Rename {
+        from: FileName::SnapshotPart { generation, zxid },
+        to: FileName::Snapshot { generation, zxid },
+        ticket,
+    });
+    bed.adopt(follower, epoch);
+    bed.ack_new_leader(leader, follower, epoch);
 }
