@@ -242,14 +242,14 @@ const SUBJECT_MAX: usize = 14;
 
 /// What several are told to do: `follows s5` becomes `follow s5`. The first word of a line is its verb.
 fn plural(what: &str) -> String {
-    let (verb, rest) = what.split_once(' ').unwrap_or((what, ""));
+    let (verb, rest) = what.split_at(what.find(' ').unwrap_or(what.len()));
     let verb = match verb {
         "is" => "are",
         "has" => "have",
         "can" => "can",
         verb => verb.strip_suffix('s').unwrap_or(verb),
     };
-    let rest = format!(" {rest}")
+    let rest = rest
         .replace(" its disk", " their disks")
         .replace(" its connection ", " their connections ")
         .replace(" its session", " their sessions")
@@ -343,6 +343,18 @@ mod tests {
                 "  -v shows every turn",
             ]
         );
+    }
+
+    /// A verb that stands alone gets no space behind it.
+    #[test]
+    fn several_that_die_die() {
+        let died = |n, who| entry(n, who, Topic::Death, "dies; nothing was unsynced");
+        assert_eq!(
+            lines(&[died(1, "s1"), died(2, "s2")], Detail::Short),
+            ["      0.001s  s1 s2  die; nothing was unsynced"]
+        );
+        assert_eq!(plural("dies"), "die");
+        assert_eq!(plural("has read its disk"), "have read their disks");
     }
 
     #[test]
