@@ -2,10 +2,13 @@
 //! when all are complete do they get their names; what was written is taken away again if anything fails on the way.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 use zabsim_types::HistoryEvent;
 use zabsim_types::run::RunReport;
+
+/// The most bytes of a `run.json`, so that whoever reads one knows when to stop. A busy run of ten minutes has some 7 MB.
+pub const RUN_BYTES_MAX: u64 = 256 << 20;
 
 /// Why a run could not be saved.
 #[derive(Debug)]
@@ -74,8 +77,17 @@ fn earlier_run(file: &Path) -> Option<(String, String)> {
     Some((text("scenario")?, text("seed")?))
 }
 
-/// Writes a run into `dir`, creating it if needed, over what an earlier run left there. Returns the files' paths.
+/// Writes a run into `dir`, creating it if needed, over what an earlier run left there. Returns the files' paths. A
+/// `run.json` above [`RUN_BYTES_MAX`] is not saved: nobody would read it.
 pub fn save(dir: &Path, run: &Saved<'_>) -> Result<Vec<PathBuf>, SaveError> {
+    save_bounded(dir, run, RUN_BYTES_MAX)
+}
+
+fn save_bounded(
+    dir: &Path,
+    run: &Saved<'_>,
+    run_bytes_max: u64,
+) -> Result<Vec<PathBuf>, SaveError> {
     let made = missing(dir);
     let mut parts = Parts::default();
     let saved = fs::create_dir_all(dir)
@@ -83,7 +95,7 @@ pub fn save(dir: &Path, run: &Saved<'_>) -> Result<Vec<PathBuf>, SaveError> {
             path: dir.into(),
             source,
         })
-        .and_then(|()| write_all(dir, run, &mut parts))
+        .and_then(|()| write_all(dir, run, run_bytes_max, &mut parts))
         .and_then(|()| parts.put_in_place());
     match saved {
         Ok(()) => {
@@ -195,10 +207,23 @@ impl Parts {
     }
 }
 
-fn write_all(dir: &Path, run: &Saved<'_>, parts: &mut Parts) -> Result<(), SaveError> {
+fn write_all(
+    dir: &Path,
+    run: &Saved<'_>,
+    run_bytes_max: u64,
+    parts: &mut Parts,
+) -> Result<(), SaveError> {
     write_part(dir, "run.json", parts, |out| {
         serde_json::to_writer_pretty(&mut *out, run.report)?;
-        out.write_all(b"\n")
+        out.write_all(b"\n")?;
+        let bytes = out.stream_position()?;
+        if bytes > run_bytes_max {
+            let why = format!(
+                "the run's {bytes} bytes are more than the {run_bytes_max} that are read again"
+            );
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+        }
+        Ok(())
     })?;
     write_part(dir, "history.jsonl", parts, |out| {
         run.history.iter().try_for_each(|event| {
@@ -236,4 +261,37 @@ fn write_part(
         .and_then(|()| out.into_inner().map_err(|e| e.into_error()))
         .and_then(|file| file.sync_all())
         .map_err(|source| SaveError { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::tests::report;
+
+    fn saved(report: &RunReport) -> Saved<'_> {
+        Saved {
+            report,
+            history: &[],
+            scenario: "name = \"x\"\n",
+            trace: None,
+        }
+    }
+
+    #[test]
+    fn no_run_is_saved_that_nobody_would_read() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = temp.path().join("out");
+        let report = report();
+        save_bounded(&dir, &saved(&report), RUN_BYTES_MAX).expect("it is small");
+        let bytes = fs::metadata(dir.join("run.json")).expect("run.json").len();
+        fs::remove_dir_all(&dir).expect("ours");
+
+        let error = save_bounded(&dir, &saved(&report), bytes - 1)
+            .expect_err("one byte too many")
+            .to_string();
+        let said = format!("{bytes} bytes are more than the {} that", bytes - 1);
+        assert!(error.contains(&said), "{error}");
+        assert!(!dir.exists(), "something was left behind");
+        save_bounded(&dir, &saved(&report), bytes).expect("exactly as many as may be");
+    }
 }

@@ -5,5 +5,5 @@ mod files;
 mod text;
 mod timeline;
 
-pub use files::{SaveError, Saved, obstacle, save};
+pub use files::{RUN_BYTES_MAX, SaveError, Saved, obstacle, save};
 pub use text::{Detail, render};

@@ -249,7 +249,7 @@ fn grouped(number: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use zabsim_types::Time;
     use zabsim_types::run::*;

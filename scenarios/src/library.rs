@@ -34,7 +34,7 @@ pub fn find(name: &str) -> Result<Scenario, FormatError> {
     if !looks_like_a_file {
         return Err(unknown(name));
     }
-    let text = read_bounded(path).map_err(|message| FormatError {
+    let text = read_bounded(path, BYTES_MAX, "scenario").map_err(|message| FormatError {
         file: name.into(),
         line: 0,
         message,
@@ -58,17 +58,21 @@ fn unknown(name: &str) -> FormatError {
     }
 }
 
-/// Reads a text file without ever taking more of it into memory than a scenario can have.
-pub(crate) fn read_bounded(path: &Path) -> Result<String, String> {
+/// Reads a text file without ever taking more of it into memory than a thing of that kind can have.
+pub(crate) fn read_bounded(path: &Path, bytes_max: u64, what: &str) -> Result<String, String> {
+    let cannot = |error| format!("cannot read it: {error}");
+    let too_large = || format!("larger than {} MiB; no {what} is", bytes_max >> 20);
+    let file = File::open(path).map_err(cannot)?;
+    // What says of itself that it is too large need not be read; what does not say so, such as a pipe, is read so far.
+    if file.metadata().map_err(cannot)?.len() > bytes_max {
+        return Err(too_large());
+    }
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("cannot read it: {error}"))?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err(format!(
-            "larger than {} MiB; no scenario is",
-            BYTES_MAX >> 20
-        ));
+    file.take(bytes_max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(too_large());
     }
     String::from_utf8(bytes).map_err(|error| {
         format!(

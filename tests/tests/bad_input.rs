@@ -76,9 +76,12 @@ fn a_scenario_of_100_mb_is_not_read() {
         &zabsim(["run", text(&path)]),
         &["bad.toml", "larger than 4 MiB"],
     );
+    let path = dir.path().join("run.json");
+    let file = File::create(&path).expect("creates");
+    file.set_len((256 << 20) + 1).expect("a hole");
     refused(
         &zabsim(["replay", text(&path)]),
-        &["bad.toml", "larger than"],
+        &["run.json", "larger than 256 MiB; no saved run is"],
     );
 }
 

@@ -97,6 +97,26 @@ fn tamper(dir: &Path) {
     fs::write(&file, value.to_string()).expect("writes");
 }
 
+/// A long run's `run.json` is larger than any scenario may be.
+#[test]
+fn the_run_of_many_megabytes_is_read_too() {
+    let temp = tempfile::tempdir().expect("a directory");
+    saved(temp.path(), false);
+    let file = temp.path().join("run.json");
+    let run = fs::read_to_string(&file).expect("run.json");
+    let mut value: serde_json::Value = serde_json::from_str(&run).expect("JSON");
+    let timeline = value["timeline"].as_array_mut().expect("a list");
+    let some = timeline.clone();
+    while timeline.len() < 60_000 {
+        timeline.extend_from_slice(&some);
+    }
+    let text_of_it = value.to_string();
+    assert!(text_of_it.len() > 4 << 20, "{} bytes", text_of_it.len());
+    fs::write(&file, text_of_it).expect("writes");
+    let ran = zabsim(["replay", text(temp.path())]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+}
+
 #[test]
 fn another_hash_is_exit_code_4() {
     let temp = tempfile::tempdir().expect("a directory");

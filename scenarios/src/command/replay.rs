@@ -7,6 +7,7 @@ use crate::runner::run_scenario;
 use std::fs;
 use std::path::{Path, PathBuf};
 use zabsim::parse_seed;
+use zabsim_reports::RUN_BYTES_MAX;
 use zabsim_types::run::{RUN_SCHEMA, RunReport, Verdict};
 
 #[derive(clap::Args)]
@@ -59,7 +60,8 @@ pub(super) fn replay(arguments: &Arguments, output: &mut Output<'_>) -> Result<u
 
 fn read_report(file: &Path) -> Result<RunReport, String> {
     let name = file.display();
-    let text = read_bounded(file).map_err(|why| format!("{name}: {why}"))?;
+    let text =
+        read_bounded(file, RUN_BYTES_MAX, "saved run").map_err(|why| format!("{name}: {why}"))?;
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
         let cut = if error.is_eof() {
             ", it seems to be cut off"
