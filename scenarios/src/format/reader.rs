@@ -249,26 +249,39 @@ impl<'a> Value<'a> {
 
     /// A time span with its unit: `250us`, `40ms`, `5s`, `2m`, `1h`; in microseconds, up to a year.
     pub(crate) fn duration_us(&self) -> Result<u64, FormatError> {
+        let (text, us) = self.time()?;
+        match us {
+            0..=YEAR_US => Ok(us),
+            _ => Err(self.error(format!(
+                "`{}` is \"{text}\"; at most a year is allowed, \"{}\"",
+                self.key,
+                duration_text(YEAR_US)
+            ))),
+        }
+    }
+
+    /// Any time span, as it is written and in microseconds.
+    fn time(&self) -> Result<(&'a str, u64), FormatError> {
         let text = self
             .str()
             .map_err(|_| self.expected("a time with its unit, such as \"5s\""))?;
-        parse_duration_us(text).ok_or_else(|| {
+        let us = parse_time_us(text).ok_or_else(|| {
             self.error(format!(
                 "`{}` is \"{text}\"; a time is a whole number and a unit, one of us, ms, s, m, h: \"250ms\"",
                 self.key
             ))
-        })
+        })?;
+        Ok((text, us))
     }
 
     /// A time span of whole milliseconds up to an hour, for what servers are configured with.
     pub(crate) fn duration_ms(&self) -> Result<u32, FormatError> {
-        let us = self.duration_us()?;
+        let (text, us) = self.time()?;
         let (ms, rest) = (us / 1_000, us % 1_000);
         if rest > 0 || !(1..=HOUR_MS).contains(&ms) {
             return Err(self.error(format!(
-                "`{}` is \"{}\"; it must be whole milliseconds, from 1ms to 1h",
-                self.key,
-                duration_text(us)
+                "`{}` is \"{text}\"; it must be whole milliseconds, from 1ms to 1h",
+                self.key
             )));
         }
         Ok(ms as u32)
@@ -326,16 +339,17 @@ const UNITS: [(&str, u64); 5] = [
 const HOUR_MS: u64 = 3_600_000;
 const YEAR_US: u64 = 365 * 24 * 3_600_000_000;
 
-/// Microseconds of `250ms`; `None` where it is no time.
-pub(crate) fn parse_duration_us(text: &str) -> Option<u64> {
+/// Microseconds of `250ms`, or the most that there are; `None` where it is no time.
+fn parse_time_us(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(*factor)
-        .filter(|us| *us <= YEAR_US)
+    // Only digits: what is wrong with a number then is that there is none, or that it is too large.
+    let number = match number {
+        "" => return None,
+        number => number.parse().unwrap_or(u64::MAX),
+    };
+    Some(number.saturating_mul(*factor))
 }
 
 /// The shortest way to write a number of microseconds.
@@ -373,22 +387,13 @@ pub(crate) mod tests {
 
     #[test]
     fn a_time_has_a_unit() {
-        assert_eq!(parse_duration_us("250ms"), Some(250_000));
-        assert_eq!(parse_duration_us("7us"), Some(7));
-        assert_eq!(parse_duration_us("2m"), Some(120_000_000));
-        for bad in [
-            "",
-            "5",
-            "s",
-            "5 s",
-            "-5s",
-            "1.5s",
-            "5sec",
-            "99999999999999999999s",
-            "9000h0",
-            "99999h",
-        ] {
-            assert_eq!(parse_duration_us(bad), None, "{bad}");
+        assert_eq!(parse_time_us("250ms"), Some(250_000));
+        assert_eq!(parse_time_us("7us"), Some(7));
+        assert_eq!(parse_time_us("2m"), Some(120_000_000));
+        assert_eq!(parse_time_us("8760h"), Some(YEAR_US));
+        assert_eq!(parse_time_us("99999999999999999999s"), Some(u64::MAX));
+        for bad in ["", "5", "s", "5 s", "-5s", "1.5s", "5sec", "9000h0"] {
+            assert_eq!(parse_time_us(bad), None, "{bad}");
         }
     }
 
@@ -405,7 +410,7 @@ pub(crate) mod tests {
             90_000_000,
             3_600_000_000,
         ] {
-            assert_eq!(parse_duration_us(&duration_text(us)), Some(us), "{us}");
+            assert_eq!(parse_time_us(&duration_text(us)), Some(us), "{us}");
         }
         assert_eq!(duration_text(90_000_000), "90s");
         assert_eq!(duration_text(1_500), "1500us");
