@@ -102,7 +102,7 @@ use zabsim_types::{ServerId, Time};
 /// Runs a test on an ensemble of three, once for each seed. See the [module](crate::testing).
 ///
 /// # Panics
-/// Where the test fails, a check is violated, or the ensemble does not finish after the test.
+/// Where the test fails, a check is violated, the ensemble does not finish after the test, or there is no seed.
 pub fn check<F, Fut>(seeds: impl IntoIterator<Item = u64>, test: F)
 where
     F: Fn(Sim) -> Fut,
@@ -167,6 +167,10 @@ impl Setup {
             Some(seed) => vec![named_seed(seed)],
             None => seeds.into_iter().collect(),
         };
+        assert!(
+            !seeds.is_empty(),
+            "no seeds: the test would not run, and could not fail"
+        );
         for seed in seeds {
             let desk = Desk::default();
             let body = Box::pin(test(Sim { desk: desk.clone() }));
@@ -463,6 +467,14 @@ mod tests {
         assert!(told.contains("the data"), "{told}");
         assert!(told.contains("ZABSIM_SEED=0x2a cargo test"), "{told}");
         assert!(told.contains("a_failure_names_the_seed"), "{told}");
+    }
+
+    /// A range the wrong way round, or a filter that lets nothing through, would otherwise pass whatever the test says.
+    #[test]
+    fn a_test_without_seeds_fails() {
+        let none: Vec<u64> = Vec::new();
+        let told = failure(|| check(none, |_| async { unreachable!("there is no seed") }));
+        assert!(told.contains("no seeds"), "{told}");
     }
 
     #[test]
