@@ -55,7 +55,8 @@ pub use executor::BoxFuture;
 #[cfg(madsim)]
 pub use listing::{checks, marks};
 pub use nemesis::{
-    DISK_OPS, FAULT_KINDS, MESSAGES, NOTES, PROFILES, SERVERS_MAX, draw_faults, validate,
+    DISK_OPS, FAULT_KINDS, Invalid, MESSAGES, NOTES, PROFILES, Part, PlanEntry, SERVERS_MAX,
+    draw_faults, validate, validate_entries,
 };
 #[cfg(madsim)]
 pub use program::{Program, ProgramContext, Stopping};

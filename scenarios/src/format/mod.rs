@@ -8,6 +8,7 @@
 mod action;
 mod op;
 mod outcome;
+mod places;
 mod reader;
 pub mod spelling;
 mod target;
@@ -22,6 +23,7 @@ pub use reader::FormatError;
 pub use target::TARGETS;
 
 use crate::workload::{Workload, WorkloadKind};
+use places::{Places, in_workload};
 use reader::{Source, Table};
 use std::collections::BTreeMap;
 use toml::de::DeTable;
@@ -125,13 +127,15 @@ impl Scenario {
 
     /// What only the whole can show: servers, clients and labels that do not exist, faults that contradict one another.
     fn validate(&self, places: &Places<'_>) -> Result<(), FormatError> {
-        zabsim::validate(&self.plan).map_err(|why| self.invalid(places, why))?;
+        zabsim::validate_entries(&self.plan)
+            .map_err(|invalid| places.error(invalid.entry, invalid.message))?;
         for (workload, place) in self.workloads.iter().zip(&places.workloads) {
             if self.plan.clients == 0 {
-                return Err(place.error("a workload needs clients; `clients` is 0"));
+                let why = "a workload needs clients; `clients` is 0";
+                return Err(in_workload(place, "kind").error(why));
             }
             if let Some(client) = workload.clients.iter().find(|c| **c > self.plan.clients) {
-                return Err(place.error(format!(
+                return Err(in_workload(place, "clients").error(format!(
                     "a workload names client {client}; there are {} clients, counted from 1",
                     self.plan.clients
                 )));
@@ -139,37 +143,6 @@ impl Scenario {
         }
         Ok(())
     }
-
-    /// A plan knows no lines; its complaints begin with the fault's label or the operation's number.
-    fn invalid(&self, places: &Places<'_>, why: String) -> FormatError {
-        let fault = self
-            .plan
-            .faults
-            .iter()
-            .zip(&places.faults)
-            .find(|(fault, _)| why.starts_with(&format!("fault `{}`", fault.label)))
-            .map(|(_, place)| place);
-        let op = why
-            .strip_prefix("operation ")
-            .and_then(|rest| rest.split(':').next()?.parse::<usize>().ok())
-            .and_then(|number| places.ops.get(number.checked_sub(1)?));
-        match fault.or(op) {
-            Some(place) => place.error(why),
-            None => FormatError {
-                file: places.file.into(),
-                line: 0,
-                message: why,
-            },
-        }
-    }
-}
-
-/// Where the parts of a scenario stand in its file.
-struct Places<'a> {
-    file: &'a str,
-    faults: Vec<reader::Value<'a>>,
-    ops: Vec<reader::Value<'a>>,
-    workloads: Vec<reader::Value<'a>>,
 }
 
 fn listed<'a>(top: &Table<'a>, key: &'static str) -> Result<Vec<reader::Value<'a>>, FormatError> {
@@ -371,8 +344,10 @@ fn read_climate(table: Table<'_>) -> Result<Climate, FormatError> {
             .get("clock_drift_ppm")
             .map_or(Ok(default.clock_drift_ppm_max), |v| v.int(0, 500_000))?,
     };
-    if climate.client_link_us.0 < 1_000 {
-        return Err(table.error("`client_link` must be at least \"1ms\": the client runtime's clock has no shorter step"));
+    if let Some(link) = table.get("client_link")
+        && climate.client_link_us.0 < 1_000
+    {
+        return Err(link.error("`client_link` must be at least \"1ms\": the client runtime's clock has no shorter step"));
     }
     table.finish()?;
     Ok(climate)
@@ -416,15 +391,17 @@ fn read_faults(top: &Table<'_>) -> Result<Vec<Fault>, FormatError> {
     let mut faults: Vec<Fault> = Vec::new();
     for (index, value) in list.list()?.iter().enumerate() {
         let table = value.table("[[fault]]")?;
-        let label = table.get("label").map(|v| v.str()).transpose()?;
+        let label = table.get("label");
+        let named = label.map(|v| v.str()).transpose()?;
         let fault = Fault {
-            label: label.map_or_else(|| format!("fault-{}", index + 1), String::from),
+            label: named.map_or_else(|| format!("fault-{}", index + 1), String::from),
             trigger: trigger::read(&table)?,
             action: action::read(table.need("do")?.table("`do`")?)?,
             lasts_us: table.get("for").map(|v| v.duration_us()).transpose()?,
         };
         if faults.iter().any(|other| other.label == fault.label) {
-            return Err(table.error(format!("two faults have the label \"{}\"", fault.label)));
+            let why = format!("two faults have the label \"{}\"", fault.label);
+            return Err(label.map_or_else(|| table.error(&why), |label| label.error(&why)));
         }
         if let Trigger::After { label, .. }
         | Trigger::On {
@@ -432,7 +409,7 @@ fn read_faults(top: &Table<'_>) -> Result<Vec<Fault>, FormatError> {
         } = &fault.trigger
             && !faults.iter().any(|other| other.label == *label)
         {
-            return Err(table.error(format!(
+            return Err(trigger::after(&table)?.error(format!(
                 "`after` names \"{label}\", which is no fault before this one"
             )));
         }

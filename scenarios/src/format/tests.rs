@@ -67,6 +67,17 @@ fn a_mistake_is_named_with_its_line_and_what_was_allowed() {
         ("duration = \"5 s\"\n", 3, &["\"5 s\"", "us, ms, s, m, h"]),
         ("duration = 5\n", 3, &["a time with its unit"]),
         (
+            "duration = \"100000h\"\n",
+            3,
+            &["\"100000h\"", "at most", "8760h"],
+        ),
+        (
+            "duration = \"99999999999999999999us\"\n",
+            3,
+            &["at most", "8760h"],
+        ),
+        ("tick = \"100000h\"\n", 3, &["\"100000h\"", "1ms to 1h"]),
+        (
             "[[fault]]\nat = \"1s\"\ndo = { explode = \"s1\" }\n",
             5,
             &["exactly one action", "crash", "partition"],
@@ -88,7 +99,7 @@ fn a_mistake_is_named_with_its_line_and_what_was_allowed() {
         ),
         (
             "[[fault]]\nafter = \"nothing\"\ndo = { crash = \"s1\" }\n",
-            3,
+            4,
             &["no fault before this one"],
         ),
         (
@@ -106,7 +117,7 @@ fn a_mistake_is_named_with_its_line_and_what_was_allowed() {
             4,
             &["\"wild\"", "standard"],
         ),
-        ("[climate]\nclient_link = \"1us\"\n", 3, &["1ms"]),
+        ("[climate]\nclient_link = \"1us\"\n", 4, &["1ms"]),
         ("[expect]\nverdict = \"good\"\n", 4, &["\"good\"", "pass"]),
         ("servers = \n", 3, &["not TOML"]),
         ("servers = 3\nservers = 4\n", 4, &["not TOML"]),
@@ -156,6 +167,83 @@ fn a_fault_on_a_server_that_does_not_exist_is_refused() {
     ] {
         let error = parse(rest).expect_err(rest);
         assert!(error.message.contains(said), "{rest}: {error}");
+    }
+}
+
+/// What only the whole shows is named with the line of the key that is to blame too, wherever in its table that stands.
+#[test]
+fn what_does_not_exist_is_named_with_the_line_of_its_key() {
+    for (rest, line, said) in [
+        ("at = \"1s\"\ndo = { crash = \"s9\" }\n", 5, "s9"),
+        (
+            "label = \"a\"\nfor = \"1s\"\nat = \"1s\"\ndo = { pause = \"observer-3\" }\n",
+            7,
+            "observer 3",
+        ),
+        (
+            "[fault.do]\nafter_effects = 1\ncrash = [\"random-2\", \"random-4\"]\n[fault.when]\nnth = 2\nsend = \"COMMIT\"\n",
+            6,
+            "random-4",
+        ),
+        (
+            "do = { partition = [\n  [\"random-2\"],\n  [\"random-2\"],\n] }\nat = \"1s\"\n",
+            4,
+            "draw 4 servers of 3",
+        ),
+        ("do = { mark = true }\nat = \"2h\"\n", 5, "the faults end"),
+        (
+            "do = { mark = true }\n[fault.when]\nnth = 2\nsend = \"COMMIT\"\nfrom = \"s9\"\n",
+            7,
+            "s9",
+        ),
+        (
+            "do = { mark = true }\nwhen = { reply = 4 }\n",
+            5,
+            "client 4",
+        ),
+        (
+            "do = { mark = true }\nwhen = { reply = 1, after = \"b\" }\n",
+            5,
+            "no fault before",
+        ),
+        (
+            "do = { mark = true }\nat = \"1s\"\ndelay = \"1s\"\n",
+            6,
+            "unknown key `delay`",
+        ),
+        (
+            "do = { heal = true }\nat = \"1s\"\nfor = \"1s\"\n",
+            6,
+            "no end to set",
+        ),
+        (
+            "at = \"1s\"\ndo = { mark = true }\nlabel = \"\"\n",
+            6,
+            "no label",
+        ),
+        (
+            "at = \"1s\"\ndo = { mark = true }\nlabel = \"a\"\n[[fault]]\nat = \"1s\"\nlabel = \"a\"\ndo = { mark = true }\n",
+            9,
+            "two faults",
+        ),
+        ("at = \"1s\"\ndo = { client_cut = [1, 4] }\n", 5, "client 4"),
+    ] {
+        let error = parse(&format!("[[fault]]\n{rest}")).expect_err(rest);
+        assert_eq!(error.line, line, "{rest}: {error}");
+        assert!(error.message.contains(said), "{rest}: {error}");
+    }
+    for (rest, line) in [
+        ("[[op]]\nat = \"1s\"\nclient = 4\ndo = { get = \"/\" }\n", 5),
+        ("[[op]]\nclient = 3\ndo = { get = \"/\" }\nat = \"2h\"\n", 6),
+        (
+            "[[op]]\nclient = 3\ndo = { get = \"/\" }\nafter = \"nothing\"\n",
+            6,
+        ),
+        ("[[workload]]\nkind = \"lock\"\nclients = [1, 4]\n", 5),
+        ("clients = 0\n[[workload]]\nkeys = 1\nkind = \"lock\"\n", 6),
+    ] {
+        let error = parse(rest).expect_err(rest);
+        assert_eq!(error.line, line, "{rest}: {error}");
     }
 }
 

@@ -1,11 +1,14 @@
 //! When a fault strikes: `at = "5s"`, `after = "label"` with `delay`, or `when = { send = "NEWLEADER", … }`.
 
 use super::quoted;
-use super::reader::{FormatError, Table, duration_text};
+use super::reader::{FormatError, Table, Value, duration_text};
 use super::target;
 use zabsim::plan::{EventPattern, Target, Trigger};
 use zabsim::{DISK_OPS, MESSAGES, NOTES};
 use zabsim_types::Time;
+
+/// The keys of `when`, one of which says what is waited for.
+pub(super) const EVENTS: &[&str] = &["send", "receive", "disk", "note", "reply"];
 
 /// Reads the trigger of a fault or an operation out of its own table.
 pub(super) fn read(table: &Table<'_>) -> Result<Trigger, FormatError> {
@@ -27,13 +30,24 @@ pub(super) fn read(table: &Table<'_>) -> Result<Trigger, FormatError> {
     }
 }
 
+/// Where the name of the fault stands that this trigger waits for.
+pub(super) fn after<'a>(table: &Table<'a>) -> Result<Value<'a>, FormatError> {
+    match table.get("when") {
+        Some(when) => when.table("`when`")?.need("after"),
+        None => table.need("after"),
+    }
+}
+
 fn read_pattern(table: Table<'_>) -> Result<Trigger, FormatError> {
-    let kinds: [&'static str; 5] = ["send", "receive", "disk", "note", "reply"];
-    let given: Vec<_> = kinds.into_iter().filter(|kind| table.has(kind)).collect();
+    let given: Vec<_> = EVENTS
+        .iter()
+        .copied()
+        .filter(|kind| table.has(kind))
+        .collect();
     let [kind] = given[..] else {
         return Err(table.error(format!(
             "`when` must have exactly one of the keys {}",
-            kinds.join(", ")
+            EVENTS.join(", ")
         )));
     };
     let value = table.need(kind)?;

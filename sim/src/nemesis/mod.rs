@@ -26,7 +26,7 @@ pub(crate) use pattern::{
     Ends, EventKind, ProtocolEvent, disk_event, note_name, note_peer, service_note_name,
 };
 pub(crate) use target::View;
-pub use validate::{SERVERS_MAX, validate};
+pub use validate::{Invalid, Part, PlanEntry, SERVERS_MAX, validate, validate_entries};
 
 use crate::plan::{Action, EventPattern, Fault, Plan, Target, Trigger};
 use pattern::{CLASSES, class_of, names_match};

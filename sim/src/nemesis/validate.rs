@@ -11,33 +11,84 @@ pub const SERVERS_MAX: u32 = 21;
 
 type Checked = Result<(), String>;
 
+/// What cannot be meant, and where in the plan it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Invalid {
+    /// Which entry of the plan's lists; `None`: nothing of them is to blame, but the ensemble or the climate.
+    pub entry: Option<PlanEntry>,
+    /// What was found and what was allowed; it names the fault or the operation too.
+    pub message: String,
+}
+
+/// An entry of a plan's lists, by its place in them, and the part of it that is to blame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlanEntry {
+    /// One of [`Plan::faults`].
+    Fault(usize, Part),
+    /// One of [`Plan::ops`].
+    Op(usize, Part),
+}
+
+/// A part of a fault or an operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// The fault's label.
+    Label,
+    /// When it happens.
+    Trigger,
+    /// What it does.
+    Action,
+    /// How long it lasts.
+    Lasts,
+    /// Whose operation it is.
+    Client,
+}
+
+/// Names the part that a complaint is about.
+fn of(part: Part) -> impl Fn(String) -> (Part, String) {
+    move |why| (part, why)
+}
+
 /// Whether a plan can be run.
 pub fn validate(plan: &Plan) -> Result<(), String> {
-    ensemble(&plan.ensemble)?;
-    climate(&plan.climate)?;
+    validate_entries(plan).map_err(|invalid| invalid.message)
+}
+
+/// Whether a plan can be run, and where not, what is to blame.
+pub fn validate_entries(plan: &Plan) -> Result<(), Invalid> {
+    let whole = |message| Invalid {
+        entry: None,
+        message,
+    };
+    ensemble(&plan.ensemble).map_err(whole)?;
+    climate(&plan.climate).map_err(whole)?;
     if plan.clients > 0 && plan.session_timeout_ms == 0 {
-        return Err("the session timeout is zero".into());
+        return Err(whole("the session timeout is zero".into()));
     }
-    let labels = labels(&plan.faults)?;
-    for fault in &plan.faults {
-        let known = Known {
-            plan,
-            labels: &labels,
-        };
-        known
-            .fault(fault)
-            .map_err(|why| format!("fault `{}`: {why}", fault.label))?;
+    let blamed = |index, part, message| Invalid {
+        entry: Some(PlanEntry::Fault(index, part)),
+        message,
+    };
+    let labels = labels(&plan.faults).map_err(|(index, why)| blamed(index, Part::Label, why))?;
+    let known = Known {
+        plan,
+        labels: &labels,
+    };
+    for (index, fault) in plan.faults.iter().enumerate() {
+        known.fault(fault).map_err(|(part, why)| {
+            blamed(index, part, format!("fault `{}`: {why}", fault.label))
+        })?;
     }
-    no_circles(&plan.faults, &labels)?;
-    for (number, op) in (1..).zip(&plan.ops) {
-        let known = Known {
-            plan,
-            labels: &labels,
-        };
+    no_circles(&plan.faults, &labels).map_err(|(index, why)| blamed(index, Part::Trigger, why))?;
+    for (index, op) in plan.ops.iter().enumerate() {
         known
             .client(op.client)
-            .and_then(|()| known.trigger(&op.at))
-            .map_err(|why| format!("operation {number}: {why}"))?;
+            .map_err(of(Part::Client))
+            .and_then(|()| known.trigger(&op.at).map_err(of(Part::Trigger)))
+            .map_err(|(part, why)| Invalid {
+                entry: Some(PlanEntry::Op(index, part)),
+                message: format!("operation {}: {why}", index + 1),
+            })?;
     }
     Ok(())
 }
@@ -155,16 +206,17 @@ fn climate(climate: &Climate) -> Checked {
     })
 }
 
-/// The faults' labels, with their places.
-fn labels(faults: &[Fault]) -> Result<BTreeMap<&str, usize>, String> {
+/// The faults' labels, with their places; or the place of one that cannot be, and why.
+fn labels(faults: &[Fault]) -> Result<BTreeMap<&str, usize>, (usize, String)> {
     let mut labels = BTreeMap::new();
     for (index, fault) in faults.iter().enumerate() {
-        require(!fault.label.is_empty(), || {
-            format!("fault {}: no label", index + 1)
-        })?;
-        require(labels.insert(fault.label.as_str(), index).is_none(), || {
-            format!("two faults have the label `{}`", fault.label)
-        })?;
+        if fault.label.is_empty() {
+            return Err((index, format!("fault {}: no label", index + 1)));
+        }
+        if labels.insert(fault.label.as_str(), index).is_some() {
+            let why = format!("two faults have the label `{}`", fault.label);
+            return Err((index, why));
+        }
     }
     Ok(labels)
 }
@@ -178,14 +230,14 @@ fn waits_for(fault: &Fault) -> Option<&str> {
     }
 }
 
-fn no_circles(faults: &[Fault], labels: &BTreeMap<&str, usize>) -> Checked {
-    for fault in faults {
+fn no_circles(faults: &[Fault], labels: &BTreeMap<&str, usize>) -> Result<(), (usize, String)> {
+    for (index, fault) in faults.iter().enumerate() {
         let mut at = fault;
         for _ in 0..=faults.len() {
             match waits_for(at) {
                 None => break,
                 Some(label) if label == fault.label => {
-                    return Err(format!("fault `{label}` waits for itself"));
+                    return Err((index, format!("fault `{label}` waits for itself")));
                 }
                 Some(label) => at = &faults[labels[label]],
             }
@@ -209,8 +261,8 @@ struct Context {
 }
 
 impl Known<'_> {
-    fn fault(&self, fault: &Fault) -> Checked {
-        self.trigger(&fault.trigger)?;
+    fn fault(&self, fault: &Fault) -> Result<(), (Part, String)> {
+        self.trigger(&fault.trigger).map_err(of(Part::Trigger))?;
         let (sender, receiver) = match &fault.trigger {
             Trigger::On { event, .. } => (
                 true,
@@ -226,7 +278,12 @@ impl Known<'_> {
             receiver,
             rest: false,
         };
-        self.action(&fault.action, context)?;
+        self.action(&fault.action, context)
+            .map_err(of(Part::Action))?;
+        Self::lasts(fault).map_err(of(Part::Lasts))
+    }
+
+    fn lasts(fault: &Fault) -> Checked {
         match fault.lasts_us {
             None => Ok(()),
             Some(0) => Err("it lasts no time".into()),

@@ -4,6 +4,57 @@ fn complaint(faults: Vec<Fault>) -> String {
     validate(&plan(3, 1, 2, faults)).expect_err("it is not valid")
 }
 
+/// Who reads a plan from a file can say where in it the complaint belongs.
+#[test]
+fn the_part_that_is_to_blame_is_named() {
+    let blamed = |plan: &Plan| validate_entries(plan).expect_err("it is not valid").entry;
+    let fine = || fault("fine", at_ms(1), Action::Mark);
+    let second = |second: Fault| blamed(&plan(3, 1, 2, vec![fine(), second]));
+    let nobody = || pause(Target::Server(ServerId(9)));
+    let of_second = |part| Some(PlanEntry::Fault(1, part));
+
+    assert_eq!(
+        second(fault("f", at_ms(1), nobody())),
+        of_second(Part::Action)
+    );
+    let late = fault("f", Trigger::At(Time(u64::MAX)), Action::Mark);
+    assert_eq!(second(late), of_second(Part::Trigger));
+    let itself = Trigger::After {
+        label: "f".into(),
+        delay_us: 0,
+    };
+    assert_eq!(
+        second(fault("f", itself, Action::Mark)),
+        of_second(Part::Trigger)
+    );
+    assert_eq!(second(fine()), of_second(Part::Label));
+    let lasting = Fault {
+        lasts_us: Some(1),
+        ..fault("f", at_ms(1), Action::Mark)
+    };
+    assert_eq!(second(lasting), of_second(Part::Lasts));
+
+    let op = |client, at| ScriptedOp {
+        client,
+        at,
+        op: Op::Sync {
+            path: ZPath::root(),
+            mode: SyncMode::Leader,
+        },
+    };
+    let with_op = |op| {
+        let mut plan = plan(3, 1, 2, vec![fine()]);
+        plan.ops.push(op);
+        blamed(&plan)
+    };
+    let of_op = |part| Some(PlanEntry::Op(0, part));
+    assert_eq!(with_op(op(3, at_ms(1))), of_op(Part::Client));
+    let never = Trigger::At(Time(u64::MAX));
+    assert_eq!(with_op(op(1, never)), of_op(Part::Trigger));
+
+    assert_eq!(blamed(&plan(0, 0, 2, vec![fine()])), None);
+}
+
 fn pause(target: Target) -> Action {
     Action::Pause { target }
 }
