@@ -34,12 +34,12 @@ fn the_part_that_is_to_blame_is_named() {
     };
     assert_eq!(second(lasting), of_second(Part::Lasts));
 
-    let op = |client, at| ScriptedOp {
+    let op = |client, at| crate::plan::ScriptedOp {
         client,
         at,
-        op: Op::Sync {
-            path: ZPath::root(),
-            mode: SyncMode::Leader,
+        op: zabsim_types::Op::Exists {
+            path: "/a".into(),
+            watch: false,
         },
     };
     let with_op = |op| {
