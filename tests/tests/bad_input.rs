@@ -9,6 +9,7 @@ use zabsim_scenarios::command::{Output, run_with};
 use zabsim_scenarios::format::Scenario;
 use zabsim_scenarios::library::LIBRARY;
 use zabsim_tests::{Ran, zabsim};
+use zabsim_types::run::RUN_SCHEMA;
 
 const HEAD: &str = "name = \"bad\"\nabout = \"Bad.\"\n";
 
@@ -199,24 +200,24 @@ fn an_ensemble_that_cannot_be() {
         ),
         (
             "clients = 0\n[[workload]]\nkind = \"lock\"\n",
-            &["bad.toml:4", "needs clients"],
+            &["bad.toml:5", "needs clients"],
         ),
         ("clients = 100000\n", &["100000", "0 to 500"]),
         (
             "[[fault]]\nat = \"1s\"\ndo = { crash = \"s9\" }\n",
-            &["bad.toml:3", "s9", "s1 to s3"],
+            &["bad.toml:5", "s9", "s1 to s3"],
         ),
         (
             "[[fault]]\nat = \"1s\"\ndo = { crash = \"random-4\" }\n",
-            &["bad.toml:3", "random-4", "3 servers to draw"],
+            &["bad.toml:5", "random-4", "3 servers to draw"],
         ),
         (
             "[[fault]]\nat = \"1s\"\ndo = { partition = [[\"s1\"], [\"s2\", \"s7\"]] }\n",
-            &["bad.toml:3", "s7", "s1 to s3"],
+            &["bad.toml:5", "s7", "s1 to s3"],
         ),
         (
             "clients = 1\n[[op]]\nclient = 5\nat = \"1s\"\ndo = { exists = \"/\" }\n",
-            &["bad.toml:4", "5"],
+            &["bad.toml:5:", "client 5"],
         ),
     ] {
         scenario_refused(format!("{HEAD}{rest}"), said);
@@ -310,11 +311,20 @@ fn replay_files_that_are_none() {
     refused(&replay(b"{}"), &["run.json", "no `schema`"]);
     refused(&replay(b"[1, 2]"), &["run.json", "no `schema`"]);
     refused(&replay(&[0xff, 0x00]), &["run.json", "not a text file"]);
-    refused(&replay(b"{\"schema\": 1}"), &["run.json", "missing field"]);
+    let schema = |number: u32| format!("\"schema\": {number}");
+    let ours = schema(RUN_SCHEMA);
+    refused(
+        &replay(format!("{{{ours}}}").as_bytes()),
+        &["run.json", "missing field"],
+    );
 
-    let version = good.replace("\"schema\": 1", "\"schema\": 2");
+    let version = good.replace(&ours, &schema(RUN_SCHEMA + 1));
     assert_ne!(version, good);
-    refused(&replay(version.as_bytes()), &["schema 2", "reads schema 1"]);
+    let (theirs, reads) = (RUN_SCHEMA + 1, format!("reads schema {RUN_SCHEMA}"));
+    refused(
+        &replay(version.as_bytes()),
+        &[&format!("schema {theirs}"), &reads],
+    );
 
     let ours = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
     let version = good.replace(&ours, "\"version\": \"99.0.0\"");
