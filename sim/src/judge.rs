@@ -5,7 +5,8 @@
 //! *known-bad* where it can see it itself (an empty disk, a checksum in the middle of the log, an epoch file): it then neither
 //! votes nor acknowledges. Otherwise the damage is *silent*: a log whose end is gone looks like one whose end was torn by an
 //! honest crash, and is cut. So a silently damaged voter may have lost any tail of its history, and still votes. A voter counts
-//! as damaged until a leader has resynchronized it and no flipped bit is left on its disk. *Owed* is everything committed, and
+//! as damaged until a leader has resynchronized it, no flipped bit is left on its disk, and a disk that was blank is durably
+//! marked as fit to vote: until then that server has no vote, however much it has copied. *Owed* is everything committed, and
 //! everything that the damaged voter has logged in the newest established epoch: its ACK may be on its way, and commit it yet.
 //!
 //! **Damage is survivable if**, with it,
@@ -195,6 +196,8 @@ pub(crate) struct Judge {
     acknowledged: Zxid,
     /// Damaged voters that a leader has brought up to date since.
     resynchronized: BTreeSet<ServerId>,
+    /// Voters whose disk was blank and is not known to be marked as fit to vote yet.
+    unmarked: BTreeSet<ServerId>,
     /// Harm that waits for its server to go down, by the fault's index.
     waiting: BTreeMap<ServerId, Vec<usize>>,
     /// `[expect] data_loss = true`.
@@ -218,6 +221,7 @@ impl Judge {
             established: 0,
             acknowledged: Zxid::ZERO,
             resynchronized: BTreeSet::new(),
+            unmarked: BTreeSet::new(),
             waiting: BTreeMap::new(),
             data_loss_allowed,
         }
@@ -232,6 +236,9 @@ impl Judge {
                 // Its history is the ensemble's now, whatever had become of its disk before.
                 self.brought_up_to_date(server);
             }
+            zab::Note::Mark("blank-ready") => {
+                self.unmarked.remove(&server);
+            }
             zab::Note::LearnerUpToDate { learner } => self.brought_up_to_date(ServerId(learner.0)),
             zab::Note::Recovered {
                 last,
@@ -239,6 +246,10 @@ impl Judge {
                 blank,
                 ..
             } => {
+                match blank {
+                    true => self.unmarked.insert(server),
+                    false => self.unmarked.remove(&server),
+                };
                 if let Some(standing) = self.voters.get_mut(&server) {
                     standing.tail = Zxid(last.0);
                     standing.epoch = current.0;
@@ -331,6 +342,9 @@ impl Judge {
         self.voters = after;
         self.acknowledged = acknowledged;
         self.resynchronized.remove(&server);
+        if harm == Harm::Wipe {
+            self.unmarked.insert(server);
+        }
         Ruling::Strike
     }
 
@@ -342,15 +356,15 @@ impl Judge {
         }
     }
 
-    /// Those that were resynchronized and whose disks hold no flipped bit any more are as good as any other.
-    fn acquit(&mut self, rotten: &dyn Fn(ServerId) -> bool) {
-        let voters = &mut self.voters;
+    /// Those that were resynchronized, may vote, and whose disks hold no flipped bit any more are as good as any other.
+    pub(crate) fn acquit(&mut self, rotten: &dyn Fn(ServerId) -> bool) {
+        let (voters, unmarked) = (&mut self.voters, &self.unmarked);
         self.resynchronized.retain(|&server| {
-            let still_rotten = rotten(server);
-            if let (false, Some(standing)) = (still_rotten, voters.get_mut(&server)) {
+            let still_damaged = unmarked.contains(&server) || rotten(server);
+            if let (false, Some(standing)) = (still_damaged, voters.get_mut(&server)) {
                 standing.health = Health::Intact;
             }
-            still_rotten
+            still_damaged
         });
     }
 }

@@ -415,7 +415,14 @@ impl Mirror {
     pub(super) fn crashed(&mut self, id: ServerId) {
         let server = self.server_mut(id);
         server.forget();
-        server.up = false;
+        if std::mem::take(&mut server.up) && server.struck {
+            // It ran on with a disk that was damaged under it (only a scenario that allows data loss does that): what it
+            // made durable meanwhile is lost by the same damage.
+            let mut history = server.disk.history.clone();
+            history.lose_volatile();
+            let current = server.disk.current;
+            server.held.push(Held { history, current });
+        }
         server.ends_at_crash = server.disk.ends_after_crash();
         server.disk.pending.clear();
         server.disk.history.lose_volatile();

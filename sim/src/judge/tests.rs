@@ -281,8 +281,51 @@ fn a_second_wipe_waits_until_the_first_server_is_resynchronized() {
 
     let learner = PeerId(2);
     judge.observe(ServerId(1), &Note::LearnerUpToDate { learner });
+    judge.observe(ServerId(2), &Note::Mark("blank-ready"));
     assert_eq!(rule(&mut judge, 3, Harm::Wipe, true), Ruling::Strike);
     assert!(!judge.is_damaged(ServerId(2)));
+}
+
+fn recovered(blank: bool) -> Note {
+    Note::Recovered {
+        last: zab::Zxid::new(Epoch(1), 5),
+        accepted: Epoch(1),
+        current: Epoch(1),
+        torn_bytes: 0,
+        blank,
+    }
+}
+
+/// UPTODATE is sent, and the leader dies before the server has marked its disk: it has everything, and still no vote.
+#[test]
+fn a_blank_disk_counts_as_damaged_until_it_is_marked_as_fit_to_vote() {
+    let learner = PeerId(2);
+    let mut judge = running();
+    assert_eq!(rule(&mut judge, 2, Harm::Wipe, true), Ruling::Strike);
+    judge.observe(ServerId(2), &recovered(true));
+    judge.observe(ServerId(1), &Note::LearnerUpToDate { learner });
+    assert!(is_refused(&rule(&mut judge, 3, Harm::Wipe, true)));
+    // It restarts, and still finds its disk unmarked.
+    judge.observe(ServerId(2), &recovered(true));
+    assert!(is_refused(&rule(&mut judge, 3, Harm::Wipe, true)));
+    // The mark was durable when it crashed, before it could say so.
+    judge.observe(ServerId(2), &recovered(false));
+    assert_eq!(rule(&mut judge, 3, Harm::Wipe, true), Ruling::Strike);
+}
+
+/// So an operator who gives a damaged server a new disk need not ask.
+#[test]
+fn a_new_disk_for_a_damaged_voter_never_costs_more() {
+    each_state(3, &[1, 2], &[0, 1, 2], &mut Vec::new(), &mut |voters| {
+        if judged(voters, z(2), &[1; 3]).is_err() {
+            return;
+        }
+        for i in (0..3).filter(|&i| voters[i].health == Health::Silent) {
+            let mut after = voters.to_vec();
+            after[i].health = Health::KnownBad;
+            assert_eq!(judged(&after, z(2), &[1; 3]), Ok(()), "{voters:?}");
+        }
+    });
 }
 
 #[test]
@@ -347,14 +390,7 @@ fn a_server_that_refuses_its_own_disk_has_no_vote() {
     assert_eq!(rule(&mut judge, 2, Harm::BadRead, false), Ruling::Strike);
     judge.fatal(ServerId(2));
     assert_eq!(judge.voters[&ServerId(2)].health, Health::KnownBad);
-    let recovered = Note::Recovered {
-        last: zab::Zxid::new(Epoch(1), 5),
-        accepted: Epoch(1),
-        current: Epoch(1),
-        torn_bytes: 0,
-        blank: false,
-    };
-    judge.observe(ServerId(2), &recovered);
+    judge.observe(ServerId(2), &recovered(false));
     assert_eq!(judge.voters[&ServerId(2)].health, Health::Silent);
     judge.fatal(ServerId(3));
     assert!(

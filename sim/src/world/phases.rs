@@ -59,7 +59,10 @@ impl World {
     }
 
     /// Servers that are down or paused, as many as a quorum can do without.
-    fn to_stay_broken(&self) -> Vec<usize> {
+    fn to_stay_broken(&mut self) -> Vec<usize> {
+        let servers = &self.servers;
+        self.judge
+            .acquit(&|id| servers[usize::from(id.0) - 1].disk.is_rotten());
         let mut broken = Vec::new();
         for (server, process) in self.servers.iter().enumerate() {
             if process.is_up() && process.paused == 0 {
@@ -67,10 +70,10 @@ impl World {
             }
             broken.push(server);
             let rest = self.voters.iter().copied();
-            // Whoever has yet to be brought up to date is no help.
+            // Whoever has yet to be brought up to date, or to be allowed a vote, is no help.
             let rest = rest.filter(|id| {
                 let place = usize::from(id.0) - 1;
-                !broken.contains(&place) && !self.servers[place].damaged
+                !broken.contains(&place) && !self.judge.is_damaged(*id)
             });
             if !self.quorum.is_quorum(peers(rest)) {
                 broken.pop();
@@ -79,7 +82,8 @@ impl World {
         broken
     }
 
-    /// What an operator does about a server that refuses its own disk once the faults are over.
+    /// What an operator does about a server that refuses its own disk once the faults are over. The judge need
+    /// not be asked: a rotten disk counts as damaged already, and as a blank one it does no more harm.
     pub(super) fn replace_bad_disk(&mut self, server: usize) {
         let process = &self.servers[server];
         if process.fatal.is_some() && process.disk.is_rotten() {
