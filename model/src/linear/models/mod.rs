@@ -1,0 +1,17 @@
+//! Objects that people's histories are about.
+
+mod counter;
+mod keyed;
+mod mutex;
+mod queue;
+mod register;
+mod set;
+mod text;
+
+pub use counter::{Counter, CounterAction};
+pub use keyed::check_store;
+pub use mutex::{Fenced, FencedAction, Mutex, MutexAction};
+pub use queue::{Queue, QueueAction};
+pub use register::{Register, RegisterAction};
+pub use set::{Set, SetAction};
+pub use text::{Text, TextAction};

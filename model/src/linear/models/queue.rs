@@ -1,0 +1,75 @@
+//! A queue: first in, first out.
+
+use crate::linear::Spec;
+use crate::linear::trie::{Arrays, EMPTY, Name};
+
+/// The queue of numbered elements; empty at first.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    contents: Arrays,
+}
+
+/// What was done to a queue, and what was observed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QueueAction {
+    /// The element was put at its end.
+    Enqueue(u32),
+    /// The first one was taken out, and it was this one. Of unknown outcome: whichever was first.
+    Dequeue(u32),
+    /// One was to be taken out, and there was none.
+    Empty,
+}
+
+/// A queue's content, each element at the place of its number in the order of enqueueing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct QueueState {
+    content: Name,
+    first: u32,
+    end: u32,
+}
+
+impl Queue {
+    /// A queue for at most so many enqueued elements.
+    pub fn new(enqueued: usize) -> Queue {
+        Queue {
+            contents: Arrays::new(enqueued),
+        }
+    }
+}
+
+impl Spec for Queue {
+    type State = QueueState;
+    type Action = QueueAction;
+
+    fn initial(&mut self) -> QueueState {
+        QueueState {
+            content: self.contents.empty(),
+            first: 0,
+            end: 0,
+        }
+    }
+
+    fn step(&mut self, state: QueueState, action: &QueueAction, known: bool) -> Option<QueueState> {
+        let QueueState { content, first, end } = state;
+        match *action {
+            QueueAction::Enqueue(element) => Some(QueueState {
+                content: self.contents.with(content, end, element),
+                first,
+                end: end + 1,
+            }),
+            QueueAction::Dequeue(element) => {
+                let there = first < end && (!known || self.contents.get(content, first) == element);
+                there.then(|| QueueState {
+                    content: self.contents.with(content, first, EMPTY),
+                    first: first + 1,
+                    end,
+                })
+            }
+            QueueAction::Empty => (first == end && known).then_some(state),
+        }
+    }
+
+    fn is_pure(&self, action: &QueueAction, _known: bool) -> bool {
+        *action == QueueAction::Empty
+    }
+}

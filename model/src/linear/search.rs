@@ -1,0 +1,771 @@
+//! The search: just-in-time linearization with memory.
+//!
+//! The base is Lowe's ("Testing for Linearizability", 2017) on Wing and Gong's: walk the events in order; an operation is placed
+//! only when its return is reached, and operations that are open at that moment may be placed before it. A *branch* is such a
+//! return; a *configuration* there is (the return, which open operations are placed, the object's state), and one that failed
+//! is never entered again. What keeps it near-linear:
+//!
+//! 1. *Absorption.* An operation that changes nothing and is legal now is placed at once and never branched on. (A write that
+//!    happens to change nothing is not such an operation: it may be needed later.)
+//! 2. *Earliest return first*, and of two open operations that do the same only the one that returns first.
+//! 3. *Look-ahead.* A value in sight is not overwritten while a completed operation that is not placed still needs it and
+//!    nothing that is left can bring it back. And a value that will be needed later is not brought in while another
+//!    change would have to follow before.
+//! 4. *What must go before.* A value that must stay in sight until some later call is brought in only after the open writes
+//!    whose own time ends before that.
+//! 5. *Unknown outcomes are optional, last, and goal-directed.* In a shortest order, an operation of unknown outcome is followed at
+//!    once by one that needs what it made. So only those are tried that an open operation waits for.
+//! 6. *Subsumption.* A configuration fails if one with the same event, known operations and state failed that had used only
+//!    some of the same unknown ones.
+//!
+//! All but 2's order and 4 are prunings that never lose an order, so that both answers are proofs; 2 and 4 only say what to try first.
+
+use super::history::{Call, History, NEVER, Position};
+use super::spec::{NONE, Spec, Value};
+use super::{Effort, Outcome, Refutation};
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
+use std::hash::Hash;
+
+/// Decides whether there is an order, within an effort.
+pub fn search<S: Spec>(spec: &mut S, history: &History<S::Action>, effort: Effort) -> Outcome {
+    let plan = Plan::new(spec, history);
+    // As many bits as operations are open at once: nearly always a machine word.
+    match plan.slots {
+        0..=64 => Search::<S, u64>::new(spec, history, plan, 0).run(effort),
+        65..=128 => Search::<S, u128>::new(spec, history, plan, 0).run(effort),
+        _ => {
+            let none = vec![0; plan.slots.div_ceil(64)].into_boxed_slice();
+            Search::<S, Box<[u64]>>::new(spec, history, plan, none).run(effort)
+        }
+    }
+}
+
+/// Which of the open operations are placed.
+trait Mask: Clone + Eq + Hash {
+    fn has(&self, slot: u32) -> bool;
+    fn set(&mut self, slot: u32);
+    fn clear(&mut self, slot: u32);
+}
+
+macro_rules! word_mask {
+    ($($word:ty),*) => {$(
+        impl Mask for $word {
+            fn has(&self, slot: u32) -> bool {
+                self >> slot & 1 == 1
+            }
+            fn set(&mut self, slot: u32) {
+                *self |= 1 << slot;
+            }
+            fn clear(&mut self, slot: u32) {
+                *self &= !(1 << slot);
+            }
+        }
+    )*};
+}
+word_mask!(u64, u128);
+
+impl Mask for Box<[u64]> {
+    fn has(&self, slot: u32) -> bool {
+        self[slot as usize / 64] >> (slot % 64) & 1 == 1
+    }
+    fn set(&mut self, slot: u32) {
+        self[slot as usize / 64] |= 1 << (slot % 64);
+    }
+    fn clear(&mut self, slot: u32) {
+        self[slot as usize / 64] &= !(1 << (slot % 64));
+    }
+}
+
+/// No call.
+const NOBODY: u32 = u32::MAX;
+
+/// What is known of the history before the search begins.
+struct Plan {
+    /// How many known operations are open at once.
+    slots: usize,
+    /// The slot of each known call, from its call to its return.
+    slot: Vec<u32>,
+    /// For each value: the earliest return of the known calls that make it or need it.
+    due: Vec<Position>,
+    /// For each value: the last call of the known ones that need it, or make another value out of it, and so on.
+    hold: Vec<Position>,
+    /// For each value: the last call of the known ones that need it themselves.
+    need_until: Vec<Position>,
+    /// For each value: how many known calls that are not placed need it.
+    needs_left: Vec<u32>,
+    /// For each value: how many calls that are not placed make it.
+    makers_left: Vec<u32>,
+    /// Calls of unknown outcome by the value that they make (by value, then by call), and where each value's begin.
+    unknown_makers: Vec<u32>,
+    unknown_from: Vec<u32>,
+    /// All calls of unknown outcome.
+    unknown: Vec<u32>,
+    /// How many known calls shun a value.
+    shunning: u32,
+}
+
+impl Plan {
+    fn new<S: Spec>(spec: &S, history: &History<S::Action>) -> Plan {
+        let values = spec.values();
+        let calls = history.calls();
+        let (slots, slot) = slots(history);
+        let mut plan = Plan {
+            slots,
+            slot,
+            due: vec![NEVER; values],
+            hold: vec![0; values],
+            need_until: vec![0; values],
+            needs_left: vec![0; values],
+            makers_left: vec![0; values],
+            unknown_makers: Vec::new(),
+            unknown_from: Vec::new(),
+            unknown: Vec::new(),
+            shunning: 0,
+        };
+        for (at, call) in calls.iter().enumerate() {
+            if values > 0 {
+                plan.count(spec, call);
+            }
+            if !call.known {
+                plan.unknown.push(at as u32);
+            }
+        }
+        plan.hold = plan.need_until.clone();
+        // Chains run forward in time, so one pass from the end finds nearly all of them; the rest would only be a worse guess.
+        for call in calls.iter().rev().filter(|call| call.known) {
+            let (from, to) = (spec.needs(&call.action), spec.makes(&call.action));
+            if from != NONE && to != NONE {
+                let (from, to) = (from as usize, to as usize);
+                plan.due[from] = plan.due[from].min(plan.due[to]);
+                plan.hold[from] = plan.hold[from].max(plan.hold[to]);
+            }
+        }
+        if values > 0 && !plan.unknown.is_empty() {
+            let makes = |at: &u32| spec.makes(&calls[*at as usize].action);
+            plan.unknown_makers = plan.unknown.clone();
+            plan.unknown_makers.retain(|at| makes(at) != NONE);
+            plan.unknown_makers.sort_by_key(makes);
+            let starts = 0..=values as Value;
+            let start = |value| plan.unknown_makers.partition_point(|at| makes(at) < value);
+            plan.unknown_from = starts.map(|value| start(value) as u32).collect();
+        }
+        plan
+    }
+
+    fn count<S: Spec>(&mut self, spec: &S, call: &Call<S::Action>) {
+        let (needs, makes) = (spec.needs(&call.action), spec.makes(&call.action));
+        if makes != NONE {
+            self.makers_left[makes as usize] += 1;
+        }
+        if !call.known {
+            return;
+        }
+        for value in [needs, makes] {
+            if value != NONE {
+                let due = &mut self.due[value as usize];
+                *due = (*due).min(call.ret);
+            }
+        }
+        if needs != NONE {
+            self.needs_left[needs as usize] += 1;
+            let until = &mut self.need_until[needs as usize];
+            *until = (*until).max(call.call);
+        }
+        if spec.shuns(&call.action) != NONE {
+            self.shunning += 1;
+        }
+    }
+}
+
+/// Gives each known call a slot that is its own from call to return.
+fn slots<A>(history: &History<A>) -> (usize, Vec<u32>) {
+    let mut slot = vec![0; history.len()];
+    let (mut free, mut slots) = (Vec::new(), 0);
+    for event in history.events() {
+        let at = (event >> 1) as usize;
+        if !history.calls()[at].known {
+            continue;
+        }
+        if event & 1 == 1 {
+            free.push(slot[at]);
+        } else {
+            slot[at] = free.pop().unwrap_or_else(|| {
+                slots += 1;
+                slots - 1
+            });
+        }
+    }
+    (slots as usize, slot)
+}
+
+/// A branch that was entered: what to restore, and what is left to try.
+struct Frame<T, M> {
+    event: Position,
+    trail: u32,
+    candidates: u32,
+    used: u32,
+    state: T,
+    placed: M,
+}
+
+/// An operation of unknown outcome that was used, and the ones before it on the same path.
+#[derive(Clone, Copy)]
+struct Used {
+    call: u32,
+    before: u32,
+    depth: u32,
+}
+
+/// The path on which a configuration failed, and the next such path.
+struct Failure {
+    path: u32,
+    next: u32,
+}
+
+/// What identifies a configuration, but for the unknown operations that it used.
+type Key<T, M> = (Position, T, M);
+
+struct Search<'a, S: Spec, M> {
+    spec: &'a mut S,
+    calls: &'a [Call<S::Action>],
+    events: &'a [u32],
+    plan: Plan,
+    /// The next event.
+    event: Position,
+    state: S::State,
+    /// Which slots hold a call, and which of these are placed.
+    open: Vec<u32>,
+    placed: M,
+    /// The calls that are placed, in order.
+    trail: Vec<u32>,
+    frames: Vec<Frame<S::State, M>>,
+    /// The candidates that each frame has left, the best last.
+    candidates: Vec<u32>,
+    /// Of calls of unknown outcome: whether it is used.
+    used: Vec<bool>,
+    /// The unknown ones used, as a tree of paths; where the present path ends.
+    paths: Vec<Used>,
+    path: u32,
+    /// The configurations that failed, each with the paths of unknown operations on which it did: a list in `failures`.
+    refuted: HashMap<Key<S::State, M>, u32, FxBuildHasher>,
+    failures: Vec<Failure>,
+    steps: u64,
+    reached: Position,
+    /// Reused: candidates with their rank; values that somebody waits for.
+    ranked: Vec<(u8, Position, u32)>,
+    goals: Vec<Value>,
+}
+
+/// What to do at an event.
+enum Next {
+    /// Everything is explained.
+    Done,
+    /// Something has to be placed first (or may be: an unknown operation's last chance).
+    Branch,
+}
+
+/// A candidate that stands for "let it pass": the bound of an operation of unknown outcome is reached, and it never was.
+const PASS: u32 = u32::MAX;
+
+impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
+    fn new(spec: &'a mut S, history: &'a History<S::Action>, plan: Plan, none: M) -> Self {
+        let state = spec.initial();
+        Search {
+            calls: history.calls(),
+            events: history.events(),
+            event: 0,
+            state,
+            open: vec![NOBODY; plan.slots],
+            placed: none,
+            trail: Vec::with_capacity(history.len()),
+            frames: Vec::new(),
+            candidates: Vec::new(),
+            used: if plan.unknown.is_empty() {
+                Vec::new()
+            } else {
+                vec![false; history.len()]
+            },
+            paths: Vec::new(),
+            path: NOBODY,
+            refuted: HashMap::with_hasher(FxBuildHasher),
+            failures: Vec::new(),
+            steps: 0,
+            reached: 0,
+            ranked: Vec::new(),
+            goals: Vec::new(),
+            spec,
+            plan,
+        }
+    }
+
+    fn run(mut self, effort: Effort) -> Outcome {
+        loop {
+            let next = self.advance();
+            self.reached = self.reached.max(self.event);
+            let entered = match next {
+                Next::Done => return Outcome::Legal(self.trail),
+                Next::Branch => self.enter(),
+            };
+            if !entered && !self.back() {
+                return Outcome::Illegal(Refutation::Exhausted {
+                    reached: self.reached,
+                    call: self.events[self.reached as usize] >> 1,
+                });
+            }
+            if self.steps > effort.0 {
+                return Outcome::Unknown {
+                    reached: self.reached,
+                    of: self.events.len() as u32,
+                };
+            }
+        }
+    }
+
+    /// Walks on to the next event at which something has to be chosen.
+    fn advance(&mut self) -> Next {
+        while let Some(event) = self.events.get(self.event as usize) {
+            let at = event >> 1;
+            let call = &self.calls[at as usize];
+            if !call.known {
+                if event & 1 == 1 && !self.used[at as usize] && self.may_matter(call) {
+                    return Next::Branch;
+                }
+            } else if event & 1 == 0 {
+                self.open[self.plan.slot[at as usize] as usize] = at;
+                if self.spec.is_pure(&call.action, true) {
+                    self.absorb(at);
+                }
+            } else {
+                let slot = self.plan.slot[at as usize];
+                if !self.placed.has(slot) {
+                    return Next::Branch;
+                }
+                self.placed.clear(slot);
+                self.open[slot as usize] = NOBODY;
+            }
+            self.event += 1;
+        }
+        Next::Done
+    }
+
+    /// Whether it can matter that an operation of unknown outcome takes effect: somebody may still need what it makes.
+    fn may_matter(&self, call: &Call<S::Action>) -> bool {
+        if self.spec.is_pure(&call.action, false) {
+            return false;
+        }
+        if self.plan.needs_left.is_empty() {
+            return true;
+        }
+        // A conditional unknown operation may turn what this one makes into what is needed; and whoever shuns a value
+        // is content with any other.
+        let makes = self.spec.makes(&call.action);
+        self.plan.shunning > 0
+            || self.plan.needs_left[makes as usize] > 0
+            || self.plan.unknown.iter().any(|at| {
+                self.spec.needs(&self.calls[*at as usize].action) == makes && !self.used[*at as usize]
+            })
+    }
+
+    /// Places a pure operation if it is legal now.
+    fn absorb(&mut self, at: u32) {
+        let action = &self.calls[at as usize].action;
+        if self.spec.step(self.state, action, true).is_some() {
+            self.mark(at);
+        }
+    }
+
+    /// Notes that a call is placed.
+    fn mark(&mut self, at: u32) {
+        let call = &self.calls[at as usize];
+        self.trail.push(at);
+        if call.known {
+            self.placed.set(self.plan.slot[at as usize]);
+        } else {
+            self.used[at as usize] = true;
+            let depth = self.depth(self.path) + 1;
+            self.paths.push(Used {
+                call: at,
+                before: self.path,
+                depth,
+            });
+            self.path = self.paths.len() as u32 - 1;
+        }
+        if !self.plan.needs_left.is_empty() {
+            let (needs, makes) = (self.spec.needs(&call.action), self.spec.makes(&call.action));
+            if call.known && needs != NONE {
+                self.plan.needs_left[needs as usize] -= 1;
+            }
+            if makes != NONE {
+                self.plan.makers_left[makes as usize] -= 1;
+            }
+        }
+    }
+
+    fn depth(&self, path: u32) -> u32 {
+        match path {
+            NOBODY => 0,
+            path => self.paths[path as usize].depth,
+        }
+    }
+
+    /// Takes the last call that was placed back.
+    fn unmark(&mut self) {
+        let at = self.trail.pop().expect("something was placed");
+        let call = &self.calls[at as usize];
+        if !call.known {
+            self.used[at as usize] = false;
+        }
+        if !self.plan.needs_left.is_empty() {
+            let (needs, makes) = (self.spec.needs(&call.action), self.spec.makes(&call.action));
+            if call.known && needs != NONE {
+                self.plan.needs_left[needs as usize] += 1;
+            }
+            if makes != NONE {
+                self.plan.makers_left[makes as usize] += 1;
+            }
+        }
+    }
+
+    /// Enters the branch at the present event and places its first candidate. False: there is none.
+    fn enter(&mut self) -> bool {
+        if self.is_refuted() {
+            return false;
+        }
+        self.rank();
+        if self.ranked.is_empty() {
+            return false;
+        }
+        let from = self.candidates.len() as u32;
+        self.ranked.sort_unstable();
+        self.candidates.extend(self.ranked.iter().rev().map(|(.., at)| *at));
+        self.frames.push(Frame {
+            event: self.event,
+            trail: self.trail.len() as u32,
+            candidates: from,
+            used: self.path,
+            state: self.state,
+            placed: self.placed.clone(),
+        });
+        self.place_next();
+        true
+    }
+
+    /// Places the best candidate left of the last frame.
+    fn place_next(&mut self) {
+        let at = self.candidates.pop().expect("the frame has a candidate left");
+        self.steps += 1;
+        if at == PASS {
+            self.event += 1;
+            return;
+        }
+        let call = &self.calls[at as usize];
+        self.state = (self.spec.step(self.state, &call.action, call.known))
+            .expect("a candidate was legal when it was ranked, in the same state");
+        self.mark(at);
+        for slot in 0..self.open.len() {
+            let at = self.open[slot];
+            if at != NOBODY
+                && !self.placed.has(slot as u32)
+                && self.spec.is_pure(&self.calls[at as usize].action, true)
+            {
+                self.absorb(at);
+            }
+        }
+    }
+
+    /// Takes back the last choice and makes the next one. False: every order was tried.
+    fn back(&mut self) -> bool {
+        loop {
+            let Some(frame) = self.frames.last() else {
+                return false;
+            };
+            let (event, trail, candidates) = (frame.event, frame.trail, frame.candidates);
+            self.state = frame.state;
+            self.placed = frame.placed.clone();
+            self.path = frame.used;
+            self.rewind(event);
+            while self.trail.len() as u32 > trail {
+                self.unmark();
+            }
+            if self.candidates.len() as u32 > candidates {
+                self.place_next();
+                return true;
+            }
+            let frame = self.frames.pop().expect("it was there");
+            let key = (frame.event, frame.state, frame.placed);
+            let first = self.refuted.entry(key).or_insert(NOBODY);
+            if frame.used != NOBODY || *first != NOBODY {
+                let next = std::mem::replace(first, self.failures.len() as u32);
+                self.failures.push(Failure {
+                    path: frame.used,
+                    next,
+                });
+            }
+        }
+    }
+
+    /// Walks the events back.
+    fn rewind(&mut self, to: Position) {
+        while self.event > to {
+            self.event -= 1;
+            let event = self.events[self.event as usize];
+            let at = event >> 1;
+            if self.calls[at as usize].known {
+                let holder = if event & 1 == 1 { at } else { NOBODY };
+                self.open[self.plan.slot[at as usize] as usize] = holder;
+            }
+        }
+    }
+
+    /// Whether this configuration, or one that had more freedom left, has failed before.
+    fn is_refuted(&self) -> bool {
+        if self.refuted.is_empty() {
+            return false;
+        }
+        let key = (self.event, self.state, self.placed.clone());
+        let Some(first) = self.refuted.get(&key) else {
+            return false;
+        };
+        if *first == NOBODY {
+            // It failed without any help of unknown operations.
+            return true;
+        }
+        let mut failure = *first;
+        while failure != NOBODY {
+            let Failure { path, next } = self.failures[failure as usize];
+            if self.uses_all_of(path) {
+                return true;
+            }
+            failure = next;
+        }
+        false
+    }
+
+    /// Whether the present path used every unknown operation that another one had used. Says no where that takes long to tell.
+    fn uses_all_of(&self, other: u32) -> bool {
+        const PATIENCE: u32 = 64;
+        let (mut mine, mut theirs) = (self.path, other);
+        // Up to where the paths part, whatever they did was the same.
+        for _ in 0..PATIENCE {
+            if mine == theirs {
+                break;
+            }
+            if self.depth(mine) > self.depth(theirs) {
+                mine = self.paths[mine as usize].before;
+            } else {
+                theirs = self.paths[theirs as usize].before;
+            }
+        }
+        if mine != theirs {
+            return false;
+        }
+        let parted = theirs;
+        let mut path = other;
+        while path != parted {
+            let used = self.paths[path as usize];
+            if !self.used[used.call as usize] {
+                return false;
+            }
+            path = used.before;
+        }
+        true
+    }
+
+    /// Collects what may be placed now, with its rank: first what must go before, then what the event needs, then the others.
+    fn rank(&mut self) {
+        self.ranked.clear();
+        let event = self.events[self.event as usize];
+        let due = event >> 1;
+        let call = &self.calls[due as usize];
+        let goal = if !call.known {
+            NONE
+        } else if self.spec.needs(&call.action) != NONE
+            && self.spec.needs(&call.action) != self.spec.sight(self.state)
+        {
+            self.spec.needs(&call.action)
+        } else {
+            self.spec.makes(&call.action)
+        };
+        if call.known && self.is_hopeless(call) {
+            return;
+        }
+        for slot in 0..self.open.len() {
+            let at = self.open[slot];
+            if at == NOBODY || self.placed.has(slot as u32) {
+                continue;
+            }
+            let other = &self.calls[at as usize];
+            if self.spec.is_pure(&other.action, true) || self.has_earlier_twin(slot, other) {
+                continue;
+            }
+            if let Some(after) = self.spec.step(self.state, &other.action, true)
+                && !self.is_dead_end(other, after)
+            {
+                let rank = self.rank_of(at, due, goal);
+                self.ranked.push((rank.0, rank.1, at));
+            }
+        }
+        if !self.plan.unknown.is_empty() {
+            self.rank_unknown();
+        }
+        if !call.known {
+            self.ranked.push((1, 0, PASS));
+        }
+    }
+
+    /// Whether what an operation needs is not in sight and nothing can make it.
+    fn is_hopeless(&self, call: &Call<S::Action>) -> bool {
+        let needs = self.spec.needs(&call.action);
+        needs != NONE
+            && self.spec.sight(self.state) != needs
+            && self.plan.makers_left[needs as usize] == 0
+    }
+
+    /// Whether another open operation does the same and returns earlier: then an order with this one first can be turned into
+    /// one with that one first.
+    fn has_earlier_twin(&self, slot: usize, call: &Call<S::Action>) -> bool {
+        self.open.iter().enumerate().any(|(twin, at)| {
+            *at != NOBODY && twin != slot && !self.placed.has(twin as u32) && {
+                let twin = &self.calls[*at as usize];
+                twin.ret < call.ret && twin.action == call.action
+            }
+        })
+    }
+
+    /// Whether placing the call now leaves somebody without what he needs.
+    fn is_dead_end(&self, call: &Call<S::Action>, after: S::State) -> bool {
+        let plan = &self.plan;
+        if plan.needs_left.is_empty() {
+            return false;
+        }
+        let (before, after) = (self.spec.sight(self.state), self.spec.sight(after));
+        if before != after && before != NONE {
+            let own = u32::from(call.known && self.spec.needs(&call.action) == before);
+            if plan.needs_left[before as usize] > own && plan.makers_left[before as usize] == 0 {
+                return true;
+            }
+        }
+        if after == NONE || before == after {
+            return false;
+        }
+        // What comes into sight must stay until the last call that needs it, unless it can be made once more; a change that
+        // returns before that would have to be placed in between.
+        let until = plan.need_until[after as usize];
+        let makers = plan.makers_left[after as usize];
+        let own = u32::from(self.spec.makes(&call.action) == after);
+        if until < self.event || makers > own {
+            return false;
+        }
+        self.open.iter().enumerate().any(|(slot, at)| {
+            *at != NOBODY && !self.placed.has(slot as u32) && {
+                let other = &self.calls[*at as usize];
+                other.ret < until
+                    && !std::ptr::eq(other, call)
+                    && !self.spec.is_pure(&other.action, true)
+                    && self.spec.makes(&other.action) != NONE
+            }
+        })
+    }
+
+    fn rank_of(&self, at: u32, due: u32, goal: Value) -> (u8, Position) {
+        let call = &self.calls[at as usize];
+        if at == due {
+            return (1, 0);
+        }
+        let makes = self.spec.makes(&call.action);
+        if makes == NONE || goal == NONE {
+            return (2, call.ret);
+        }
+        let plan = &self.plan;
+        let makes = makes as usize;
+        if makes == goal as usize {
+            (1, 1 + call.ret)
+        } else if plan.due[makes] < plan.hold[goal as usize] && plan.hold[makes] <= self.event {
+            (0, plan.due[makes])
+        } else {
+            (2, call.ret)
+        }
+    }
+
+    /// Adds the operations of unknown outcome that somebody who is open waits for, directly or through others of them.
+    fn rank_unknown(&mut self) {
+        if self.plan.unknown_from.is_empty() {
+            for next in 0..self.plan.unknown.len() {
+                self.rank_if_available(self.plan.unknown[next]);
+            }
+            return;
+        }
+        let mut goals = std::mem::take(&mut self.goals);
+        goals.clear();
+        let sight = self.spec.sight(self.state);
+        let mut shunned = false;
+        for slot in 0..self.open.len() {
+            let at = self.open[slot];
+            if at == NOBODY || self.placed.has(slot as u32) {
+                continue;
+            }
+            let action = &self.calls[at as usize].action;
+            let needs = self.spec.needs(action);
+            if needs != NONE && needs != sight && !goals.contains(&needs) {
+                goals.push(needs);
+            }
+            shunned |= self.spec.shuns(action) == sight && sight != NONE;
+        }
+        let event = self.events[self.event as usize];
+        let ending = &self.calls[(event >> 1) as usize];
+        if !ending.known {
+            goals.push(self.spec.makes(&ending.action));
+        }
+        let mut next = 0;
+        while next < goals.len() {
+            let value = goals[next] as usize;
+            next += 1;
+            let makers = self.plan.unknown_from[value]..self.plan.unknown_from[value + 1];
+            for maker in makers {
+                let at = self.plan.unknown_makers[maker as usize];
+                let needs = self.spec.needs(&self.calls[at as usize].action);
+                if needs != NONE && needs != sight {
+                    if self.is_available(at) && !goals.contains(&needs) {
+                        goals.push(needs);
+                    }
+                } else {
+                    self.rank_if_available(at);
+                }
+            }
+        }
+        if shunned {
+            for next in 0..self.plan.unknown.len() {
+                let at = self.plan.unknown[next];
+                if !self.ranked.iter().any(|(.., ranked)| *ranked == at) {
+                    self.rank_if_available(at);
+                }
+            }
+        }
+        self.goals = goals;
+    }
+
+    fn is_available(&self, at: u32) -> bool {
+        let call = &self.calls[at as usize];
+        call.call < self.event && call.ret >= self.event && !self.used[at as usize]
+    }
+
+    fn rank_if_available(&mut self, at: u32) {
+        if !self.is_available(at) {
+            return;
+        }
+        let call = &self.calls[at as usize];
+        let twin = self.ranked.iter().any(|(class, _, twin)| {
+            let twin = &self.calls[*twin as usize];
+            *class == 3 && twin.action == call.action && twin.ret <= call.ret
+        });
+        if twin {
+            return;
+        }
+        if let Some(after) = self.spec.step(self.state, &call.action, false)
+            && !self.is_dead_end(call, after)
+        {
+            self.ranked.push((3, call.call, at));
+        }
+    }
+}
