@@ -207,6 +207,8 @@ struct Frame<T, M> {
     used: u32,
     state: T,
     placed: M,
+    /// Whether operations of unknown outcome were offered too.
+    exhausted: bool,
 }
 
 /// An operation of unknown outcome that was used, and the ones before it on the same path.
@@ -255,6 +257,7 @@ struct Search<'a, S: Spec, M> {
     /// Reused: candidates with their rank; values that somebody waits for.
     ranked: Vec<(u8, Position, u32)>,
     goals: Vec<Value>,
+    changes: Vec<u32>,
 }
 
 /// What to do at an event.
@@ -294,6 +297,7 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             reached: 0,
             ranked: Vec::new(),
             goals: Vec::new(),
+            changes: Vec::new(),
             spec,
             plan,
         }
@@ -432,23 +436,41 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
         if self.is_refuted() {
             return false;
         }
-        self.rank();
-        if self.ranked.is_empty() {
-            return false;
-        }
-        let from = self.candidates.len() as u32;
-        self.ranked.sort_unstable();
-        self.candidates.extend(self.ranked.iter().rev().map(|(.., at)| *at));
         self.frames.push(Frame {
             event: self.event,
             trail: self.trail.len() as u32,
-            candidates: from,
+            candidates: self.candidates.len() as u32,
             used: self.path,
             state: self.state,
             placed: self.placed.clone(),
+            exhausted: false,
         });
-        self.place_next();
-        true
+        self.ranked.clear();
+        self.rank();
+        if self.offer_ranked() || self.offer_unknown() {
+            self.place_next();
+            return true;
+        }
+        self.frames.pop();
+        false
+    }
+
+    /// Makes what was ranked the last frame's candidates. False: nothing was.
+    fn offer_ranked(&mut self) -> bool {
+        self.ranked.sort_unstable();
+        self.candidates.extend(self.ranked.iter().rev().map(|(.., at)| *at));
+        !self.ranked.is_empty()
+    }
+
+    /// Offers the last frame the operations of unknown outcome, once, after all others failed. False: there is none to offer.
+    fn offer_unknown(&mut self) -> bool {
+        let frame = self.frames.last_mut().expect("a frame is being tried");
+        if std::mem::replace(&mut frame.exhausted, true) || self.plan.unknown.is_empty() {
+            return false;
+        }
+        // Those that were offered at once, because the event waits for what they make, are remembered as failed by now.
+        self.rank_unknown();
+        self.offer_ranked()
     }
 
     /// Places the best candidate left of the last frame.
@@ -488,7 +510,7 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             while self.trail.len() as u32 > trail {
                 self.unmark();
             }
-            if self.candidates.len() as u32 > candidates {
+            if self.candidates.len() as u32 > candidates || self.offer_unknown() {
                 self.place_next();
                 return true;
             }
@@ -574,44 +596,58 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
 
     /// Collects what may be placed now, with its rank: first what must go before, then what the event needs, then the others.
     fn rank(&mut self) {
-        self.ranked.clear();
         let event = self.events[self.event as usize];
         let due = event >> 1;
         let call = &self.calls[due as usize];
-        let goal = if !call.known {
-            NONE
-        } else if self.spec.needs(&call.action) != NONE
-            && self.spec.needs(&call.action) != self.spec.sight(self.state)
-        {
-            self.spec.needs(&call.action)
-        } else {
-            self.spec.makes(&call.action)
-        };
-        if call.known && self.is_hopeless(call) {
+        if !call.known {
+            self.ranked.push((1, 0, PASS));
+        } else if self.is_hopeless(call) {
             return;
         }
-        for slot in 0..self.open.len() {
-            let at = self.open[slot];
-            if at == NOBODY || self.placed.has(slot as u32) {
-                continue;
-            }
-            let other = &self.calls[at as usize];
-            if self.spec.is_pure(&other.action, true) || self.has_earlier_twin(slot, other) {
+        let mut changes = std::mem::take(&mut self.changes);
+        self.open_changes(&mut changes);
+        let needs = self.spec.needs(&call.action);
+        let blocked = call.known && needs != NONE && needs != self.spec.sight(self.state);
+        let goal = match call.known {
+            true if blocked => needs,
+            true => self.spec.makes(&call.action),
+            false => NONE,
+        };
+        for (index, at) in changes.iter().enumerate() {
+            let other = &self.calls[*at as usize];
+            // Of two that do the same, the one that returns first: an order with the other one first can be turned into
+            // one with this one first.
+            let mut earlier = changes[..index].iter();
+            if earlier.any(|twin| self.calls[*twin as usize].action == other.action) {
                 continue;
             }
             if let Some(after) = self.spec.step(self.state, &other.action, true)
-                && !self.is_dead_end(other, after)
+                && !self.is_dead_end(other, after, &changes)
             {
-                let rank = self.rank_of(at, due, goal);
-                self.ranked.push((rank.0, rank.1, at));
+                let rank = self.rank_of(*at, due, goal);
+                self.ranked.push((rank.0, rank.1, *at));
             }
         }
-        if !self.plan.unknown.is_empty() {
-            self.rank_unknown();
+        if blocked && !self.plan.unknown_from.is_empty() {
+            for at in self.unknown_makers(needs) {
+                self.rank_if_available(self.plan.unknown_makers[at], 1, &changes);
+            }
         }
-        if !call.known {
-            self.ranked.push((1, 0, PASS));
+        self.changes = changes;
+    }
+
+    /// The known operations that are open, not placed, and change something; the first to return first.
+    fn open_changes(&self, changes: &mut Vec<u32>) {
+        changes.clear();
+        for (slot, at) in self.open.iter().enumerate() {
+            if *at != NOBODY
+                && !self.placed.has(slot as u32)
+                && !self.spec.is_pure(&self.calls[*at as usize].action, true)
+            {
+                changes.push(*at);
+            }
         }
+        changes.sort_unstable_by_key(|at| self.calls[*at as usize].ret);
     }
 
     /// Whether what an operation needs is not in sight and nothing can make it.
@@ -622,19 +658,8 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             && self.plan.makers_left[needs as usize] == 0
     }
 
-    /// Whether another open operation does the same and returns earlier: then an order with this one first can be turned into
-    /// one with that one first.
-    fn has_earlier_twin(&self, slot: usize, call: &Call<S::Action>) -> bool {
-        self.open.iter().enumerate().any(|(twin, at)| {
-            *at != NOBODY && twin != slot && !self.placed.has(twin as u32) && {
-                let twin = &self.calls[*at as usize];
-                twin.ret < call.ret && twin.action == call.action
-            }
-        })
-    }
-
     /// Whether placing the call now leaves somebody without what he needs.
-    fn is_dead_end(&self, call: &Call<S::Action>, after: S::State) -> bool {
+    fn is_dead_end(&self, call: &Call<S::Action>, after: S::State, changes: &[u32]) -> bool {
         let plan = &self.plan;
         if plan.needs_left.is_empty() {
             return false;
@@ -657,15 +682,8 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
         if until < self.event || makers > own {
             return false;
         }
-        self.open.iter().enumerate().any(|(slot, at)| {
-            *at != NOBODY && !self.placed.has(slot as u32) && {
-                let other = &self.calls[*at as usize];
-                other.ret < until
-                    && !std::ptr::eq(other, call)
-                    && !self.spec.is_pure(&other.action, true)
-                    && self.spec.makes(&other.action) != NONE
-            }
-        })
+        let first = |at: &&u32| !std::ptr::eq(&self.calls[**at as usize], call);
+        (changes.iter().find(first)).is_some_and(|other| self.calls[*other as usize].ret < until)
     }
 
     fn rank_of(&self, at: u32, due: u32, goal: Value) -> (u8, Position) {
@@ -688,14 +706,20 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
         }
     }
 
-    /// Adds the operations of unknown outcome that somebody who is open waits for, directly or through others of them.
+    /// Collects the operations of unknown outcome that somebody who is open waits for, directly or through others of them.
     fn rank_unknown(&mut self) {
+        let mut changes = std::mem::take(&mut self.changes);
+        self.open_changes(&mut changes);
+        self.ranked.clear();
         if self.plan.unknown_from.is_empty() {
-            for next in 0..self.plan.unknown.len() {
-                self.rank_if_available(self.plan.unknown[next]);
-            }
-            return;
+            self.rank_all_unknown(&changes);
+        } else {
+            self.rank_wanted_unknown(&changes);
         }
+        self.changes = changes;
+    }
+
+    fn rank_wanted_unknown(&mut self, changes: &[u32]) {
         let mut goals = std::mem::take(&mut self.goals);
         goals.clear();
         let sight = self.spec.sight(self.state);
@@ -717,32 +741,38 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
         if !ending.known {
             goals.push(self.spec.makes(&ending.action));
         }
-        let mut next = 0;
-        while next < goals.len() {
-            let value = goals[next] as usize;
-            next += 1;
-            let makers = self.plan.unknown_from[value]..self.plan.unknown_from[value + 1];
-            for maker in makers {
-                let at = self.plan.unknown_makers[maker as usize];
-                let needs = self.spec.needs(&self.calls[at as usize].action);
-                if needs != NONE && needs != sight {
-                    if self.is_available(at) && !goals.contains(&needs) {
+        if shunned {
+            // Any other value will do.
+            self.rank_all_unknown(changes);
+        } else {
+            let mut next = 0;
+            while next < goals.len() {
+                let makers = self.unknown_makers(goals[next]);
+                next += 1;
+                for maker in makers {
+                    let at = self.plan.unknown_makers[maker];
+                    let needs = self.spec.needs(&self.calls[at as usize].action);
+                    if needs == NONE || needs == sight {
+                        self.rank_if_available(at, 3, changes);
+                    } else if self.is_available(at) && !goals.contains(&needs) {
                         goals.push(needs);
                     }
-                } else {
-                    self.rank_if_available(at);
-                }
-            }
-        }
-        if shunned {
-            for next in 0..self.plan.unknown.len() {
-                let at = self.plan.unknown[next];
-                if !self.ranked.iter().any(|(.., ranked)| *ranked == at) {
-                    self.rank_if_available(at);
                 }
             }
         }
         self.goals = goals;
+    }
+
+    fn rank_all_unknown(&mut self, changes: &[u32]) {
+        for next in 0..self.plan.unknown.len() {
+            self.rank_if_available(self.plan.unknown[next], 3, changes);
+        }
+    }
+
+    /// Where the operations of unknown outcome that make a value stand in `plan.unknown_makers`.
+    fn unknown_makers(&self, value: Value) -> std::ops::Range<usize> {
+        let from = &self.plan.unknown_from;
+        from[value as usize] as usize..from[value as usize + 1] as usize
     }
 
     fn is_available(&self, at: u32) -> bool {
@@ -750,22 +780,22 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
         call.call < self.event && call.ret >= self.event && !self.used[at as usize]
     }
 
-    fn rank_if_available(&mut self, at: u32) {
+    fn rank_if_available(&mut self, at: u32, class: u8, changes: &[u32]) {
         if !self.is_available(at) {
             return;
         }
         let call = &self.calls[at as usize];
-        let twin = self.ranked.iter().any(|(class, _, twin)| {
-            let twin = &self.calls[*twin as usize];
-            *class == 3 && twin.action == call.action && twin.ret <= call.ret
+        let twin = self.ranked.iter().any(|(_, _, twin)| {
+            *twin != PASS && {
+                let twin = &self.calls[*twin as usize];
+                !twin.known && twin.action == call.action && twin.ret <= call.ret
+            }
         });
-        if twin {
-            return;
-        }
-        if let Some(after) = self.spec.step(self.state, &call.action, false)
-            && !self.is_dead_end(call, after)
+        if !twin
+            && let Some(after) = self.spec.step(self.state, &call.action, false)
+            && !self.is_dead_end(call, after, changes)
         {
-            self.ranked.push((3, call.call, at));
+            self.ranked.push((class, call.call, at));
         }
     }
 }
