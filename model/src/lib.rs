@@ -29,6 +29,7 @@
 
 pub mod checks;
 pub mod conformance;
+pub mod intake;
 pub mod linear;
 pub mod reference;
 mod witness;

@@ -21,10 +21,12 @@ pub mod models;
 pub mod order;
 pub mod refute;
 pub mod search;
+mod shrink;
 mod spec;
 mod trie;
 
 pub use history::{Call, History, NEVER, Position};
+pub use shrink::{Core, core};
 pub use spec::{NONE, Spec, Value};
 
 /// What became of a history.

@@ -66,6 +66,11 @@ impl Text {
         }
     }
 
+    /// How many strings there are.
+    pub fn strings(&self) -> u32 {
+        self.strings.len() as u32
+    }
+
     fn length(&self, state: u32) -> usize {
         match state {
             START => 0,

@@ -1,0 +1,472 @@
+//! Calls in the words of a model: which object is it, what did each call do to it, and what was observed.
+
+use super::Fault;
+use super::calls::{Calls, Fate, RawCall};
+use super::entries::brief;
+use crate::linear::models::{
+    Counter, CounterAction, Fenced, FencedAction, Mutex, MutexAction, Queue, QueueAction, Register,
+    RegisterAction, Set, SetAction, Text, TextAction,
+};
+use crate::linear::{Call, History, NEVER, Spec};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The objects that histories are about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Object {
+    /// A register: read, write.
+    Register,
+    /// A register that can also be compared and set.
+    Cas,
+    /// A store of keys: get, put, append.
+    Kv,
+    /// A counter: add, read.
+    Counter,
+    /// A set: add, remove, contains, read.
+    Set,
+    /// A queue, first in first out: enqueue, dequeue.
+    Queue,
+    /// A lock: acquire, release; with fencing tokens where acquisitions return numbers.
+    Mutex,
+}
+
+impl Object {
+    /// All of them.
+    pub const ALL: [Object; 7] = [
+        Object::Register,
+        Object::Cas,
+        Object::Kv,
+        Object::Counter,
+        Object::Set,
+        Object::Queue,
+        Object::Mutex,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Object::Register => "register",
+            Object::Cas => "cas",
+            Object::Kv => "kv",
+            Object::Counter => "counter",
+            Object::Set => "set",
+            Object::Queue => "queue",
+            Object::Mutex => "mutex",
+        }
+    }
+
+    /// The operations that it knows.
+    pub fn operations(self) -> &'static [&'static str] {
+        match self {
+            Object::Register => &["read", "write"],
+            Object::Cas => &["read", "write", "cas"],
+            Object::Kv => &["get", "put", "append"],
+            Object::Counter => &["read", "add", "inc", "dec"],
+            Object::Set => &["read", "add", "remove", "contains"],
+            Object::Queue => &["enqueue", "dequeue"],
+            Object::Mutex => &["acquire", "release"],
+        }
+    }
+
+    /// Which object the operations of a history are about, if that is plain.
+    pub fn guess(calls: &Calls) -> Option<Object> {
+        let has = |f: &str| calls.calls.iter().any(|call| call.f == f);
+        let knows_all = |object: &Object| {
+            let operations = object.operations();
+            calls.calls.iter().all(|call| operations.contains(&call.f.as_str()))
+        };
+        let mut fitting = Object::ALL.into_iter().filter(knows_all);
+        let first = fitting.next()?;
+        match first {
+            // Sums and elements are both added. What is read tells: a number or a collection.
+            Object::Counter | Object::Set if has("add") => {
+                let mut reads = calls.calls.iter().filter(|call| call.f == "read");
+                let read = reads.find(|call| call.fate == Fate::Ok)?;
+                Some(if read.result.is_array() { Object::Set } else { Object::Counter })
+            }
+            _ => Some(first),
+        }
+    }
+}
+
+/// One part of an object, with its history, and which call of the whole each of its calls is.
+#[derive(Clone, Debug)]
+pub struct Part<S: Spec> {
+    /// Its key or element; empty: the object is one.
+    pub name: String,
+    /// What it is.
+    pub spec: S,
+    /// What was done to it.
+    pub history: History<S::Action>,
+    /// For each call, its place among all calls.
+    pub places: Vec<u32>,
+}
+
+/// A history in the words of a model.
+#[derive(Clone, Debug)]
+pub enum Bound {
+    /// Registers.
+    Registers(Vec<Part<Register>>),
+    /// Strings that are appended to.
+    Texts(Vec<Part<Text>>),
+    /// A counter.
+    Counter(Part<Counter>),
+    /// Sets: of one element each, or all in one.
+    Sets(Vec<Part<Set>>),
+    /// A queue.
+    Queue(Part<Queue>),
+    /// A mutex.
+    Mutex(Part<Mutex>),
+    /// A mutex with tokens.
+    Fenced(Part<Fenced>),
+}
+
+/// Tells calls in the words of an object.
+pub fn bind(calls: &Calls, object: Object) -> Result<Bound, Fault> {
+    for call in &calls.calls {
+        if !object.operations().contains(&call.f.as_str()) {
+            return Err(Fault::new(
+                call.line,
+                format!(
+                    "a {} has no operation `{}`; it knows {}",
+                    object.name(),
+                    call.f,
+                    object.operations().join(", ")
+                ),
+            ));
+        }
+    }
+    match object {
+        Object::Register | Object::Cas => registers(calls, keyed(calls)).map(Bound::Registers),
+        Object::Kv => stores(calls),
+        Object::Counter => {
+            let actions = each(calls, counter_action)?;
+            Ok(Bound::Counter(part(String::new(), Counter, actions)))
+        }
+        Object::Set => sets(calls).map(Bound::Sets),
+        Object::Queue => queue(calls).map(Bound::Queue),
+        Object::Mutex => mutex(calls),
+    }
+}
+
+/// An action, and whether its outcome is known.
+type Told<A> = (A, bool);
+
+fn part<S: Spec>(name: String, spec: S, actions: Vec<(u32, &RawCall, Told<S::Action>)>) -> Part<S> {
+    let places = actions.iter().map(|(place, ..)| *place).collect();
+    let calls = actions.into_iter().map(|(_, raw, (action, known))| Call {
+        call: raw.call,
+        ret: if known { raw.ret } else { NEVER },
+        known,
+        action,
+    });
+    Part {
+        name,
+        spec,
+        history: History::new(calls.collect()),
+        places,
+    }
+}
+
+/// Every call that may have had an effect or an answer, with its action.
+fn each<A>(
+    calls: &Calls,
+    mut action: impl FnMut(&RawCall) -> Result<Option<Told<A>>, Fault>,
+) -> Result<Vec<(u32, &RawCall, Told<A>)>, Fault> {
+    let mut actions = Vec::with_capacity(calls.calls.len());
+    for (place, call) in calls.calls.iter().enumerate() {
+        if let Some(told) = action(call)? {
+            actions.push((place as u32, call, told));
+        }
+    }
+    Ok(actions)
+}
+
+/// A change that takes nothing from what it found: it happened, it did not, or nobody knows.
+fn change<A>(call: &RawCall, action: A) -> Option<Told<A>> {
+    match call.fate {
+        Fate::Ok => Some((action, true)),
+        Fate::Refused => None,
+        Fate::Unknown => Some((action, false)),
+    }
+}
+
+fn wrong<T>(call: &RawCall, what: &str, found: &Value) -> Result<T, Fault> {
+    let found = brief(found);
+    Err(Fault::new(
+        call.line,
+        format!("the `{}` of process {} {what}; found `{found}`", call.f, call.process),
+    ))
+}
+
+fn number(call: &RawCall, value: &Value, what: &str) -> Result<i64, Fault> {
+    match value.as_i64() {
+        Some(number) => Ok(number),
+        None => wrong(call, what, value),
+    }
+}
+
+/// Numbers for values; 0 is what was there at first.
+struct Names(BTreeMap<String, u32>);
+
+impl Names {
+    fn new() -> Names {
+        Names(BTreeMap::from([(Value::Null.to_string(), 0)]))
+    }
+
+    fn of(&mut self, value: &Value) -> u32 {
+        let next = self.0.len() as u32;
+        *self.0.entry(value.to_string()).or_insert(next)
+    }
+}
+
+/// Whether every value is a pair of a key and a value (Jepsen's independent keys).
+fn keyed(calls: &Calls) -> bool {
+    let is_pair = |value: &Value| value.as_array().is_some_and(|pair| pair.len() == 2);
+    let reads = || calls.calls.iter().filter(|call| call.f == "read");
+    reads().next().is_some() && reads().all(|call| is_pair(&call.argument))
+}
+
+fn registers(calls: &Calls, keyed: bool) -> Result<Vec<Part<Register>>, Fault> {
+    let mut by_key: BTreeMap<String, Vec<(u32, &RawCall)>> = BTreeMap::new();
+    for (place, call) in calls.calls.iter().enumerate() {
+        let key = match keyed {
+            true => call.argument.get(0).map_or(String::new(), Value::to_string),
+            false => call.key.as_ref().map_or(String::new(), Value::to_string),
+        };
+        by_key.entry(key).or_default().push((place as u32, call));
+    }
+    let mut parts = Vec::new();
+    for (key, group) in by_key {
+        let mut names = Names::new();
+        let mut actions = Vec::new();
+        for (place, call) in group {
+            if let Some(told) = register_action(call, keyed, &mut names)? {
+                actions.push((place, call, told));
+            }
+        }
+        let values = names.0.len() as u32;
+        parts.push(part(key, Register { values }, actions));
+    }
+    Ok(parts)
+}
+
+fn register_action(
+    call: &RawCall,
+    keyed: bool,
+    names: &mut Names,
+) -> Result<Option<Told<RegisterAction>>, Fault> {
+    let inner = |value: &Value| match keyed {
+        true => value.get(1).cloned().unwrap_or(Value::Null),
+        false => value.clone(),
+    };
+    let argument = inner(&call.argument);
+    match call.f.as_str() {
+        "read" => Ok((call.fate == Fate::Ok)
+            .then(|| (RegisterAction::Read(names.of(&inner(&call.result))), true))),
+        "write" => Ok(change(call, RegisterAction::Write(names.of(&argument)))),
+        _ => {
+            let Some([from, to]) = argument.as_array().map(Vec::as_slice) else {
+                return wrong(call, "has the old and the new value as its argument", &argument);
+            };
+            let (from, to) = (names.of(from), names.of(to));
+            Ok(match call.fate {
+                Fate::Ok => Some((RegisterAction::Swap(from, to), true)),
+                // Refused without an error: it did not find the old value. With one, it never got as far.
+                Fate::Refused => (!call.error).then_some((RegisterAction::Refuse(from), true)),
+                Fate::Unknown => Some((RegisterAction::Swap(from, to), false)),
+            })
+        }
+    }
+}
+
+fn stores(calls: &Calls) -> Result<Bound, Fault> {
+    let mut by_key: BTreeMap<String, Vec<(u32, &RawCall)>> = BTreeMap::new();
+    for (place, call) in calls.calls.iter().enumerate() {
+        let Some(key) = &call.key else {
+            return Err(Fault::new(
+                call.line,
+                format!("the `{}` of process {} has no `key`", call.f, call.process),
+            ));
+        };
+        by_key.entry(key.to_string()).or_default().push((place as u32, call));
+    }
+    let mut parts = Vec::new();
+    for (key, group) in by_key {
+        // What a key holds at first: nothing, which stores show as nil or as an empty text.
+        let mut strings = vec![Box::<str>::default()];
+        let mut names = BTreeMap::from([(String::new(), 0)]);
+        let mut name = |value: &Value| {
+            let text = match value {
+                Value::Null => String::new(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            *names.entry(text.clone()).or_insert_with(|| {
+                strings.push(text.into_boxed_str());
+                strings.len() as u32 - 1
+            })
+        };
+        let mut actions = Vec::new();
+        for (place, call) in group {
+            let told = match call.f.as_str() {
+                "get" if call.fate == Fate::Ok => Some((TextAction::Get(name(&call.result)), true)),
+                "get" => None,
+                "put" => change(call, TextAction::Put(name(&call.argument))),
+                _ => change(call, TextAction::Append(name(&call.argument))),
+            };
+            if let Some(told) = told {
+                actions.push((place, call, told));
+            }
+        }
+        let text = Text::new(strings, actions.iter().map(|(_, _, (action, _))| action));
+        parts.push(part(key, text, actions));
+    }
+    let appends = calls.calls.iter().any(|call| call.f == "append");
+    if appends {
+        return Ok(Bound::Texts(parts));
+    }
+    // Without appends, values are what registers hold, and the search can look ahead.
+    let parts = parts.into_iter().map(|part| {
+        let history = part.history.map(|action| match action {
+            TextAction::Get(value) => RegisterAction::Read(value),
+            TextAction::Put(value) | TextAction::Append(value) => RegisterAction::Write(value),
+        });
+        Part {
+            name: part.name,
+            spec: Register {
+                values: part.spec.strings(),
+            },
+            history,
+            places: part.places,
+        }
+    });
+    Ok(Bound::Registers(parts.collect()))
+}
+
+fn counter_action(call: &RawCall) -> Result<Option<Told<CounterAction>>, Fault> {
+    let by = |call: &RawCall| match call.argument.is_null() {
+        true => Ok(1),
+        false => number(call, &call.argument, "adds a whole number"),
+    };
+    Ok(match call.f.as_str() {
+        "read" if call.fate == Fate::Ok => {
+            let value = number(call, &call.result, "returns a whole number")?;
+            Some((CounterAction::Read(value), true))
+        }
+        "read" => None,
+        "dec" => change(call, CounterAction::Add(-by(call)?)),
+        _ => change(call, CounterAction::Add(by(call)?)),
+    })
+}
+
+fn sets(calls: &Calls) -> Result<Vec<Part<Set>>, Fault> {
+    let mut elements = Names(BTreeMap::new());
+    let mut reads: Vec<Vec<u32>> = Vec::new();
+    let actions = each(calls, |call| {
+        let observed = (call.fate == Fate::Ok).then(|| call.result.as_bool()).flatten();
+        Ok(match call.f.as_str() {
+            "add" => change(call, SetAction::Add(elements.of(&call.argument), observed)),
+            "remove" => change(call, SetAction::Remove(elements.of(&call.argument), observed)),
+            _ if call.fate != Fate::Ok => None,
+            "contains" => match call.result.as_bool() {
+                Some(there) => Some((SetAction::Contains(elements.of(&call.argument), there), true)),
+                None => return wrong(call, "returns true or false", &call.result),
+            },
+            _ => match call.result.as_array() {
+                Some(all) => {
+                    reads.push(all.iter().map(|element| elements.of(element)).collect());
+                    // Its name is known when all elements are.
+                    Some((SetAction::Read(reads.len() as u32 - 1), true))
+                }
+                None => return wrong(call, "returns a list of elements", &call.result),
+            },
+        })
+    })?;
+    let count = elements.0.len() as u32;
+    if !reads.is_empty() {
+        let mut set = Set::new(count);
+        let names: Vec<u32> = (reads.into_iter()).map(|all| set.content(all)).collect();
+        let named = actions.into_iter().map(|(place, call, (action, known))| {
+            let action = match action {
+                SetAction::Read(read) => SetAction::Read(names[read as usize]),
+                other => other,
+            };
+            (place, call, (action, known))
+        });
+        return Ok(vec![part(String::new(), set, named.collect())]);
+    }
+    // Nobody looked at the whole: each element is an object of its own.
+    let names: BTreeMap<u32, String> = (elements.0.into_iter()).map(|(name, at)| (at, name)).collect();
+    let mut by_element: BTreeMap<u32, Vec<_>> = BTreeMap::new();
+    for (place, call, (action, known)) in actions {
+        let (element, action) = match action {
+            SetAction::Add(element, new) => (element, SetAction::Add(0, new)),
+            SetAction::Remove(element, there) => (element, SetAction::Remove(0, there)),
+            SetAction::Contains(element, there) => (element, SetAction::Contains(0, there)),
+            SetAction::Read(_) => unreachable!("there are no reads"),
+        };
+        by_element.entry(element).or_default().push((place, call, (action, known)));
+    }
+    let parts = by_element.into_iter();
+    Ok(parts.map(|(element, actions)| part(names[&element].clone(), Set::new(1), actions)).collect())
+}
+
+fn queue(calls: &Calls) -> Result<Part<Queue>, Fault> {
+    let mut elements = Names(BTreeMap::new());
+    let mut enqueued = 0;
+    let actions = each(calls, |call| {
+        Ok(match call.f.as_str() {
+            "enqueue" => {
+                enqueued += 1;
+                change(call, QueueAction::Enqueue(elements.of(&call.argument)))
+            }
+            _ => match call.fate {
+                Fate::Ok if call.result.is_null() => Some((QueueAction::Empty, true)),
+                Fate::Ok => Some((QueueAction::Dequeue(elements.of(&call.result)), true)),
+                // Refused without an error: there was nothing in it.
+                Fate::Refused => (!call.error).then_some((QueueAction::Empty, true)),
+                Fate::Unknown => Some((QueueAction::Dequeue(u32::MAX), false)),
+            },
+        })
+    })?;
+    Ok(part(String::new(), Queue::new(enqueued), actions))
+}
+
+fn mutex(calls: &Calls) -> Result<Bound, Fault> {
+    let token = |call: &RawCall| {
+        let named = call.result.get("token").or_else(|| call.result.get("fencing-token"));
+        named.unwrap_or(&call.result).as_i64()
+    };
+    let acquired = || (calls.calls.iter()).filter(|call| call.f == "acquire" && call.fate == Fate::Ok);
+    let fenced = acquired().next().is_some() && acquired().all(|call| token(call).is_some());
+    // Numbered from 1: 0 is nobody.
+    let mut clients = BTreeMap::new();
+    for call in &calls.calls {
+        let next = clients.len() as u32 + 1;
+        clients.entry(call.process).or_insert(next);
+    }
+    if fenced {
+        let actions = each(calls, |call| {
+            let client = clients[&call.process];
+            Ok(match (call.f.as_str(), call.fate) {
+                ("acquire", Fate::Refused) => (!call.error).then_some((FencedAction::Refused, true)),
+                ("acquire", _) => change(call, FencedAction::Acquire(client, token(call).unwrap_or(0))),
+                _ => change(call, FencedAction::Release(client)),
+            })
+        })?;
+        return Ok(Bound::Fenced(part(String::new(), Fenced, actions)));
+    }
+    let actions = each(calls, |call| {
+        let client = clients[&call.process];
+        Ok(match (call.f.as_str(), call.fate) {
+            ("acquire", Fate::Refused) => (!call.error).then_some((MutexAction::Refused, true)),
+            ("acquire", _) => change(call, MutexAction::Acquire(client)),
+            _ => change(call, MutexAction::Release(client)),
+        })
+    })?;
+    let spec = Mutex {
+        clients: clients.len() as u32,
+    };
+    Ok(Bound::Mutex(part(String::new(), spec, actions)))
+}

@@ -1,0 +1,47 @@
+//! Reading histories that other tools wrote.
+//!
+//! Whatever the format, an entry of a history comes to the same: a process, whether it is a call or what became of one, the
+//! operation, its value ([`Entry`]). Three steps, each bounded in memory by the longest single entry and by what is kept:
+//!
+//! 1. [`source`]: bytes, unpacked where they are packed (gzip), with the number of the line;
+//! 2. [`entries`]: the formats: EDN and JSON as Jepsen writes them, one map after another or all in one vector; the older log
+//!    lines of `jepsen.util`; the key-value logs that Porcupine's tests use, which are EDN with a `:key`;
+//! 3. [`bind`]: calls and returns are brought together, and told in the words of a model.
+
+pub mod bind;
+pub mod calls;
+pub mod edn;
+pub mod entries;
+pub mod source;
+pub mod verdict;
+
+use std::fmt;
+
+/// What is wrong with a history, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The line, counted from 1; 0: the file as a whole.
+    pub line: u64,
+    /// What was found, and what was allowed.
+    pub what: String,
+}
+
+impl Fault {
+    pub(crate) fn new(line: u64, what: impl Into<String>) -> Fault {
+        Fault {
+            line,
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.what),
+            line => write!(f, "line {line}: {}", self.what),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
