@@ -18,7 +18,10 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    println!("{:<52} {:>9} {:>11} {:>9}", "history", "calls", "ns per call", "bytes");
+    println!(
+        "{:<52} {:>9} {:>11} {:>9}",
+        "history", "calls", "ns per call", "bytes"
+    );
     let register = Shape {
         operations: 0,
         clients: 10,
@@ -28,17 +31,44 @@ fn main() {
         seed: 1,
     };
     for operations in [10_000, 100_000, 1_000_000] {
-        let register = Shape { operations, ..register };
-        let store = Shape { keys: 50, ..register };
+        let register = Shape {
+            operations,
+            ..register
+        };
+        let store = Shape {
+            keys: 50,
+            ..register
+        };
         witness("witness, register, 10 clients", &register);
         for unknown_ppm in [0, 1_000, 10_000] {
-            let what = format!("search, 50 keys, 10 clients, {} % unknown", f64::from(unknown_ppm) / 10_000.0);
-            search_store(&what, &Shape { unknown_ppm, ..store }, false);
+            let what = format!(
+                "search, 50 keys, 10 clients, {} % unknown",
+                f64::from(unknown_ppm) / 10_000.0
+            );
+            search_store(
+                &what,
+                &Shape {
+                    unknown_ppm,
+                    ..store
+                },
+                false,
+            );
         }
         for clients in [3, 10, 30] {
             for unknown_ppm in [0, 1_000, 10_000] {
-                let what = format!("search, one register, {clients} clients, {} % unknown", f64::from(unknown_ppm) / 10_000.0);
-                search_register(&what, &Shape { clients, unknown_ppm, ..register }, false);
+                let what = format!(
+                    "search, one register, {clients} clients, {} % unknown",
+                    f64::from(unknown_ppm) / 10_000.0
+                );
+                search_register(
+                    &what,
+                    &Shape {
+                        clients,
+                        unknown_ppm,
+                        ..register
+                    },
+                    false,
+                );
             }
         }
         search_register("refutation, one register, 10 clients", &register, true);
@@ -50,10 +80,18 @@ fn witness(what: &str, shape: &Shape) {
     let (generated, values) = generate(shape);
     let turns: Vec<Option<u64>> = generated.iter().map(|done| done.turn).collect();
     let calls = calls(&generated);
-    measure(what, shape.operations, || calls.clone(), |calls| {
-        let history = History::new(calls);
-        assert_eq!(order::replay(&mut Register { values }, &history, &turns), Ok(()));
-    });
+    measure(
+        what,
+        shape.operations,
+        || calls.clone(),
+        |calls| {
+            let history = History::new(calls);
+            assert_eq!(
+                order::replay(&mut Register { values }, &history, &turns),
+                Ok(())
+            );
+        },
+    );
 }
 
 fn calls(generated: &[Generated]) -> Vec<Call<RegisterAction>> {
@@ -66,10 +104,19 @@ fn search_register(what: &str, shape: &Shape, stale: bool) {
         make_stale(&mut generated);
     }
     let calls = calls(&generated);
-    measure(what, shape.operations, || calls.clone(), |calls| {
-        let outcome = check(&mut Register { values }, &History::new(calls), Effort::default());
-        judge(stale, &outcome);
-    });
+    measure(
+        what,
+        shape.operations,
+        || calls.clone(),
+        |calls| {
+            let outcome = check(
+                &mut Register { values },
+                &History::new(calls),
+                Effort::default(),
+            );
+            judge(stale, &outcome);
+        },
+    );
 }
 
 fn search_store(what: &str, shape: &Shape, stale: bool) {
@@ -77,12 +124,23 @@ fn search_store(what: &str, shape: &Shape, stale: bool) {
     if stale {
         make_stale(&mut generated);
     }
-    let calls: Vec<_> = generated.iter().map(|done| (done.key, done.call.clone())).collect();
-    measure(what, shape.operations, || calls.clone(), |calls| {
-        let wrong = check_store(calls, shape.keys, values, Effort::default());
-        let legal = Outcome::Legal(Vec::new());
-        judge(stale, wrong.as_ref().map_or(&legal, |(.., outcome)| outcome));
-    });
+    let calls: Vec<_> = generated
+        .iter()
+        .map(|done| (done.key, done.call.clone()))
+        .collect();
+    measure(
+        what,
+        shape.operations,
+        || calls.clone(),
+        |calls| {
+            let wrong = check_store(calls, shape.keys, values, Effort::default());
+            let legal = Outcome::Legal(Vec::new());
+            judge(
+                stale,
+                wrong.as_ref().map_or(&legal, |(.., outcome)| outcome),
+            );
+        },
+    );
 }
 
 fn judge(stale: bool, outcome: &Outcome) {
@@ -93,7 +151,12 @@ fn judge(stale: bool, outcome: &Outcome) {
     }
 }
 
-fn measure<T>(what: &str, operations: usize, mut prepare: impl FnMut() -> T, mut run: impl FnMut(T)) {
+fn measure<T>(
+    what: &str,
+    operations: usize,
+    mut prepare: impl FnMut() -> T,
+    mut run: impl FnMut(T),
+) {
     const REPEATS: usize = 5;
     let mut best = Duration::MAX;
     let mut bytes = 0;
@@ -107,5 +170,8 @@ fn measure<T>(what: &str, operations: usize, mut prepare: impl FnMut() -> T, mut
         bytes = ALLOCATOR.peak_usage() - before;
     }
     let nanoseconds = best.as_nanos() as f64 / operations as f64;
-    println!("{what:<52} {operations:>9} {nanoseconds:>11.1} {:>9}", bytes / operations);
+    println!(
+        "{what:<52} {operations:>9} {nanoseconds:>11.1} {:>9}",
+        bytes / operations
+    );
 }

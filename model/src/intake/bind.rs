@@ -55,6 +55,24 @@ impl Object {
         }
     }
 
+    /// What a person calls it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Object::Cas => "compare-and-set register",
+            Object::Kv => "key-value store",
+            Object::Queue => "first-in-first-out queue",
+            other => other.name(),
+        }
+    }
+
+    /// What a person calls the parts that it falls into.
+    pub fn parts(self) -> &'static str {
+        match self {
+            Object::Set => "elements",
+            _ => "keys",
+        }
+    }
+
     /// The operations that it knows.
     pub fn operations(self) -> &'static [&'static str] {
         match self {
@@ -73,7 +91,10 @@ impl Object {
         let has = |f: &str| calls.calls.iter().any(|call| call.f == f);
         let knows_all = |object: &Object| {
             let operations = object.operations();
-            calls.calls.iter().all(|call| operations.contains(&call.f.as_str()))
+            calls
+                .calls
+                .iter()
+                .all(|call| operations.contains(&call.f.as_str()))
         };
         let mut fitting = Object::ALL.into_iter().filter(knows_all);
         let first = fitting.next()?;
@@ -82,7 +103,11 @@ impl Object {
             Object::Counter | Object::Set if has("add") => {
                 let mut reads = calls.calls.iter().filter(|call| call.f == "read");
                 let read = reads.find(|call| call.fate == Fate::Ok)?;
-                Some(if read.result.is_array() { Object::Set } else { Object::Counter })
+                Some(if read.result.is_array() {
+                    Object::Set
+                } else {
+                    Object::Counter
+                })
             }
             _ => Some(first),
         }
@@ -195,7 +220,10 @@ fn wrong<T>(call: &RawCall, what: &str, found: &Value) -> Result<T, Fault> {
     let found = brief(found);
     Err(Fault::new(
         call.line,
-        format!("the `{}` of process {} {what}; found `{found}`", call.f, call.process),
+        format!(
+            "the `{}` of process {} {what}; found `{found}`",
+            call.f, call.process
+        ),
     ))
 }
 
@@ -267,7 +295,11 @@ fn register_action(
         "write" => Ok(change(call, RegisterAction::Write(names.of(&argument)))),
         _ => {
             let Some([from, to]) = argument.as_array().map(Vec::as_slice) else {
-                return wrong(call, "has the old and the new value as its argument", &argument);
+                return wrong(
+                    call,
+                    "has the old and the new value as its argument",
+                    &argument,
+                );
             };
             let (from, to) = (names.of(from), names.of(to));
             Ok(match call.fate {
@@ -289,7 +321,10 @@ fn stores(calls: &Calls) -> Result<Bound, Fault> {
                 format!("the `{}` of process {} has no `key`", call.f, call.process),
             ));
         };
-        by_key.entry(key.to_string()).or_default().push((place as u32, call));
+        by_key
+            .entry(key.to_string())
+            .or_default()
+            .push((place as u32, call));
     }
     let mut parts = Vec::new();
     for (key, group) in by_key {
@@ -364,13 +399,21 @@ fn sets(calls: &Calls) -> Result<Vec<Part<Set>>, Fault> {
     let mut elements = Names(BTreeMap::new());
     let mut reads: Vec<Vec<u32>> = Vec::new();
     let actions = each(calls, |call| {
-        let observed = (call.fate == Fate::Ok).then(|| call.result.as_bool()).flatten();
+        let observed = (call.fate == Fate::Ok)
+            .then(|| call.result.as_bool())
+            .flatten();
         Ok(match call.f.as_str() {
             "add" => change(call, SetAction::Add(elements.of(&call.argument), observed)),
-            "remove" => change(call, SetAction::Remove(elements.of(&call.argument), observed)),
+            "remove" => change(
+                call,
+                SetAction::Remove(elements.of(&call.argument), observed),
+            ),
             _ if call.fate != Fate::Ok => None,
             "contains" => match call.result.as_bool() {
-                Some(there) => Some((SetAction::Contains(elements.of(&call.argument), there), true)),
+                Some(there) => Some((
+                    SetAction::Contains(elements.of(&call.argument), there),
+                    true,
+                )),
                 None => return wrong(call, "returns true or false", &call.result),
             },
             _ => match call.result.as_array() {
@@ -397,7 +440,9 @@ fn sets(calls: &Calls) -> Result<Vec<Part<Set>>, Fault> {
         return Ok(vec![part(String::new(), set, named.collect())]);
     }
     // Nobody looked at the whole: each element is an object of its own.
-    let names: BTreeMap<u32, String> = (elements.0.into_iter()).map(|(name, at)| (at, name)).collect();
+    let names: BTreeMap<u32, String> = (elements.0.into_iter())
+        .map(|(name, at)| (at, name))
+        .collect();
     let mut by_element: BTreeMap<u32, Vec<_>> = BTreeMap::new();
     for (place, call, (action, known)) in actions {
         let (element, action) = match action {
@@ -406,10 +451,15 @@ fn sets(calls: &Calls) -> Result<Vec<Part<Set>>, Fault> {
             SetAction::Contains(element, there) => (element, SetAction::Contains(0, there)),
             SetAction::Read(_) => unreachable!("there are no reads"),
         };
-        by_element.entry(element).or_default().push((place, call, (action, known)));
+        by_element
+            .entry(element)
+            .or_default()
+            .push((place, call, (action, known)));
     }
     let parts = by_element.into_iter();
-    Ok(parts.map(|(element, actions)| part(names[&element].clone(), Set::new(1), actions)).collect())
+    Ok(parts
+        .map(|(element, actions)| part(names[&element].clone(), Set::new(1), actions))
+        .collect())
 }
 
 fn queue(calls: &Calls) -> Result<Part<Queue>, Fault> {
@@ -435,10 +485,14 @@ fn queue(calls: &Calls) -> Result<Part<Queue>, Fault> {
 
 fn mutex(calls: &Calls) -> Result<Bound, Fault> {
     let token = |call: &RawCall| {
-        let named = call.result.get("token").or_else(|| call.result.get("fencing-token"));
+        let named = call
+            .result
+            .get("token")
+            .or_else(|| call.result.get("fencing-token"));
         named.unwrap_or(&call.result).as_i64()
     };
-    let acquired = || (calls.calls.iter()).filter(|call| call.f == "acquire" && call.fate == Fate::Ok);
+    let acquired =
+        || (calls.calls.iter()).filter(|call| call.f == "acquire" && call.fate == Fate::Ok);
     let fenced = acquired().next().is_some() && acquired().all(|call| token(call).is_some());
     // Numbered from 1: 0 is nobody.
     let mut clients = BTreeMap::new();
@@ -450,8 +504,13 @@ fn mutex(calls: &Calls) -> Result<Bound, Fault> {
         let actions = each(calls, |call| {
             let client = clients[&call.process];
             Ok(match (call.f.as_str(), call.fate) {
-                ("acquire", Fate::Refused) => (!call.error).then_some((FencedAction::Refused, true)),
-                ("acquire", _) => change(call, FencedAction::Acquire(client, token(call).unwrap_or(0))),
+                ("acquire", Fate::Refused) => {
+                    (!call.error).then_some((FencedAction::Refused, true))
+                }
+                ("acquire", _) => change(
+                    call,
+                    FencedAction::Acquire(client, token(call).unwrap_or(0)),
+                ),
                 _ => change(call, FencedAction::Release(client)),
             })
         })?;

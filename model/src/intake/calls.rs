@@ -121,7 +121,9 @@ impl Calls {
                         self.notes += 1;
                         return Ok(());
                     }
-                    return fault(format!("process {process} gets an answer to nothing that it called"));
+                    return fault(format!(
+                        "process {process} gets an answer to nothing that it called"
+                    ));
                 };
                 let call = &mut self.calls[open];
                 if call.f != entry.f && !entry.f.is_empty() {

@@ -75,7 +75,9 @@ impl<'s, 'a> Reader<'s, 'a> {
 
     fn any(&mut self, depth: u32) -> Result<Value, Fault> {
         if depth > DEPTH_MAX {
-            return self.fault(format!("values lie more than {DEPTH_MAX} deep in each other"));
+            return self.fault(format!(
+                "values lie more than {DEPTH_MAX} deep in each other"
+            ));
         }
         let Some(first) = self.skip()? else {
             return self.fault("the file ends in the middle of a value");
@@ -138,7 +140,9 @@ impl<'s, 'a> Reader<'s, 'a> {
         loop {
             self.check_size()?;
             match self.skip()? {
-                None => return self.fault(format!("the file ends before the `{}`", char::from(end))),
+                None => {
+                    return self.fault(format!("the file ends before the `{}`", char::from(end)));
+                }
                 Some(byte) if byte == end => {
                     self.source.next()?;
                     return Ok(items);
@@ -301,7 +305,10 @@ mod tests {
     fn json_is_read_too() {
         let text = "[{\"process\":1,\"value\" : null, \"f\":\"\\ud83d\\ude00\"},\n{}]";
         let values = all(text, true).expect("it is right");
-        assert_eq!(values, [json!([{"process": 1, "value": null, "f": "😀"}, {}])]);
+        assert_eq!(
+            values,
+            [json!([{"process": 1, "value": null, "f": "😀"}, {}])]
+        );
         assert!(all("[nope]", true).is_err());
         assert!(all(r#""\ud83d""#, true).is_err());
     }
@@ -322,6 +329,11 @@ mod tests {
             assert!(fault.what.contains(what), "{text}: {fault}");
         }
         let deep = "[".repeat(1_000);
-        assert!(all(&deep, false).expect_err("too deep").what.contains("deep"));
+        assert!(
+            all(&deep, false)
+                .expect_err("too deep")
+                .what
+                .contains("deep")
+        );
     }
 }

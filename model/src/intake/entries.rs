@@ -69,7 +69,12 @@ pub struct Entries<'s, 'a> {
     format: Format,
     /// Whether all entries lie in one vector, which was begun.
     in_vector: bool,
+    /// Whether a log has had an entry in it.
+    found: bool,
 }
+
+/// How long a log may speak of other things before its first entry.
+const FOREIGN_LINES_MAX: u64 = 100_000;
 
 impl<'s, 'a> Entries<'s, 'a> {
     /// Finds out how the history is written.
@@ -93,6 +98,7 @@ impl<'s, 'a> Entries<'s, 'a> {
             source,
             format,
             in_vector,
+            found: false,
         })
     }
 
@@ -120,12 +126,16 @@ impl<'s, 'a> Entries<'s, 'a> {
                 self.source.next()?;
                 match Reader::new(self.source, false).skip()? {
                     None => Ok(None),
-                    Some(_) => Err(Fault::new(self.source.line(), "something follows the history")),
+                    Some(_) => Err(Fault::new(
+                        self.source.line(),
+                        "something follows the history",
+                    )),
                 }
             }
-            None if self.in_vector => {
-                Err(Fault::new(line, "the file ends before the history's closing `]`"))
-            }
+            None if self.in_vector => Err(Fault::new(
+                line,
+                "the file ends before the history's closing `]`",
+            )),
             None => Ok(None),
             Some(_) => {
                 let value = reader.value()?;
@@ -141,7 +151,12 @@ impl<'s, 'a> Entries<'s, 'a> {
                 return Ok(None);
             };
             if let Some(entry) = log_entry(&text, line)? {
+                self.found = true;
                 return Ok(Some(entry));
+            }
+            if !self.found && line > FOREIGN_LINES_MAX {
+                let what = format!("no entry of a history in the first {FOREIGN_LINES_MAX} lines");
+                return Err(Fault::new(line, what));
             }
         }
     }
@@ -150,11 +165,17 @@ impl<'s, 'a> Entries<'s, 'a> {
 /// A map as an entry.
 fn entry(value: Value, line: u64) -> Result<Entry, Fault> {
     let Value::Object(mut map) = value else {
-        return Err(Fault::new(line, format!("an entry is a map, not `{}`", brief(&value))));
+        return Err(Fault::new(
+            line,
+            format!("an entry is a map, not `{}`", brief(&value)),
+        ));
     };
     let mut take = |name: &str| map.remove(name).filter(|value| !value.is_null());
     let Some(process) = take("process") else {
-        return Err(Fault::new(line, "an entry has a `process`; this one has none"));
+        return Err(Fault::new(
+            line,
+            "an entry has a `process`; this one has none",
+        ));
     };
     let kind = match take("type").as_ref().and_then(Value::as_str) {
         Some("invoke") => Kind::Invoke,
@@ -173,7 +194,12 @@ fn entry(value: Value, line: u64) -> Result<Entry, Fault> {
         Some(Value::String(f)) => f,
         Some(other) => brief(&other),
         None if kind == Kind::Info => String::new(),
-        None => return Err(Fault::new(line, "an entry has an operation `f`; this one has none")),
+        None => {
+            return Err(Fault::new(
+                line,
+                "an entry has an operation `f`; this one has none",
+            ));
+        }
     };
     Ok(Entry {
         line,
@@ -192,9 +218,14 @@ fn entry(value: Value, line: u64) -> Result<Entry, Fault> {
 /// is cut or garbled is not.
 fn log_entry(text: &str, line: u64) -> Result<Option<Entry>, Fault> {
     let Some((_, body)) = text.split_once("jepsen.util - ") else {
-        return match text.trim().is_empty() || text.starts_with(char::is_alphanumeric) && text.is_ascii() {
+        return match text.trim().is_empty()
+            || text.starts_with(char::is_alphanumeric) && text.is_ascii()
+        {
             true => Ok(None),
-            false => Err(Fault::new(line, "this is no log line, and no format that is known here")),
+            false => Err(Fault::new(
+                line,
+                "this is no log line, and no format that is known here",
+            )),
         };
     };
     // A value may have spaces in it; what comes before it has none.

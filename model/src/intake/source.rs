@@ -20,9 +20,14 @@ impl<'a> Source<'a> {
     /// Reads from a file or whatever else gives bytes; unpacks gzip, which it knows by its first bytes.
     pub fn new(input: impl Read + 'a) -> Result<Source<'a>, Fault> {
         let mut input = BufReader::with_capacity(1 << 16, input);
-        let start = input.fill_buf().map_err(|error| Fault::new(0, format!("cannot be read: {error}")))?;
+        let start = input
+            .fill_buf()
+            .map_err(|error| Fault::new(0, format!("cannot be read: {error}")))?;
         let input: Box<dyn BufRead> = if start.starts_with(&GZIP) {
-            Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(input)))
+            Box::new(BufReader::with_capacity(
+                1 << 16,
+                MultiGzDecoder::new(input),
+            ))
         } else {
             Box::new(input)
         };
@@ -48,7 +53,10 @@ impl<'a> Source<'a> {
         let line = self.line;
         match self.input.fill_buf() {
             Ok(bytes) => Ok(bytes.first().copied()),
-            Err(error) => Err(Fault::new(line, format!("the file ends badly here: {error}"))),
+            Err(error) => Err(Fault::new(
+                line,
+                format!("the file ends badly here: {error}"),
+            )),
         }
     }
 
@@ -67,8 +75,10 @@ impl<'a> Source<'a> {
     pub fn looks_like_json(&mut self) -> Result<bool, Fault> {
         let line = self.line;
         let bytes = self.input.fill_buf();
-        let bytes = bytes.map_err(|error| Fault::new(line, format!("the file ends badly here: {error}")))?;
-        let mut rest = (bytes.iter()).skip_while(|byte| byte.is_ascii_whitespace() || b"{[".contains(byte));
+        let bytes = bytes
+            .map_err(|error| Fault::new(line, format!("the file ends badly here: {error}")))?;
+        let mut rest =
+            (bytes.iter()).skip_while(|byte| byte.is_ascii_whitespace() || b"{[".contains(byte));
         Ok(rest.next() == Some(&b'"'))
     }
 
@@ -78,7 +88,8 @@ impl<'a> Source<'a> {
         let mut bytes = Vec::new();
         let limit = ENTRY_BYTES_MAX as u64 + 1;
         let read = (&mut self.input).take(limit).read_until(b'\n', &mut bytes);
-        let read = read.map_err(|error| Fault::new(line, format!("the file ends badly here: {error}")))?;
+        let read =
+            read.map_err(|error| Fault::new(line, format!("the file ends badly here: {error}")))?;
         if read == 0 {
             return Ok(None);
         }
@@ -87,17 +98,24 @@ impl<'a> Source<'a> {
             return Err(too_long(line));
         }
         self.line += 1;
-        while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        while bytes
+            .last()
+            .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+        {
             bytes.pop();
         }
         let text = String::from_utf8(bytes);
-        text.map(Some).map_err(|_| Fault::new(line, "this is no text (not UTF-8)"))
+        text.map(Some)
+            .map_err(|_| Fault::new(line, "this is no text (not UTF-8)"))
     }
 }
 
 pub(crate) fn too_long(line: u64) -> Fault {
     Fault::new(
         line,
-        format!("an entry of more than {} MiB; this is no history", ENTRY_BYTES_MAX >> 20),
+        format!(
+            "an entry of more than {} MiB; this is no history",
+            ENTRY_BYTES_MAX >> 20
+        ),
     )
 }

@@ -69,7 +69,9 @@ fn stale_value(history: &[Generated], at: usize) -> Option<u32> {
     for change in changes {
         match later {
             None if change.call.ret < read.call.call => later = Some(change),
-            Some(later) if change.call.ret < later.call.call => return written(&change.call.action),
+            Some(later) if change.call.ret < later.call.call => {
+                return written(&change.call.action);
+            }
             _ => {}
         }
     }

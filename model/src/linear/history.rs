@@ -47,7 +47,10 @@ impl<A> History<A> {
     pub fn new(mut calls: Vec<Call<A>>) -> History<A> {
         for call in &calls {
             assert!(call.call < call.ret, "a call returns after it was called");
-            assert!(!call.known || call.ret != NEVER, "what never returned is not known");
+            assert!(
+                !call.known || call.ret != NEVER,
+                "what never returned is not known"
+            );
         }
         if !calls.is_sorted_by_key(|call| call.call) {
             calls.sort_unstable_by_key(|call| call.call);

@@ -264,10 +264,15 @@ fn overtaken<S: Spec>(
 
 fn interleaved(clusters: &[Cluster], start: Value) -> Option<Certificate> {
     // A cluster whose first return is before its last call is in sight for sure between the two: its zone.
-    let made = |(value, cluster): &(usize, &Cluster)| {
-        *value as Value != start && cluster.is_contiguous()
+    let made =
+        |(value, cluster): &(usize, &Cluster)| *value as Value != start && cluster.is_contiguous();
+    let contiguous = || {
+        clusters
+            .iter()
+            .enumerate()
+            .filter(made)
+            .map(|(_, cluster)| cluster)
     };
-    let contiguous = || clusters.iter().enumerate().filter(made).map(|(_, cluster)| cluster);
     let is_zone = |cluster: &&Cluster| cluster.returned_at < cluster.called_at;
     let mut zones: Vec<&Cluster> = contiguous().filter(is_zone).collect();
     if !zones.is_sorted_by_key(|zone| zone.returned_at) {

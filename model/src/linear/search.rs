@@ -367,7 +367,8 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
         self.plan.shunning > 0
             || self.plan.needs_left[makes as usize] > 0
             || self.plan.unknown.iter().any(|at| {
-                self.spec.needs(&self.calls[*at as usize].action) == makes && !self.used[*at as usize]
+                self.spec.needs(&self.calls[*at as usize].action) == makes
+                    && !self.used[*at as usize]
             })
     }
 
@@ -458,7 +459,8 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
     /// Makes what was ranked the last frame's candidates. False: nothing was.
     fn offer_ranked(&mut self) -> bool {
         self.ranked.sort_unstable();
-        self.candidates.extend(self.ranked.iter().rev().map(|(.., at)| *at));
+        self.candidates
+            .extend(self.ranked.iter().rev().map(|(.., at)| *at));
         !self.ranked.is_empty()
     }
 
@@ -475,7 +477,10 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
 
     /// Places the best candidate left of the last frame.
     fn place_next(&mut self) {
-        let at = self.candidates.pop().expect("the frame has a candidate left");
+        let at = self
+            .candidates
+            .pop()
+            .expect("the frame has a candidate left");
         self.steps += 1;
         if at == PASS {
             self.event += 1;

@@ -130,9 +130,9 @@ impl<'a, S: Spec> Shrinking<'a, S> {
         let mut next = 0;
         let (history, _) = relaxed(self.spec, self.history, |call| {
             // Calls are visited in their order.
-            let is = known.get(next).is_some_and(|at| {
-                std::ptr::eq(call, &self.history.calls()[*at as usize])
-            });
+            let is = known
+                .get(next)
+                .is_some_and(|at| std::ptr::eq(call, &self.history.calls()[*at as usize]));
             next += usize::from(is);
             is
         });

@@ -28,7 +28,12 @@ pub trait Spec {
 
     /// The state after the action, if it is legal in this state. Of an action whose outcome is not known, `None` where it would
     /// change nothing: the search may as well leave it out.
-    fn step(&mut self, state: Self::State, action: &Self::Action, known: bool) -> Option<Self::State>;
+    fn step(
+        &mut self,
+        state: Self::State,
+        action: &Self::Action,
+        known: bool,
+    ) -> Option<Self::State>;
 
     /// Whether the action, with the result that was observed if it is known, changes nothing in any state in which it is legal.
     fn is_pure(&self, action: &Self::Action, known: bool) -> bool;

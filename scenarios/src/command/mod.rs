@@ -1,8 +1,9 @@
-//! The `zabsim` command: `run`, `list`, `replay`, and without arguments a short tour.
+//! The `zabsim` command: `run`, `list`, `replay`, `check`, and without arguments a short tour.
 //!
 //! Exit codes: 0 as expected, 1 a check failed or not as expected, 2 bad usage or input, 3 stuck, 4 diverged, 5 crashed,
 //! 6 undecided.
 
+mod check;
 mod list;
 mod replay;
 mod run;
@@ -48,6 +49,8 @@ enum Command {
     List(list::Arguments),
     /// Repeat a saved run (`run.json`); exit code 4 if it comes out differently
     Replay(replay::Arguments),
+    /// Check a history from anywhere for linearizability
+    Check(check::Arguments),
 }
 
 /// Where a command writes: the terminal, or a test's buffers.
@@ -115,6 +118,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, output: &mut Outp
         Some(Command::Run(arguments)) => run::run(&arguments, output),
         Some(Command::List(arguments)) => list::list(&arguments, output),
         Some(Command::Replay(arguments)) => replay::replay(&arguments, output),
+        Some(Command::Check(arguments)) => check::check(&arguments, output),
     };
     let code = done.unwrap_or_else(|message| {
         output.complain(&message);

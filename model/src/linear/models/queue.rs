@@ -50,7 +50,11 @@ impl Spec for Queue {
     }
 
     fn step(&mut self, state: QueueState, action: &QueueAction, known: bool) -> Option<QueueState> {
-        let QueueState { content, first, end } = state;
+        let QueueState {
+            content,
+            first,
+            end,
+        } = state;
         match *action {
             QueueAction::Enqueue(element) => Some(QueueState {
                 content: self.contents.with(content, end, element),

@@ -101,7 +101,9 @@ impl Text {
         if let Some(longest) = self.longest {
             // What stood there before was a beginning of it, or went beyond it already.
             let longest = self.strings[longest as usize].as_bytes();
-            let fits = (longest.iter().skip(from)).zip(added.bytes()).all(|(a, b)| *a == b);
+            let fits = (longest.iter().skip(from))
+                .zip(added.bytes())
+                .all(|(a, b)| *a == b);
             if !fits {
                 return None;
             }
@@ -128,7 +130,9 @@ impl Spec for Text {
 
     fn step(&mut self, state: u32, action: &TextAction, known: bool) -> Option<u32> {
         match *action {
-            TextAction::Get(got) => (known && self.is(state, &self.strings[got as usize])).then_some(state),
+            TextAction::Get(got) => {
+                (known && self.is(state, &self.strings[got as usize])).then_some(state)
+            }
             TextAction::Put(piece) => self.with(START, piece),
             TextAction::Append(piece) => self.with(state, piece),
         }

@@ -18,7 +18,10 @@ fn brute_force<S: Spec>(spec: &mut S, history: &History<S::Action>) -> bool {
         }
         // Whoever is next was called before anybody else returned that is still to come: known ones must, unknown ones may.
         let first_return = left.iter().filter(|at| calls[**at].known);
-        let first_return = first_return.map(|at| calls[*at].ret).min().expect("a known one is left");
+        let first_return = first_return
+            .map(|at| calls[*at].ret)
+            .min()
+            .expect("a known one is left");
         for next in 0..left.len() {
             let at = left[next];
             if calls[at].call > first_return {
@@ -116,7 +119,11 @@ fn register_action(values: u32) -> impl Strategy<Value = RegisterAction> {
 /// A few thousand cases in CI; a campaign asks for more with `PROPTEST_CASES`.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
-    let cases = if default.cases == 256 { 4_000 } else { default.cases };
+    let cases = if default.cases == 256 {
+        4_000
+    } else {
+        default.cases
+    };
     ProptestConfig { cases, ..default }
 }
 
@@ -208,4 +215,3 @@ proptest! {
         agree(&mut text, &history)?;
     }
 }
-

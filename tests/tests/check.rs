@@ -1,0 +1,426 @@
+//! `zabsim check`: histories in every format, for every model, right, wrong and broken.
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use tempfile::TempDir;
+use zabsim_tests::{Ran, zabsim};
+
+/// A directory with one history in it.
+struct History {
+    dir: TempDir,
+    path: PathBuf,
+}
+
+fn history(bytes: impl AsRef<[u8]>) -> History {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("history");
+    fs::write(&path, bytes).expect("writes");
+    History { dir, path }
+}
+
+fn check(bytes: impl AsRef<[u8]>, more: &[&str]) -> Ran {
+    let history = history(bytes);
+    let path = history
+        .path
+        .to_str()
+        .expect("a temporary directory's name is text");
+    let ran = zabsim([&["check", path], more].concat());
+    drop(history.dir);
+    ran
+}
+
+#[track_caller]
+fn said(ran: &Ran, code: u8, parts: &[&str]) {
+    assert_eq!(ran.code, code, "{ran:?}");
+    for part in parts {
+        assert!(ran.out.contains(part), "`{part}` is not in: {}", ran.out);
+    }
+}
+
+#[track_caller]
+fn refused(bytes: impl AsRef<[u8]>, parts: &[&str]) {
+    let ran = check(bytes, &[]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert_eq!(ran.out, "");
+    for part in parts {
+        assert!(ran.err.contains(part), "`{part}` is not in: {}", ran.err);
+    }
+}
+
+/// A register: a write, a concurrent read of what is written, and one of unknown outcome that a later read shows to have happened.
+const LEGAL: &str = "\
+{:process 0, :type :invoke, :f :write, :value 1}
+{:process 1, :type :invoke, :f :read, :value nil}
+{:process 1, :type :ok, :f :read, :value 1}
+{:process 0, :type :ok, :f :write, :value 1}
+{:process :nemesis, :type :info, :f :start, :value nil}
+{:process 2, :type :invoke, :f :write, :value 2}
+{:process 2, :type :info, :f :write, :value 2, :error :timeout}
+{:process 1, :type :invoke, :f :read, :value nil}
+{:process 1, :type :ok, :f :read, :value 2}
+";
+
+/// The same, and then the old value once more.
+fn stale() -> String {
+    format!(
+        "{LEGAL}{{:process 1, :type :invoke, :f :read, :value nil}}\n{{:process 1, :type :ok, :f :read, :value 1}}\n"
+    )
+}
+
+/// Lines of `[process, type, f, value]` as JSON, with numbers and times.
+fn json_lines(entries: &[(i64, &str, &str, &str)]) -> String {
+    let line = |(index, (process, kind, f, value)): (usize, &(i64, &str, &str, &str))| {
+        format!(
+            "{{\"index\":{index},\"time\":{},\"process\":{process},\"type\":\"{kind}\",\"f\":\"{f}\",\"value\":{value}}}\n",
+            index * 1_000_000
+        )
+    };
+    entries.iter().enumerate().map(line).collect()
+}
+
+#[test]
+fn a_history_is_understood_before_it_is_judged() {
+    let ran = check(LEGAL, &[]);
+    said(
+        &ran,
+        0,
+        &[
+            "EDN, about a register",
+            "3 processes, 4 operations: 3 ok, 0 refused, 1 with unknown outcome; 1 notes of others",
+            "  linearizable: an order was found and replayed",
+        ],
+    );
+}
+
+#[test]
+fn a_stale_read_is_shown_with_what_it_contradicts() {
+    let ran = check(stale(), &[]);
+    said(
+        &ran,
+        1,
+        &[
+            "NOT LINEARIZABLE: ",
+            "    process 1: read → 2 (line 8)",
+            "    process 1: read → 1 (line 10)",
+            "None of these can be left out.",
+        ],
+    );
+}
+
+#[test]
+fn every_format_says_the_same() {
+    let vector = format!("[{}]", stale());
+    let json = json_lines(&[
+        (0, "invoke", "write", "1"),
+        (0, "ok", "write", "1"),
+        (0, "invoke", "write", "2"),
+        (0, "ok", "write", "2"),
+        (1, "invoke", "read", "null"),
+        (1, "ok", "read", "1"),
+    ]);
+    let json_array = format!("[{}]", json.trim_end().replace('\n', ",\n"));
+    let log = "\
+a line of another part of the log
+INFO  jepsen.util - 0\t:invoke\t:write\t1
+INFO  jepsen.util - 0\t:ok\t:write\t1
+INFO  jepsen.util - 0   :invoke :cas    [1 2]
+INFO  jepsen.util - 0   :ok     :cas    [1 2]
+INFO  jepsen.util - 1\t:invoke\t:read\tnil
+INFO  jepsen.util - :nemesis\t:info\t:start\tnil
+INFO  jepsen.util - 1\t:ok\t:read\t1
+";
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(json.as_bytes()).expect("memory");
+    let packed = packed.finish().expect("memory");
+    let formats = [
+        (vector.into_bytes(), "EDN"),
+        (json.into_bytes(), "JSON"),
+        (json_array.into_bytes(), "JSON"),
+        (log.as_bytes().to_vec(), "log lines of jepsen.util"),
+        (packed, "JSON"),
+    ];
+    for (bytes, format) in formats {
+        said(&check(bytes, &[]), 1, &[format, "NOT LINEARIZABLE"]);
+    }
+}
+
+#[test]
+fn every_model_accepts_and_refuses() {
+    let legal_and_not: [(&str, &[(i64, &str, &str, &str)], &str, &str); 7] = [
+        (
+            "register",
+            &[
+                (0, "invoke", "write", "7"),
+                (0, "ok", "write", "7"),
+                (0, "invoke", "read", "null"),
+            ],
+            "7",
+            "8",
+        ),
+        (
+            "cas",
+            &[
+                (0, "invoke", "cas", "[null, 7]"),
+                (0, "ok", "cas", "[null, 7]"),
+                (0, "invoke", "read", "null"),
+            ],
+            "7",
+            "null",
+        ),
+        (
+            "counter",
+            &[
+                (0, "invoke", "add", "2"),
+                (1, "invoke", "add", "3"),
+                (1, "ok", "add", "3"),
+                (0, "ok", "add", "2"),
+                (0, "invoke", "read", "null"),
+            ],
+            "5",
+            "3",
+        ),
+        (
+            "set",
+            &[
+                (0, "invoke", "add", "2"),
+                (0, "ok", "add", "2"),
+                (1, "invoke", "add", "3"),
+                (0, "invoke", "read", "null"),
+            ],
+            "[2, 3]",
+            "[3]",
+        ),
+        (
+            "queue",
+            &[
+                (0, "invoke", "enqueue", "1"),
+                (0, "ok", "enqueue", "1"),
+                (0, "invoke", "enqueue", "2"),
+                (0, "ok", "enqueue", "2"),
+                (1, "invoke", "dequeue", "null"),
+            ],
+            "1",
+            "2",
+        ),
+        (
+            "mutex",
+            &[
+                (0, "invoke", "acquire", "null"),
+                (0, "ok", "acquire", "null"),
+                (0, "invoke", "release", "null"),
+                (1, "invoke", "acquire", "null"),
+                (0, "ok", "release", "null"),
+            ],
+            "",
+            "",
+        ),
+        (
+            "mutex",
+            &[
+                (0, "invoke", "acquire", "null"),
+                (0, "ok", "acquire", "4"),
+                (0, "invoke", "release", "null"),
+                (0, "ok", "release", "null"),
+                (1, "invoke", "acquire", "null"),
+            ],
+            "5",
+            "4",
+        ),
+    ];
+    for (model, entries, right, wrong) in legal_and_not {
+        let last = entries.last().expect("there is one");
+        for (value, code) in [(right, 0), (wrong, 1)] {
+            let mut entries = entries.to_vec();
+            if value.is_empty() {
+                // Of a plain lock: it was given back, or not.
+                if code == 1 {
+                    entries.remove(2);
+                    entries.pop();
+                }
+                entries.push((1, "ok", "acquire", "null"));
+            } else {
+                entries.push((last.0, "ok", last.2, value));
+            }
+            let ran = check(json_lines(&entries), &["--model", model]);
+            assert_eq!(ran.code, code, "{model}, {value}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn keys_are_objects_of_their_own() {
+    let kv = "\
+{:process 0, :type :invoke, :f :append, :key \"x\", :value \"a\"}
+{:process 1, :type :invoke, :f :append, :key \"y\", :value \"b\"}
+{:process 0, :type :ok, :f :append, :key \"x\", :value \"a\"}
+{:process 1, :type :ok, :f :append, :key \"y\", :value \"b\"}
+{:process 0, :type :invoke, :f :get, :key \"y\", :value nil}
+{:process 0, :type :ok, :f :get, :key \"y\", :value \"VALUE\"}
+";
+    let legal = kv.replace("VALUE", "b");
+    said(
+        &check(legal, &[]),
+        0,
+        &["about a key-value store", "for each of 2 keys"],
+    );
+    let mixed = kv.replace("VALUE", "ab");
+    said(&check(mixed, &[]), 1, &["NOT LINEARIZABLE (key \"y\")"]);
+
+    // Jepsen's independent keys: pairs of a key and a value.
+    let pairs = "\
+{:process 0, :type :invoke, :f :write, :value [1 5]}
+{:process 0, :type :ok, :f :write, :value [1 5]}
+{:process 0, :type :invoke, :f :read, :value [2 nil]}
+{:process 0, :type :ok, :f :read, :value [2 nil]}
+";
+    said(&check(pairs, &[]), 0, &["for each of 2 keys"]);
+    let wrong = pairs.replace(
+        ":ok, :f :read, :value [2 nil]",
+        ":ok, :f :read, :value [2 5]",
+    );
+    said(&check(wrong, &[]), 1, &["(key 2)"]);
+}
+
+#[test]
+fn an_effort_too_small_is_no_verdict() {
+    // Eight writes at once, and a read that fits none of their orders but takes all of them to tell.
+    let mut entries = Vec::new();
+    let values: Vec<String> = (0..8).map(|value| (value % 4).to_string()).collect();
+    for (process, value) in values.iter().enumerate() {
+        entries.push((process as i64, "invoke", "write", value.as_str()));
+    }
+    for (process, value) in values.iter().enumerate() {
+        entries.push((process as i64, "ok", "write", value.as_str()));
+    }
+    let history = json_lines(&entries);
+    said(
+        &check(&history, &["--effort", "3"]),
+        6,
+        &["UNDECIDED", "events"],
+    );
+    said(&check(&history, &[]), 0, &["linearizable"]);
+}
+
+#[test]
+fn json_says_what_the_text_says() {
+    let ran = check(stale(), &["--json"]);
+    assert_eq!(ran.code, 1);
+    let value: Value = serde_json::from_str(&ran.out).expect("one JSON object");
+    let file = &value["files"][0];
+    assert_eq!(file["verdict"], "fail");
+    assert_eq!(file["operations"]["unknown"], 1);
+    let lines: Vec<u64> = (file["operations_in_conflict"]
+        .as_array()
+        .expect("a list")
+        .iter())
+    .filter_map(|operation| operation["line"].as_u64())
+    .collect();
+    assert_eq!(lines, [8, 10], "{file}");
+}
+
+#[test]
+fn what_is_no_history_is_refused_with_its_line() {
+    refused("", &["history", "empty"]);
+    refused(
+        "{:process 0, :type :invoke, :f :read",
+        &["line 1", "ends before the `}`"],
+    );
+    refused(
+        LEGAL.split_at(LEGAL.len() - 9).0,
+        &["line 9", "ends before"],
+    );
+    refused(
+        "{:process 0, :type :ok, :f :read, :value 1}\n",
+        &["line 1", "answer to nothing"],
+    );
+    let two = "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :invoke, :f :read}\n";
+    refused(
+        two,
+        &[
+            "line 2",
+            "process 0",
+            "while its `read` of line 1 is still open",
+        ],
+    );
+    refused(
+        LEGAL.replace(":write", ":wrote"),
+        &["operations are read, wrote", "--model"],
+    );
+    refused(
+        "{:process 0, :type :done, :f :read}",
+        &["invoke, ok, fail or info", "`done`"],
+    );
+    refused("{:type :ok, :f :read}", &["line 1", "`process`"]);
+    refused("[1 2 3]", &["an entry is a map", "`1`"]);
+    refused(b"\x00\x01\x02\x03\xff\xfe".as_slice(), &["line 1"]);
+    refused(b"\x1f\x8b\x08\x00\x00\x00\x00".as_slice(), &["ends badly"]);
+    let twice = json_lines(&[(0, "invoke", "read", "null"), (0, "ok", "read", "null")]);
+    refused(
+        twice.replace("\"index\":1", "\"index\":0"),
+        &["line 2", "number 0 comes after number 0"],
+    );
+    let back = twice.replace("\"time\":0", "\"time\":5000000");
+    refused(back, &["line 2", "time goes back from 5000000 to 1000000"]);
+    let no_number = json_lines(&[(0, "invoke", "add", "\"x\""), (0, "ok", "add", "\"x\"")]);
+    let ran = check(no_number, &["--model", "counter"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err.contains("adds a whole number; found `\"x\"`"),
+        "{}",
+        ran.err
+    );
+
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed
+        .write_all(LEGAL.repeat(50).as_bytes())
+        .expect("memory");
+    let packed = packed.finish().expect("memory");
+    refused(&packed[..packed.len() / 2], &["ends badly"]);
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let ran = zabsim(["check", directory.path().to_str().expect("text")]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("is a directory"), "{}", ran.err);
+}
+
+#[test]
+fn the_worst_of_several_files_counts() {
+    let (good, bad) = (history(LEGAL), history(stale()));
+    let text = |history: &History| history.path.to_str().expect("text").to_owned();
+    let ran = zabsim(["check", &text(&good), &text(&bad)]);
+    said(&ran, 1, &["linearizable: an order", "NOT LINEARIZABLE"]);
+    let ran = zabsim(["check", "no-such-file", &text(&bad)]);
+    said(&ran, 2, &["NOT LINEARIZABLE"]);
+    assert!(
+        ran.err.contains("no-such-file: cannot be read"),
+        "{}",
+        ran.err
+    );
+}
+
+proptest! {
+    /// Whatever is done to a file, the answer is a verdict or a complaint.
+    #[test]
+    fn no_bytes_make_it_panic(
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        end in any::<prop::sample::Index>(),
+        which in 0usize..3,
+    ) {
+        let json = json_lines(&[(0, "invoke", "write", "\"é\\u00e9\""), (0, "ok", "write", "[1, {\"a\": 2.5e3}]")]);
+        let log = "INFO  jepsen.util - 0\t:invoke\t:cas\t[1 2]\nINFO  jepsen.util - 0\t:info\t:cas\t:timed-out\n";
+        let mut bytes = [LEGAL, &json, log][which].as_bytes().to_vec();
+        for (at, byte) in cuts {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes.truncate(end.index(bytes.len()) + 1);
+        let ran = check(bytes, &[]);
+        prop_assert!([0, 1, 2].contains(&ran.code), "{ran:?}");
+        prop_assert!(!ran.err.contains("panicked"), "{}", ran.err);
+    }
+}
