@@ -3,7 +3,7 @@
 //! Three parts, each usable alone:
 //!
 //! 1. [`mod@reference`]: the service's state machine as plainly as it can be said: one tree, one transaction after the other
-//!    ([`Model`]), and an ideal single server around it, with sessions and one-shot watches ([`Service`]).
+//!    ([`Model`]), and an ideal single server around it, with sessions, identities and watches ([`Service`]).
 //! 2. [`conformance`]: what a real Apache ZooKeeper answered, recorded case by case, and the comparison of one recorded
 //!    reply with one of ours. The model is held to it, and so is an ensemble.
 //! 3. [`checks`]: each promise to clients as one check over a [`History`](zabsim_types::HistoryEvent) and, where there is
@@ -14,12 +14,12 @@
 //!
 //! ```
 //! use zabsim_model::Service;
-//! use zabsim_types::{CreateMode, Op, SessionId};
+//! use zabsim_types::{Acl, CreateMode, Op, SessionId};
 //!
 //! let mut service = Service::new();
 //! let me = SessionId(1);
 //! service.open(me, 10_000);
-//! let create = Op::Create { path: "/a".into(), data: None, mode: CreateMode::Persistent, with_stat: false };
+//! let create = Op::Create { path: "/a".into(), data: None, mode: CreateMode::Persistent, with_stat: false, acl: Acl::OPEN };
 //! let first = service.request(me, &create);
 //! assert!(first.result.is_ok());
 //! // A failed write consumes a transaction too.
@@ -35,5 +35,7 @@ pub mod reference;
 mod witness;
 
 pub use checks::{Options, Staleness, check_all};
-pub use reference::{Model, Service, Stamp, Trigger, WatchList};
+pub use reference::{
+    Life, Model, Rights, Service, Settings, Stamp, Trigger, WatchList, WatchesToSet,
+};
 pub use witness::{CommittedTxn, TxnKind, Witness};

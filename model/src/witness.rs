@@ -6,7 +6,10 @@
 //! proof: it is a legal sequential order of all updates that contains every answer, which is what linearizability asks for
 //! (Herlihy and Wing, TOPLAS 1990).
 
-use zabsim_types::{Data, ErrorCode, Op, SessionId, Xid, ZPath, Zxid};
+use crate::reference::Life;
+use zabsim_types::{
+    Acl, CONFIG_NODE, CreateMode, Data, ErrorCode, Op, SessionId, Xid, ZPath, Zxid,
+};
 
 /// The committed transactions of a run, in the order of their zxids, strictly increasing.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -61,8 +64,17 @@ pub enum TxnKind {
         data: Data,
         /// Whether it goes with the transaction's session.
         ephemeral: bool,
+        /// Whether the servers' sweep removes it some day.
+        life: Life,
     },
-    /// A node was removed.
+    /// A node's access control list was replaced.
+    SetAcl {
+        /// Which.
+        path: ZPath,
+        /// By what: with nothing twice, and identities in place of `auth:`.
+        acl: Acl,
+    },
+    /// A node was removed: by a client, or by the servers' sweep, of no session then.
     Delete {
         /// Which.
         path: ZPath,
@@ -108,6 +120,7 @@ impl TxnKind {
                     path,
                     data,
                     ephemeral,
+                    life,
                 },
                 Op::Create {
                     path: asked,
@@ -118,13 +131,15 @@ impl TxnKind {
             ) => {
                 data == with
                     && *ephemeral == mode.is_ephemeral()
+                    && *life == life_of(*mode)
                     && if mode.is_sequential() {
                         sequence_of(path, asked).is_some()
                     } else {
                         path == asked
                     }
             }
-            (TxnKind::Delete { path }, Op::Delete { path: asked, .. })
+            (TxnKind::Delete { path }, Op::DeleteContainer { path: asked })
+            | (TxnKind::Delete { path }, Op::Delete { path: asked, .. })
             | (TxnKind::Check { path }, Op::Check { path: asked, .. }) => path == asked,
             (
                 TxnKind::SetData { path, data },
@@ -134,6 +149,16 @@ impl TxnKind {
                     ..
                 },
             ) => path == asked && data == with,
+            (
+                TxnKind::SetAcl { path, acl },
+                Op::SetAcl {
+                    path: asked,
+                    acl: with,
+                    ..
+                },
+            ) => path == asked && may_become(with, acl),
+            // What the configuration becomes depends on what it was.
+            (TxnKind::SetData { path, .. }, Op::Reconfig { .. }) => &**path == CONFIG_NODE,
             (TxnKind::Multi { parts }, Op::Multi { ops }) => {
                 parts.len() == ops.len() && parts.iter().zip(ops).all(|(p, o)| p.is_effect_of(o))
             }
@@ -150,6 +175,22 @@ impl TxnKind {
     }
 }
 
+pub(crate) fn life_of(mode: CreateMode) -> Life {
+    match mode {
+        CreateMode::Container => Life::Container,
+        CreateMode::PersistentWithTtl { ttl_ms }
+        | CreateMode::PersistentSequentialWithTtl { ttl_ms } => Life::Ttl(ttl_ms),
+        _ => Life::Unbound,
+    }
+}
+
+/// Whether a list that was asked for may have become this one: every entry is in it, but for those that stand for whoever
+/// asks.
+fn may_become(asked: &Acl, logged: &Acl) -> bool {
+    let mut named = asked.entries().iter();
+    named.all(|entry| &*entry.id.scheme == "auth" || logged.entries().contains(entry))
+}
+
 /// The sequence number of `path`, if it is `asked` with one appended: ten digits, or after the overflow of its 32 bits a
 /// minus sign and ten digits.
 pub(crate) fn sequence_of(path: &str, asked: &str) -> Option<i32> {
@@ -164,7 +205,7 @@ pub(crate) fn sequence_of(path: &str, asked: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zabsim_types::CreateMode;
+    use zabsim_types::Perms;
 
     #[test]
     fn a_transaction_is_told_from_another_request_by_its_effect() {
@@ -173,16 +214,50 @@ mod tests {
             data: None,
             mode: CreateMode::EphemeralSequential,
             with_stat: false,
+            acl: Acl::OPEN,
         };
         let txn = |path: &str, ephemeral| TxnKind::Create {
             path: path.into(),
             data: None,
             ephemeral,
+            life: Life::Unbound,
         };
         assert!(txn("/q/n-0000000007", true).is_effect_of(&op));
         assert!(!txn("/q/n-0000000007", false).is_effect_of(&op));
         assert!(!txn("/q/n-x", true).is_effect_of(&op));
         assert!(!txn("/q/m-0000000007", true).is_effect_of(&op));
+    }
+
+    #[test]
+    fn a_list_is_what_became_of_the_one_that_was_asked_for() {
+        let set = |acl| Op::SetAcl {
+            path: "/a".into(),
+            acl,
+            version: -1,
+        };
+        let logged = |acl| TxnKind::SetAcl {
+            path: "/a".into(),
+            acl,
+        };
+        let mine = Acl::one(Perms::ALL, "digest", "me:hash");
+        assert!(logged(mine.clone()).is_effect_of(&set(mine.clone())));
+        assert!(logged(mine.clone()).is_effect_of(&set(Acl::one(Perms::ALL, "auth", ""))));
+        assert!(!logged(mine).is_effect_of(&set(Acl::one(Perms::READ, "world", "anyone"))));
+        let container = Op::Create {
+            path: "/c".into(),
+            data: None,
+            mode: CreateMode::Container,
+            with_stat: true,
+            acl: Acl::OPEN,
+        };
+        let made = |life| TxnKind::Create {
+            path: "/c".into(),
+            data: None,
+            ephemeral: false,
+            life,
+        };
+        assert!(made(Life::Container).is_effect_of(&container));
+        assert!(!made(Life::Unbound).is_effect_of(&container));
     }
 
     #[test]

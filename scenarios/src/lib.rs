@@ -1,6 +1,7 @@
 //! What to run: the scenario format, the library of scenarios, the workloads, and the commands of `zabsim`.
 
 pub mod command;
+pub mod conform;
 pub mod format;
 mod hint;
 pub mod library;

@@ -70,4 +70,5 @@ pub use trace::TraceLine;
 
 pub use zabsim_client as client;
 pub use zabsim_client::recipes;
+pub use zabsim_server::not_yet;
 pub use zabsim_types as types;

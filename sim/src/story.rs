@@ -335,6 +335,21 @@ fn in_words(op: &Op) -> String {
             format!("multi ({})", parts.join(", "))
         }
         Op::CloseSession => "close the session".to_string(),
+        Op::GetAcl { path } => format!("ACL of {path}"),
+        Op::SetAcl { path, .. } => format!("set the ACL of {path}"),
+        Op::AddAuth { scheme, .. } => format!("add an identity of {scheme}"),
+        Op::WhoAmI => "who am I".to_string(),
+        Op::DeleteContainer { path } => format!("delete the container {path}"),
+        Op::AddWatch { path, .. } => format!("watch {path}"),
+        Op::RemoveWatches { path, .. } => format!("remove watches of {path}"),
+        Op::CheckWatches { path, .. } => format!("check watches of {path}"),
+        Op::MultiRead { ops } => {
+            let parts: Vec<String> = ops.iter().map(in_words).collect();
+            format!("read ({})", parts.join(", "))
+        }
+        Op::GetEphemerals { prefix } => format!("ephemerals below {prefix}"),
+        Op::GetAllChildrenNumber { path } => format!("count what is below {path}"),
+        Op::Reconfig { .. } => "reconfigure".to_string(),
     }
 }
 
@@ -373,6 +388,13 @@ fn of_reply(reply: &Reply) -> String {
             }
         }
         Reply::Closed => "closed".to_string(),
+        Reply::Acl { acl, stat } => format!("{acl:?}, version {}", stat.aversion),
+        Reply::AclSet { stat } => format!("set, version {}", stat.aversion),
+        Reply::Identities { ids } => format!("{ids:?}"),
+        Reply::MultiRead { results } => format!("{} results", results.len()),
+        Reply::Ephemerals { paths } => format!("{} of them", paths.len()),
+        Reply::ChildrenNumber { number } => number.to_string(),
+        _ => "done".to_string(),
     }
 }
 

@@ -172,13 +172,22 @@ impl Setup {
             "no seeds: the test would not run, and could not fail"
         );
         for seed in seeds {
-            let desk = Desk::default();
-            let body = Box::pin(test(Sim { desk: desk.clone() }));
-            let outcome = self.run_one(seed, desk, body);
+            let outcome = self.outcome(seed, &test);
             if outcome.report.verdict != Verdict::Pass {
                 panic!("{}", complaint(&outcome, seed));
             }
         }
+    }
+
+    /// Runs a test once, and says what came of it instead of failing.
+    pub fn outcome<F, Fut>(&self, seed: u64, test: F) -> RunOutcome
+    where
+        F: FnOnce(Sim) -> Fut,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let desk = Desk::default();
+        let body = Box::pin(test(Sim { desk: desk.clone() }));
+        self.run_one(seed, desk, body)
     }
 
     fn run_one(&self, seed: u64, desk: Desk, body: BoxFuture) -> RunOutcome {

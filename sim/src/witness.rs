@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zab::{Note, Zxid};
-use zabsim_model::{CommittedTxn, TxnKind, Witness};
+use zabsim_model::{CommittedTxn, Life, TxnKind, Witness};
 use zabsim_server::{Txn, TxnBody};
 use zabsim_types::{ErrorCode, SessionId};
 
@@ -104,6 +104,8 @@ fn kind(body: TxnBody) -> TxnKind {
             path,
             data,
             ephemeral: owner != SessionId::NONE,
+            // The servers make no others yet.
+            life: Life::Unbound,
         },
         TxnBody::Delete { path } => TxnKind::Delete { path },
         TxnBody::SetData { path, data, .. } => TxnKind::SetData { path, data },

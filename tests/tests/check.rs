@@ -72,9 +72,12 @@ fn stale() -> String {
     )
 }
 
+/// Process, type, operation, value.
+type Line<'a> = (i64, &'a str, &'a str, &'a str);
+
 /// Lines of `[process, type, f, value]` as JSON, with numbers and times.
-fn json_lines(entries: &[(i64, &str, &str, &str)]) -> String {
-    let line = |(index, (process, kind, f, value)): (usize, &(i64, &str, &str, &str))| {
+fn json_lines(entries: &[Line]) -> String {
+    let line = |(index, (process, kind, f, value)): (usize, &Line)| {
         format!(
             "{{\"index\":{index},\"time\":{},\"process\":{process},\"type\":\"{kind}\",\"f\":\"{f}\",\"value\":{value}}}\n",
             index * 1_000_000
@@ -151,7 +154,7 @@ INFO  jepsen.util - 1\t:ok\t:read\t1
 
 #[test]
 fn every_model_accepts_and_refuses() {
-    let legal_and_not: [(&str, &[(i64, &str, &str, &str)], &str, &str); 7] = [
+    let legal_and_not: [(&str, &[Line], &str, &str); 7] = [
         (
             "register",
             &[

@@ -1,54 +1,79 @@
-//! What a real ZooKeeper answered, a simulated ensemble of three answers too: the recorded cases of
-//! `tests/data/conformance` (its README says what they are), played by real client sessions, every reply and every
-//! notification compared, their order included. Zxids are compared by rank, times not at all ([`Comparison::by_rank`]).
-//!
-//! How a case is played: each connection is a client of its own. `drop` cuts the client off; taking the session up again
-//! heals the cut and connects at once. Between two steps the world has time to carry every commit to every server, so that
-//! it does not matter where a client is attached: the cases are played with all clients at one server, and each at another.
+//! `zabsim conform`: what a real ZooKeeper answered, the reference model and a simulated ensemble answer too.
 
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use zabsim::Sim;
-use zabsim::client::{Client, Notice, Notices, Outcome, SessionState};
-use zabsim_model::conformance::{Action, Case, Comparison, Mismatch, Step, parse};
-use zabsim_types::{Op, OpResult, ServerId, SessionChange, WatchEvent, Zxid};
+use std::fs;
+use tempfile::TempDir;
+use zabsim_model::conformance::parse;
+use zabsim_scenarios::conform::{OnEnsemble, Placement, run_on_ensemble};
+use zabsim_tests::{Ran, spread, zabsim};
 
-const CORE: &str = include_str!("../data/conformance/core.jsonl");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/conformance/cases.jsonl");
+const CASES: &str = include_str!("../data/conformance/cases.jsonl");
 
-/// Half of the shortest timeout that a case asks for (500 ms) must not be less: sessions last at least two ticks.
-const TICK: Duration = Duration::from_millis(200);
-/// Until everything that a step caused has arrived everywhere: some round trips and fsyncs.
-const SETTLE: Duration = Duration::from_millis(50);
-/// The timeout that was asked for where a case says nothing.
-const TIMEOUT_MS: u32 = 4_000;
-/// The timeout in a case that takes an expired session up again. A client gives its session up by itself after 4/3 of the
-/// timeout; here the server must be asked between its expiry (one tick and one ping later than the timeout at most) and
-/// that moment, for its answer is what was recorded.
-const RESUMED_TIMEOUT_MS: u32 = 3_000;
-const RESUMED_SLEEP: Duration = Duration::from_millis(3_500);
-
-/// Where clients are attached.
-#[derive(Clone, Copy, Debug)]
-enum Placement {
-    /// All at the first server.
-    Together,
-    /// Each at another one, round robin.
-    Apart,
-}
+/// How many of the 183 cases are for a standalone server only.
+const STANDALONE_ONLY: usize = 13;
+/// How many need what the servers or the clients cannot do yet.
+const NOT_YET: usize = 112;
 
 #[test]
-fn an_ensemble_answers_the_recorded_cases_with_all_clients_at_one_server() {
-    play_all(Placement::Together);
+fn the_model_agrees_on_every_case() {
+    let ran = zabsim(["conform", FILE]);
+    let counted = "183 cases, 1852 steps: 183 agree, 0 differ\n";
+    assert_eq!((ran.code, &*ran.out, &*ran.err), (0, counted, ""));
 }
 
+/// Wherever clients are attached, and whatever the seed. The command plays each case once.
 #[test]
-fn an_ensemble_answers_the_recorded_cases_with_each_client_at_another_server() {
-    play_all(Placement::Apart);
+fn an_ensemble_agrees_on_every_case_that_it_can_play() {
+    let cases = parse(CASES).expect("the recorded cases");
+    let played = spread(&cases, 2, |case| {
+        let places = [(Placement::Together, 1), (Placement::Apart, 2)];
+        places.map(|(placement, seed)| run_on_ensemble(case, placement, seed))
+    });
+    let (mut standalone_only, mut not_yet, mut wrong) = (0, Vec::new(), Vec::new());
+    for (case, [together, apart]) in cases.iter().zip(played) {
+        match together {
+            OnEnsemble::StandaloneOnly => standalone_only += 1,
+            OnEnsemble::NotYet(why) => not_yet.push(format!("{}: {why}", case.id)),
+            OnEnsemble::Played(_) => {
+                for outcome in [&together, &apart] {
+                    let OnEnsemble::Played(outcome) = outcome else {
+                        panic!("{}: played at one place and not at the other", case.id);
+                    };
+                    let differences = outcome.differences.iter();
+                    wrong
+                        .extend(differences.map(|difference| format!("{}: {difference}", case.id)));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(standalone_only, STANDALONE_ONLY);
+    assert_eq!(not_yet.len(), NOT_YET, "{}", not_yet.join("\n"));
 }
 
-/// The comparison bites: a recorded answer that is changed in one place is noticed there.
+/// The case with one answer changed, as a file of its own.
+fn changed(id: &str, from: &str, to: &str) -> (TempDir, String) {
+    let name = format!("\"id\":\"{id}\"");
+    let line = CASES.lines().find(|line| line.contains(&name)).expect(id);
+    let changed = line.replacen(from, to, 1);
+    assert_ne!(changed, line, "{id} has no {from}");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("changed.jsonl");
+    fs::write(&file, changed).expect("it is written");
+    let file = file.to_str().expect("a temporary name is text").to_owned();
+    (dir, file)
+}
+
+#[track_caller]
+fn differs(ran: &Ran, id: &str, place: &str) {
+    assert_eq!(ran.code, 1, "{id}: {ran:?}");
+    assert!(ran.out.starts_with(&format!("{id}: ")), "{}", ran.out);
+    let told = ran.out.contains(place) && ran.out.contains("expected") && ran.out.contains("got");
+    assert!(told, "{place} is not in: {}", ran.out);
+    assert!(ran.out.contains(": 0 agree, 1 differ"), "{}", ran.out);
+}
+
+/// The comparison bites: a recorded answer that is changed in one place is noticed there, on both.
 #[test]
 fn a_changed_answer_is_noticed() {
     for (id, from, to, place) in [
@@ -89,344 +114,108 @@ fn a_changed_answer_is_noticed() {
             "path",
         ),
     ] {
-        let name = format!("\"id\":\"{id}\"");
-        let line = CORE.lines().find(|line| line.contains(&name)).expect(id);
-        let changed = line.replacen(from, to, 1);
-        assert_ne!(changed, line, "{id} has no {from}");
-        let cases = parse(&changed).expect("still a case");
-        let what = play(&cases[0], Placement::Apart, 1).expect_err(id);
-        assert!(what.contains(place), "{id}: {what}");
+        let (_dir, file) = changed(id, from, to);
+        differs(&zabsim(["conform", &file]), id, place);
+        differs(&zabsim(["conform", "--on", "ensemble", &file]), id, place);
     }
 }
 
-/// Why a case is not for an ensemble, or not yet.
-fn left_out(case: &Case) -> Option<String> {
-    if case.standalone_only && case.id != STANDALONE_ALIKE {
-        return Some("standalone only".into());
+/// What only the model does so far.
+#[test]
+fn a_changed_answer_of_the_newer_operations_is_noticed() {
+    for (id, from, to, place) in [
+        ("acl-roundtrip", "\"me:x\"", "\"me:y\"", "acl"),
+        ("acl-perm-bits", "\"err\":-102", "\"err\":0", "err"),
+        (
+            "stat-setacl",
+            "\"aversion\":1",
+            "\"aversion\":2",
+            "stat.aversion",
+        ),
+        ("auth-nocolon", "justuser\"]", "other\"]", "clientInfo"),
+        (
+            "auth-bad-scheme",
+            "\"kind\":\"closed\"",
+            "\"kind\":\"x\"",
+            "closed",
+        ),
+        ("ttl-args", "\"err\":-8", "\"err\":-6", "err"),
+        (
+            "container-basic",
+            "NodeDeleted",
+            "NodeCreated",
+            "event.type",
+        ),
+        ("watch-container-ttl", "\"zxid\":7", "\"zxid\":8", "zxid"),
+        ("pw-recursive", "NodeCreated", "NodeDeleted", "event.type"),
+        ("pw-remove", "\"err\":-121", "\"err\":0", "err"),
+        ("sw-exist", "\"zxid\":-1", "\"zxid\":3", "event.zxid"),
+        ("multiread", "\"err\":-101", "\"err\":-102", "err"),
+        (
+            "op-allchildren",
+            "\"totalNumber\":7",
+            "\"totalNumber\":8",
+            "totalNumber",
+        ),
+        ("quota-soft", "count=2,bytes=3", "count=2,bytes=4", "data"),
+        ("quota-hard-count", "\"err\":-125", "\"err\":0", "err"),
+        (
+            "data-size-1048575",
+            "\"closed\":true",
+            "\"err\":0",
+            "closed",
+        ),
+        (
+            "sess-connect",
+            "\"timeout\":5000,\"sessionId\"",
+            "\"timeout\":4999,\"sessionId\"",
+            "timeout",
+        ),
+        ("sys-reconfig", "\"err\":-123", "\"err\":-6", "err"),
+        ("check-standalone", "\"zxid\":-1", "\"zxid\":2", "zxid"),
+        ("pipe-ping", "\"xid\":-2", "\"xid\":3", "xid"),
+    ] {
+        let (_dir, file) = changed(id, from, to);
+        differs(&zabsim(["conform", &file]), id, place);
     }
-    if let Some(config) = &case.config {
-        return Some(format!("server settings {config}"));
-    }
-    case.unsupported().map(str::to_owned)
 }
 
-fn play_all(placement: Placement) {
-    let cases = parse(CORE).expect("the recorded cases");
-    let (mut played, mut wrong, mut not_played) = (Vec::new(), Vec::new(), Vec::new());
-    for case in &cases {
-        if let Some(reason) = left_out(case) {
-            not_played.push(format!("{}: {reason}", case.id));
-            continue;
-        }
-        for seed in [1, 2] {
-            if let Err(what) = play(case, placement, seed) {
-                wrong.push(format!("{} ({}), seed {seed}: {what}", case.id, case.title));
-            }
-        }
-        played.push(case.id.as_str());
-    }
-    println!(
-        "{} played {placement:?}; {} not:\n  {}",
-        played.len(),
-        not_played.len(),
-        not_played.join("\n  ")
+/// A race may end in one of the ways that its title says, and in no other.
+#[test]
+fn a_race_may_end_either_way() {
+    let id = "pipe-setacl-stale-parent";
+    let (_dir, file) = changed(
+        id,
+        "\"err\":0,\"name\":\"OK\",\"zxid\":6",
+        "\"err\":0,\"name\":\"OK\",\"zxid\":7",
     );
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(played.len(), PLAYED, "{}", not_played.join("\n"));
-    assert_eq!(not_played.len(), NOT_PLAYED.len());
-    for (told, (id, word)) in not_played.iter().zip(NOT_PLAYED) {
-        assert!(told.starts_with(id) && told.contains(word), "{told}");
-    }
+    differs(&zabsim(["conform", &file]), id, "zxid");
 }
 
-/// How many cases an ensemble is held to: 48 that any ensemble answers so, and [`STANDALONE_ALIKE`].
-const PLAYED: usize = 49;
-
-/// The initial tree. A real ensemble keeps its configuration in `/zookeeper/config`; ours cannot be reconfigured yet and
-/// keeps nothing there, so it can be held to the standalone server's answers, too.
-const STANDALONE_ALIKE: &str = "stat-initial";
-
-/// The others, and a word of the reason.
-const NOT_PLAYED: [(&str, &str); 9] = [
-    ("seq-setdata-no-effect", "setACL"),
-    ("stat-setacl", "setACL"),
-    ("stat-root-evolution", "setACL"),
-    ("stat-create2-modes", "createContainer"),
-    ("multi-ok", "createContainer"),
-    ("multi-acl", "setACL"),
-    ("watch-get-set", "setACL"),
-    ("watch-noauth", "setACL"),
-    ("watch-container-ttl", "standalone"),
-];
-
-fn resumes(case: &Case) -> bool {
-    case.steps.iter().any(|step| {
-        matches!(
-            step.action,
-            Action::Connect {
-                resume: Some(_),
-                ..
-            }
-        )
-    })
-}
-
-/// All clients of a world ask for one timeout: the shortest of the case.
-fn timeout_ms(case: &Case) -> u32 {
-    if resumes(case) {
-        return RESUMED_TIMEOUT_MS;
-    }
-    let asked = case.steps.iter().filter_map(|step| match step.action {
-        Action::Connect { timeout_ms, .. } => timeout_ms,
-        _ => None,
-    });
-    asked.min().unwrap_or(TIMEOUT_MS)
-}
-
-fn play(case: &Case, placement: Placement, seed: u64) -> Result<(), String> {
-    let difference: Arc<Mutex<Result<(), String>>> = Arc::new(Mutex::new(Ok(())));
-    let found = difference.clone();
-    let case = Arc::new(case.clone());
-    let timeout = Duration::from_millis(timeout_ms(&case).into());
-    zabsim::ensemble(3)
-        .tick(TICK)
-        .session_timeout(timeout)
-        .check([seed], move |sim| {
-            let (case, found) = (case.clone(), found.clone());
-            async move {
-                let mut play = Play::new(sim, placement, resumes(&case));
-                for (at, step) in case.steps.iter().enumerate() {
-                    if let Err(mismatch) = play.step(step).await {
-                        let told = format!("step {}: {mismatch}", at + 1);
-                        *found.lock().expect("nobody panics with it") = Err(told);
-                        return;
-                    }
-                }
-            }
-        });
-    let difference = difference.lock().expect("nobody panics with it");
-    difference.clone()
-}
-
-struct Play {
-    sim: Sim,
-    placement: Placement,
-    resumes: bool,
-    comparison: Comparison,
-    conns: BTreeMap<String, Conn>,
-}
-
-struct Conn {
-    client: Client,
-    notices: Notices,
-    server: ServerId,
-    /// Whether the session's end was told since the last step.
-    closed: bool,
-    /// Whether the connection was cut: what its client makes of that alone is in no recording.
-    cut: bool,
-}
-
-impl Conn {
-    /// The notifications that arrived since the last time.
-    fn events(&mut self) -> Vec<(Option<Zxid>, WatchEvent)> {
-        let mut events = Vec::new();
-        while let Some(notice) = self.notices.try_next() {
-            match notice {
-                Notice::Event { zxid, event, .. } => events.push((zxid, event)),
-                Notice::Changed { change, .. } => {
-                    self.closed |= matches!(change, SessionChange::Closed | SessionChange::Expired);
-                }
-            }
-        }
-        events
-    }
-}
-
-impl Play {
-    fn new(sim: Sim, placement: Placement, resumes: bool) -> Play {
-        Play {
-            sim,
-            placement,
-            resumes,
-            comparison: Comparison::by_rank(),
-            conns: BTreeMap::new(),
-        }
-    }
-
-    async fn step(&mut self, step: &Step) -> Result<(), Mismatch> {
-        let mut any_order = false;
-        match &step.action {
-            Action::Connect { resume, .. } => match resume.as_deref() {
-                Some(of) => self.resume(step, of).await?,
-                None => self.connect(&step.conn).await,
-            },
-            Action::Drop => {
-                let conn = self.conns.get_mut(&step.conn);
-                let conn = conn.expect("a case names its connections");
-                conn.cut = true;
-                self.sim.cut_client(&conn.client, FOR_EVER).await;
-            }
-            Action::Sleep { ms } => {
-                any_order = true;
-                let recorded = Duration::from_millis(*ms);
-                let time = if self.resumes {
-                    RESUMED_SLEEP
-                } else {
-                    recorded
-                };
-                self.sim.sleep(time).await;
-            }
-            Action::Request(op) => {
-                any_order = *op == Op::CloseSession;
-                self.request(step, op, any_order).await?;
-            }
-            Action::Failure { op, .. } => {
-                let (zxid, result) = self.answer(&step.conn, op).await?;
-                assert!(result.is_err(), "a stand-in for a failure succeeded");
-                self.comparison.update_zxid(&step.reply, zxid)?;
-            }
-            Action::Pipeline(ops) => self.pipeline(step, ops).await?,
-            Action::LeftOut { .. } => return Ok(()),
-            Action::Unsupported { .. } => unreachable!("such cases are not played"),
-        }
-        self.sim.sleep(SETTLE).await;
-        self.compare_received(step, any_order)
-    }
-
-    async fn connect(&mut self, name: &str) {
-        let server = match self.placement {
-            Placement::Together => ServerId(1),
-            Placement::Apart => ServerId(self.conns.len() as u8 % 3 + 1),
-        };
-        let client = self.sim.connect().await;
-        if client.state() != (SessionState::Connected { server }) {
-            client.move_to(Some(server));
-        }
-        while client.state() != (SessionState::Connected { server }) {
-            self.sim.sleep(Duration::from_millis(1)).await;
-        }
-        self.comparison.bind_session(name, client.session());
-        let conn = Conn {
-            notices: client.notices(),
-            client,
-            server,
-            closed: false,
-            cut: false,
-        };
-        self.conns.insert(name.to_owned(), conn);
-    }
-
-    /// A session is taken up by the client that has it. All recorded ones were expired.
-    async fn resume(&mut self, step: &Step, of: &str) -> Result<(), Mismatch> {
-        let Conn { client, server, .. } = &self.conns[of];
-        assert_eq!(
-            client.state(),
-            SessionState::Connecting,
-            "the client must not know yet"
+#[test]
+fn bad_input_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("bad.jsonl");
+    let name = file.to_str().expect("a temporary name is text");
+    for (text, said) in [
+        ("", "there is no case in it"),
+        ("{\"id\":1}\n", "line 1: `id` must be a string"),
+        ("\n{", "line 2: "),
+        (
+            "{\"id\":\"x\",\"title\":\"t\",\"steps\":[{\"op\":\"fly\"}]}",
+            "operation `fly`",
+        ),
+    ] {
+        fs::write(&file, text).expect("it is written");
+        let ran = zabsim(["conform", name]);
+        assert_eq!((ran.code, &*ran.out), (2, ""), "{ran:?}");
+        assert!(
+            ran.err.contains(said) && ran.err.contains("bad.jsonl"),
+            "{}",
+            ran.err
         );
-        self.sim.heal().await;
-        client.move_to(Some(*server));
-        let state = client
-            .until(|state| state.is_connected() || state.is_over())
-            .await;
-        let recorded = &step.reply["sessionId"];
-        if (recorded == 0) != (state == SessionState::Expired) {
-            return Err(differs("sessionId", recorded, format!("{state:?}")));
-        }
-        Ok(())
     }
-
-    async fn request(&mut self, step: &Step, op: &Op, any_order: bool) -> Result<(), Mismatch> {
-        if step.reply["closed"] == true {
-            let outcome = self.conns[&step.conn].client.submit(op.clone()).await;
-            return match outcome {
-                Outcome::Lost { .. } => Ok(()),
-                replied => Err(differs("closed", true, format!("{replied:?}"))),
-            };
-        }
-        let (zxid, result) = self.answer(&step.conn, op).await?;
-        // The reply woke this very program, before anything else arrived.
-        let before = self.events(&step.conn);
-        self.comparison
-            .events(&step.events_before_reply, &before, any_order)?;
-        self.comparison.reply(op, &step.reply, zxid, &result)
-    }
-
-    async fn answer(&mut self, name: &str, op: &Op) -> Result<(Zxid, OpResult), Mismatch> {
-        replied(self.conns[name].client.submit(op.clone()).await)
-    }
-
-    fn events(&mut self, name: &str) -> Vec<(Option<Zxid>, WatchEvent)> {
-        let conn = self.conns.get_mut(name);
-        conn.expect("a case names its connections").events()
-    }
-
-    /// Replies and the connection's own notifications form one stream.
-    async fn pipeline(&mut self, step: &Step, ops: &[Op]) -> Result<(), Mismatch> {
-        let client = self.conns[&step.conn].client.clone();
-        let calls: Vec<_> = ops.iter().map(|op| client.submit(op.clone())).collect();
-        let nothing = Vec::new();
-        let mut stream = step.reply["stream"].as_array().unwrap_or(&nothing).iter();
-        for (op, call) in ops.iter().zip(calls) {
-            let (zxid, result) = replied(call.await)?;
-            for (zxid, event) in &self.events(&step.conn) {
-                let recorded = stream.next().unwrap_or(&Value::Null);
-                self.comparison.event(recorded, *zxid, event)?;
-            }
-            let recorded = stream.next().unwrap_or(&Value::Null);
-            self.comparison.reply(op, recorded, zxid, &result)?;
-        }
-        match stream.next() {
-            None => Ok(()),
-            Some(more) => Err(differs("stream", more, "its end")),
-        }
-    }
-
-    fn compare_received(&mut self, step: &Step, any_order: bool) -> Result<(), Mismatch> {
-        for (name, conn) in &mut self.conns {
-            let got = conn.events();
-            let recorded = step.events.get(name).map_or(&[][..], Vec::as_slice);
-            let closed = recorded.iter().any(is_closed);
-            let got_closed = std::mem::take(&mut conn.closed);
-            if conn.cut && recorded.is_empty() {
-                continue;
-            }
-            if closed != got_closed {
-                return Err(differs(&format!("events.{name}: closed"), closed, !closed));
-            }
-            let events: Vec<Value> = recorded
-                .iter()
-                .filter(|event| !is_closed(event))
-                .cloned()
-                .collect();
-            let compared = self.comparison.events(&events, &got, any_order);
-            compared.map_err(|difference| Mismatch {
-                at: format!("events of {name}: {}", difference.at),
-                ..difference
-            })?;
-        }
-        Ok(())
-    }
+    assert_eq!(zabsim(["conform", "/nowhere/cases.jsonl"]).code, 2);
+    assert_eq!(zabsim(["conform"]).code, 2);
+    assert_eq!(zabsim(["conform", FILE, "--on", "moon"]).code, 2);
 }
-
-fn is_closed(event: &Value) -> bool {
-    event["kind"] == "closed"
-}
-
-fn replied(outcome: Outcome) -> Result<(Zxid, OpResult), Mismatch> {
-    match outcome {
-        Outcome::Replied { zxid, result, .. } => Ok((zxid, result)),
-        lost => Err(differs("reply", "one", format!("{lost:?}"))),
-    }
-}
-
-fn differs(at: &str, expected: impl ToString, got: impl ToString) -> Mismatch {
-    Mismatch {
-        at: at.to_owned(),
-        expected: expected.to_string(),
-        got: got.to_string(),
-    }
-}
-
-/// Longer than any case.
-const FOR_EVER: Duration = Duration::from_secs(3_600);

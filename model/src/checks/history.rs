@@ -1,8 +1,9 @@
 //! The history as the checks want it: each request with what came of it, the sessions' calls in order.
 
-use crate::reference::Lookup;
+use crate::reference::{Lookup, digest};
 use zabsim_types::{
-    CallId, ErrorCode, HistoryEvent, HistoryKind, Op, ProcessId, Reply, SessionId, Time, Xid, Zxid,
+    CallId, ErrorCode, HistoryEvent, HistoryKind, Id, Op, ProcessId, Reply, SessionId, Time, Xid,
+    Zxid,
 };
 
 /// A position in the history: real-time order.
@@ -63,7 +64,13 @@ impl<'a> Call<'a> {
     pub fn is_read(&self) -> bool {
         matches!(
             self.op,
-            Op::GetData { .. } | Op::Exists { .. } | Op::GetChildren { .. }
+            Op::GetData { .. }
+                | Op::Exists { .. }
+                | Op::GetChildren { .. }
+                | Op::GetAcl { .. }
+                | Op::GetAllChildrenNumber { .. }
+                | Op::GetEphemerals { .. }
+                | Op::MultiRead { .. }
         )
     }
 
@@ -97,6 +104,8 @@ pub(crate) struct History<'a> {
     pub answered: Vec<u32>,
     /// In order of first appearance.
     pub sessions: Vec<SessionCalls>,
+    /// The identities that each client has proven, in the order in which it did.
+    identities: Lookup<u32, Vec<(At, Id)>>,
     slots: Lookup<i64, u32>,
     by_id: Lookup<u64, u32>,
 }
@@ -112,6 +121,8 @@ fn is_refusal(code: ErrorCode) -> bool {
             | ErrorCode::NotReadOnly
             | ErrorCode::RequestTimeout
             | ErrorCode::ThrottledOp
+            | ErrorCode::NewConfigNoQuorum
+            | ErrorCode::ReconfigInProgress
     )
 }
 
@@ -123,6 +134,7 @@ impl<'a> History<'a> {
             calls: Vec::with_capacity(events.len() / 2),
             answered: Vec::with_capacity(events.len() / 2),
             sessions: Vec::new(),
+            identities: Lookup::default(),
             slots: Lookup::default(),
             by_id: Lookup::default(),
         };
@@ -133,6 +145,7 @@ impl<'a> History<'a> {
                 .map_err(|what| (event.time, format!("event {}: {what}", at + 1)))?;
         }
         history.fill_sessions();
+        history.fill_identities();
         Ok(history)
     }
 
@@ -248,10 +261,40 @@ impl<'a> History<'a> {
         if call.is_definite() || call.session == SessionId::NONE {
             call.session = event.session;
         }
-        if call.is_definite() {
+        // The header of an answer behind which no state stands says nothing of one.
+        if zxid == Zxid::NO_STATE {
+            call.zxid = Zxid::ZERO;
+        }
+        let of_a_state = !matches!(call.op, Op::AddAuth { .. }) && zxid != Zxid::NO_STATE;
+        if call.is_definite() && of_a_state {
             self.answered.push(index);
         }
         Ok(())
+    }
+
+    /// The identities that the call's client had proven, or had begun to prove, when it made the call and when it was
+    /// answered: a proof may overtake requests before it. A client proves itself again on each connection. Addresses are in no
+    /// history, nor is who may do everything.
+    pub fn identities(&self, call: &Call<'_>) -> (Vec<Id>, Vec<Id>) {
+        let Some(proven) = self.identities.get(&call.process.0) else {
+            return Default::default();
+        };
+        let upto = |at: At| {
+            let count = proven.partition_point(|(begun, _)| *begun < at);
+            proven[..count].iter().map(|(_, id)| id.clone()).collect()
+        };
+        (upto(call.invoked), upto(call.done))
+    }
+
+    fn fill_identities(&mut self) {
+        for call in &self.calls {
+            if let (Op::AddAuth { scheme, auth }, Outcome::Ok(_)) = (call.op, call.outcome)
+                && &**scheme == "digest"
+            {
+                let proven = self.identities.entry(call.process.0).or_default();
+                proven.push((call.invoked, Id::new("digest", &digest(auth))));
+            }
+        }
     }
 
     fn fill_sessions(&mut self) {

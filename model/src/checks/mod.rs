@@ -15,6 +15,7 @@ mod durability;
 mod fencing;
 mod fifo_client_order;
 mod history;
+mod judge;
 mod linearizable_writes;
 mod lost_wakeup;
 mod monotonic_session;
@@ -36,6 +37,7 @@ mod unknown_outcomes;
 mod watches;
 mod well_formed;
 
+use crate::reference::Settings;
 use crate::witness::Witness;
 use history::History;
 use replay::Replay;
@@ -52,6 +54,8 @@ pub struct Options {
     pub watches_survive_reconnect: bool,
     /// How old the state of an answer may be; `None`: any age is legal.
     pub staleness: Option<Staleness>,
+    /// What the servers were told by their configuration.
+    pub settings: Settings,
 }
 
 /// How old the state of an answer may be, where nothing is amiss.
@@ -69,6 +73,7 @@ impl Default for Options {
             quiet_end: false,
             watches_survive_reconnect: true,
             staleness: None,
+            settings: Settings::default(),
         }
     }
 }
@@ -219,7 +224,7 @@ impl<'a> Evidence<'a> {
             });
             return Err(Box::new(finding));
         }
-        let replay = witness.map(|witness| Replay::new(&history, witness));
+        let replay = witness.map(|witness| Replay::new(&history, witness, &options.settings));
         Ok(Evidence {
             history,
             replay,

@@ -19,12 +19,15 @@
 //! The replay stops at the first transaction that is not what the model says: behind it nothing could be compared.
 
 use super::history::{Call, History, Outcome};
-use crate::reference::{Lookup, Model, Stamp, Trigger, WatchList, watch_of};
+use super::judge::{probe_judged, sweep, write_judged};
+use crate::reference::{
+    Life, Lookup, Model, Rights, Settings, Stamp, Trigger, WatchList, watch_of,
+};
 use crate::witness::{CommittedTxn, TxnKind, Witness};
 use std::collections::BTreeSet;
 use zabsim_types::{
-    CreateMode, ErrorCode, HistoryKind, Op, OpResult, Reply, SessionId, WatchKind, Xid, ZPath,
-    Zxid, parent_of,
+    Acl, CreateMode, ErrorCode, HistoryKind, Id, Op, OpResult, Reply, SessionId, WatchKind, Xid,
+    ZPath, Zxid, parent_of,
 };
 
 /// Who asked for a transaction.
@@ -109,6 +112,8 @@ pub(crate) struct Replay<'a> {
     pub reads: u64,
     /// The triggers at the paths that anybody watches.
     pub triggers: Lookup<&'a str, PathTriggers>,
+    /// The changes of which not everybody may hear: a watch there may be used up without a word.
+    pub guarded: BTreeSet<(Zxid, &'a str)>,
     /// The lives of the ephemeral children of the recipes' objects, in log order.
     pub contenders: Vec<Contender>,
 }
@@ -126,7 +131,7 @@ pub(crate) struct Contender {
 }
 
 impl<'a> Replay<'a> {
-    pub fn new(history: &History<'a>, witness: &'a Witness) -> Replay<'a> {
+    pub fn new(history: &History<'a>, witness: &'a Witness, settings: &Settings) -> Replay<'a> {
         let mut replay = Replay {
             witness,
             claims: vec![Claim::Nobody; witness.txns.len()],
@@ -137,6 +142,7 @@ impl<'a> Replay<'a> {
             writes: 0,
             reads: 0,
             triggers: Lookup::default(),
+            guarded: BTreeSet::new(),
             contenders: Vec::new(),
         };
         for call in &history.calls {
@@ -145,7 +151,7 @@ impl<'a> Replay<'a> {
             }
         }
         replay.claim_by_reply(history);
-        replay.run(history);
+        replay.run(history, settings);
         replay
     }
 
@@ -165,7 +171,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn run(&mut self, history: &History<'a>) {
+    fn run(&mut self, history: &History<'a>, settings: &Settings) {
         let mut reads: Vec<(Zxid, u32)> = history
             .answered
             .iter()
@@ -174,7 +180,7 @@ impl<'a> Replay<'a> {
             .collect();
         reads.sort_unstable();
         let mut reads = reads.into_iter().peekable();
-        let mut model = Model::new();
+        let mut model = Model::with(settings.clone());
         let witness = self.witness;
         let mut cursors = vec![Cursor::default(); history.sessions.len()];
         let mut contended = Contended::new(history);
@@ -203,11 +209,21 @@ impl<'a> Replay<'a> {
             return;
         };
         self.reads += 1;
-        if !model.would_answer(call.op, observed) {
+        let (early, late) = history.identities(call);
+        let would = |ids: &[Id]| {
+            let rights = Rights { ids, as_of: None };
+            model.would_answer_as(call.op, call.session, rights, observed)
+        };
+        if !would(&early) && (early == late || !would(&late)) {
+            let rights = Rights {
+                ids: &early,
+                as_of: None,
+            };
+            let expected = model.read_as(call.op, call.session, rights);
             self.wrong_reads.push(Wrong {
                 call: Some(at),
                 zxid: call.zxid,
-                expected: format!("{:?}", model.read(call.op)),
+                expected: format!("{expected:?}"),
                 observed: format!("{observed:?}"),
             });
         }
@@ -232,6 +248,15 @@ impl<'a> Replay<'a> {
                 model.create_session(stamp);
                 Ok(())
             }
+            // The servers swept it.
+            (TxnKind::Delete { path }, _) if txn.session == SessionId::NONE => {
+                sweep(model, path, stamp)
+            }
+            // The servers would have swept it.
+            (TxnKind::Error { .. }, _) if txn.session == SessionId::NONE => {
+                model.skip(stamp);
+                Ok(())
+            }
             // The servers ended it.
             (TxnKind::CloseSession, _) if txn.cxid == Xid(0) => {
                 model.close_session(stamp);
@@ -251,8 +276,10 @@ impl<'a> Replay<'a> {
     ) -> Result<(), Wrong> {
         let call = &history.calls[at as usize];
         self.writes += 1;
-        let result = model.write(call.op, stamp);
         let observed = call.observed().expect("it was claimed by its reply");
+        let result = write_judged(model, history, call, stamp, |result| {
+            observed == result.as_ref().map_err(|code| *code)
+        });
         let wrong = |expected, observed| Wrong {
             call: Some(at),
             zxid: txn.zxid,
@@ -301,7 +328,9 @@ impl<'a> Replay<'a> {
                 if !could_be(call, txn) {
                     continue;
                 }
-                let result = model.probe(call.op, stamp);
+                let result = probe_judged(model, history, call, stamp, |result| {
+                    has_effect(result, &txn.what) && same_error(result, &txn.what)
+                });
                 if refused || has_effect(&result, &txn.what) && same_error(&result, &txn.what) {
                     fits.push(at);
                     if place >= cursor.taken {
@@ -322,7 +351,7 @@ impl<'a> Replay<'a> {
                 self.claims[position] = Claim::Call(at);
                 self.txn_of[at as usize] = Some(position as u32);
                 self.writes += 1;
-                carry_out(model, &txn.what, history.calls[at as usize].op, stamp);
+                carry_out(model, &txn.what, history, at, stamp);
                 return Ok(());
             }
         }
@@ -350,11 +379,18 @@ impl<'a> Replay<'a> {
     }
 
     fn note_triggers(&mut self, model: &Model, txn: &CommittedTxn) {
-        for Trigger { list, kind, path } in model.triggers() {
-            if let Some(triggers) = self.triggers.get_mut(&**path) {
-                match list {
-                    WatchList::Data => triggers.data.push((txn.zxid, *kind)),
-                    WatchList::Child => triggers.child.push((txn.zxid, *kind)),
+        for trigger in model.triggers() {
+            let Some((path, _)) = self.triggers.get_key_value(&*trigger.path) else {
+                continue;
+            };
+            let path: &'a str = path;
+            if !trigger.acl.is_open() {
+                self.guarded.insert((txn.zxid, path));
+            }
+            if let Some(triggers) = self.triggers.get_mut(path) {
+                match trigger.list {
+                    WatchList::Data => triggers.data.push((txn.zxid, trigger.kind)),
+                    WatchList::Child => triggers.child.push((txn.zxid, trigger.kind)),
                 }
             }
         }
@@ -385,7 +421,10 @@ impl<'a> Contended<'a> {
         if self.objects.is_empty() {
             return;
         }
-        for Trigger { list, kind, path } in model.triggers() {
+        for Trigger {
+            list, kind, path, ..
+        } in model.triggers()
+        {
             let Some(object) = parent_of(path).filter(|_| *list == WatchList::Data) else {
                 continue;
             };
@@ -450,23 +489,27 @@ fn gap_around(history: &History<'_>, slot: usize, base: &mut usize, zxid: Zxid) 
 }
 
 /// Does what was found to be legal.
-fn carry_out(model: &mut Model, what: &TxnKind, op: &Op, stamp: Stamp) {
+fn carry_out(model: &mut Model, what: &TxnKind, history: &History<'_>, at: u32, stamp: Stamp) {
     if let TxnKind::Error { .. } = what {
         model.skip(stamp);
     } else {
+        let call = &history.calls[at as usize];
         // Its answer was looked at before.
-        let _ = model.write(op, stamp);
+        let _ = write_judged(model, history, call, stamp, |result| {
+            has_effect(result, what)
+        });
     }
 }
 
-/// Whether its session was the reason: it was over, or had moved to another connection. Where the client was told so, no state
+/// Whether the reason is outside the tree: its session was over or had moved to another connection, or the ensemble could not
+/// change its members. Where the client was told so, no state
 /// of the tree explains it.
 pub(crate) fn is_turned_away(what: &TxnKind) -> bool {
-    use ErrorCode::{SessionExpired, SessionMoved};
+    use ErrorCode::{NewConfigNoQuorum, ReconfigInProgress, SessionExpired, SessionMoved};
     matches!(
         what,
         TxnKind::Error {
-            code: SessionExpired | SessionMoved
+            code: SessionExpired | SessionMoved | NewConfigNoQuorum | ReconfigInProgress
         }
     )
 }
@@ -541,7 +584,8 @@ fn reply_has_effect(reply: &Reply, what: &TxnKind) -> bool {
     match (reply, what) {
         (Reply::Created { path, .. }, TxnKind::Create { path: logged, .. }) => path == logged,
         (Reply::Deleted, TxnKind::Delete { .. })
-        | (Reply::Set { .. }, TxnKind::SetData { .. })
+        | (Reply::Set { .. } | Reply::Reconfigured { .. }, TxnKind::SetData { .. })
+        | (Reply::AclSet { .. }, TxnKind::SetAcl { .. })
         | (Reply::Checked, TxnKind::Check { .. })
         | (Reply::Closed, TxnKind::CloseSession) => true,
         _ => false,
@@ -555,15 +599,18 @@ fn as_request(what: &TxnKind) -> Op {
             path,
             data,
             ephemeral,
+            life,
         } => Op::Create {
             path: path.clone(),
             data: data.clone(),
-            mode: if *ephemeral {
-                CreateMode::Ephemeral
-            } else {
-                CreateMode::Persistent
+            mode: match life {
+                Life::Container => CreateMode::Container,
+                Life::Ttl(ttl_ms) => CreateMode::PersistentWithTtl { ttl_ms: *ttl_ms },
+                Life::Unbound if *ephemeral => CreateMode::Ephemeral,
+                Life::Unbound => CreateMode::Persistent,
             },
             with_stat: false,
+            acl: Acl::OPEN,
         },
         TxnKind::Delete { path } => Op::Delete {
             path: path.clone(),
@@ -572,6 +619,11 @@ fn as_request(what: &TxnKind) -> Op {
         TxnKind::SetData { path, data } => Op::SetData {
             path: path.clone(),
             data: data.clone(),
+            version: -1,
+        },
+        TxnKind::SetAcl { path, acl } => Op::SetAcl {
+            path: path.clone(),
+            acl: acl.clone(),
             version: -1,
         },
         TxnKind::Check { path } => Op::Check {

@@ -60,7 +60,11 @@ fn lives(
     finding: &mut Finding,
 ) -> BTreeMap<SessionId, Life> {
     let mut lives: BTreeMap<SessionId, Life> = BTreeMap::new();
-    for txn in &witness.txns {
+    // What the servers sweep is of no session; that it is nothing else, the replay says.
+    let of_sessions =
+        |what: &TxnKind| !matches!(what, TxnKind::Delete { .. } | TxnKind::Error { .. });
+    let txns = witness.txns.iter();
+    for txn in txns.filter(|txn| txn.session != SessionId::NONE || of_sessions(&txn.what)) {
         let (made, closed) = (txn.zxid, None);
         match (&txn.what, lives.get_mut(&txn.session)) {
             (TxnKind::CreateSession { .. }, None) => {

@@ -6,7 +6,7 @@ mod ops;
 mod run;
 
 use super::Options;
-use crate::reference::{Model, Stamp, WatchTable, watch_of};
+use crate::reference::{Model, Rights, Stamp, WatchTable, digest, watch_of};
 use crate::witness::{CommittedTxn, TxnKind, Witness};
 pub(super) use ops::*;
 pub(super) use run::{Run, report};
@@ -17,7 +17,24 @@ use zabsim_types::*;
 enum Entry {
     Open,
     Close,
-    Request(Op, usize, CallId),
+    Swept(ZPath),
+    Request(Op, usize, CallId, Judged),
+}
+
+/// By which rights the leader judged a request.
+#[derive(Clone, Default)]
+struct Judged {
+    ids: Vec<Id>,
+    as_of: Option<Zxid>,
+}
+
+impl Judged {
+    fn rights(&self) -> Rights<'_> {
+        Rights {
+            ids: &self.ids,
+            as_of: self.as_of,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -55,6 +72,8 @@ struct Client {
     data: BTreeMap<ZPath, bool>,
     child: BTreeMap<ZPath, ()>,
     asked: BTreeMap<CallId, Op>,
+    /// The identities that it has proven.
+    ids: Vec<Id>,
 }
 
 /// The ensemble.
@@ -69,6 +88,8 @@ pub(super) struct World {
     calls: u64,
     sessions: i64,
     now_ms: u64,
+    /// The state whose access control lists the leader still looks at.
+    pub behind: Option<Zxid>,
 }
 
 impl World {
@@ -93,6 +114,7 @@ impl World {
             data: BTreeMap::new(),
             child: BTreeMap::new(),
             asked: BTreeMap::new(),
+            ids: Vec::new(),
         };
         let mut world = World {
             leader: Model::new(),
@@ -104,6 +126,7 @@ impl World {
             calls: 0,
             sessions: 0x100,
             now_ms: 0,
+            behind: None,
         };
         for at in 0..clients {
             world.open(at as u32 + 1, at % replicas);
@@ -197,11 +220,30 @@ impl World {
         pending.proposed = true;
         let (op, call, xid) = (pending.op.clone(), pending.call, pending.xid);
         let stamp = self.stamp(session);
-        let result = self.leader.write(&op, stamp);
+        let judged = Judged {
+            ids: self.at(client).ids.clone(),
+            as_of: self.behind,
+        };
+        let result = self.leader.write_as(&op, stamp, judged.rights());
         self.note(stamp, xid, effect_of(&op, Some(&result)));
-        self.log
-            .push((stamp, Entry::Request(op, client as usize - 1, call)));
+        let entry = Entry::Request(op, client as usize - 1, call, judged);
+        self.log.push((stamp, entry));
         true
+    }
+
+    /// The server takes the client for somebody, without a proof in the history.
+    pub fn prove_unseen(&mut self, client: u32, scheme: &str) {
+        self.at(client).ids.push(Id::new(scheme, ""));
+    }
+
+    /// The servers remove a node without a child.
+    pub fn sweep(&mut self, path: &str) {
+        let stamp = self.stamp(SessionId::NONE);
+        let path: ZPath = path.into();
+        let op = Op::DeleteContainer { path: path.clone() };
+        let result = self.leader.write(&op, stamp);
+        self.note(stamp, Xid(0), effect_of(&op, Some(&result)));
+        self.log.push((stamp, Entry::Swept(path)));
     }
 
     /// The replica applies its next transaction; whether there was one.
@@ -220,9 +262,19 @@ impl World {
                 own.model.close_session(stamp);
                 None
             }
-            Entry::Request(op, client, call) => Some((client, call, own.model.write(&op, stamp))),
+            Entry::Request(op, client, call, judged) => {
+                let result = own.model.write_as(&op, stamp, judged.rights());
+                Some((client, call, result))
+            }
+            Entry::Swept(path) => {
+                let _ = own.model.write(&Op::DeleteContainer { path }, stamp);
+                None
+            }
         };
-        let fired = own.watches.fire(own.model.triggers());
+        // Of lists with identities in them nobody is told here: that is legal for whoever has none.
+        let fired = own
+            .watches
+            .fire(own.model.triggers(), |_, acl| acl.is_open());
         for (session, event) in fired {
             let to = self.clients.iter_mut().find(|client| {
                 client.connected && client.replica == replica && client.session == session
@@ -472,13 +524,26 @@ impl World {
                     None => return,
                 }
             } else {
-                let result = server.model.read(&first.op);
+                let rights = Rights {
+                    ids: &own.ids,
+                    as_of: None,
+                };
+                let result = match &first.op {
+                    Op::AddAuth { auth, .. } => {
+                        own.ids.push(Id::new("digest", &digest(auth)));
+                        Ok(Reply::AuthAdded)
+                    }
+                    op => server.model.read_as(op, own.session, rights),
+                };
                 server.watches.register(own.session, &first.op, &result);
                 result
             };
             let pending = own.line.pop_front().expect("it is there");
             let (id, xid, conn) = (pending.call, pending.xid, own.conn);
-            let zxid = server.model.last_zxid();
+            let zxid = match pending.op {
+                Op::AddAuth { .. } => Zxid::ZERO,
+                _ => server.model.last_zxid(),
+            };
             let closes = pending.op == Op::CloseSession;
             own.inbox.push_back(match result {
                 Ok(result) => HistoryKind::Ok {
@@ -548,7 +613,9 @@ impl Client {
         match kind {
             HistoryKind::Ok { id, zxid, .. } | HistoryKind::Fail { id, zxid, .. } => {
                 self.seen = self.seen.max(*zxid);
-                self.replied = *zxid;
+                if *zxid != Zxid::ZERO {
+                    self.replied = *zxid;
+                }
                 let op = self.asked.remove(id).expect("it was asked");
                 let found = matches!(kind, HistoryKind::Ok { .. });
                 match watch_of(&op, found) {

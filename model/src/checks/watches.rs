@@ -27,8 +27,8 @@ use super::{Check, Evidence, Finding};
 use crate::reference::{WatchList, watch_of};
 use std::collections::{BTreeMap, BTreeSet};
 use zabsim_types::{
-    HistoryEvent, HistoryKind, ProcessId, SessionChange, SessionId, Time, WatchEvent, WatchKind,
-    Zxid,
+    AddWatchMode, HistoryEvent, HistoryKind, Op, ProcessId, SessionChange, SessionId, Time,
+    WatchEvent, WatchKind, WatcherType, Zxid,
 };
 
 pub(super) const CHECK: Check = Check {
@@ -79,6 +79,8 @@ struct Client<'a> {
     /// The connection broke or is new: the watches are not set on any server.
     detached: bool,
     set: BTreeMap<Key<'a>, Watch>,
+    /// The watches that stay. An event for one of them is expected; that one is missing is not seen.
+    staying: BTreeSet<(&'a str, AddWatchMode)>,
     /// Those that have become due, by their transaction.
     due: BTreeSet<(Zxid, Key<'a>)>,
     /// The events without a zxid since the connection began.
@@ -151,6 +153,13 @@ impl<'a> Scan<'_, 'a> {
         client.detached = false;
         self.late(client, call.zxid, true, call.process, at);
         let found = call.observed().is_some_and(|observed| observed.is_ok());
+        match call.op {
+            Op::AddWatch { path, mode } if found => {
+                client.staying.insert((path, *mode));
+            }
+            Op::RemoveWatches { path, kind } if found => client.removed(path, *kind),
+            _ => {}
+        }
         if let Some((list, path)) = watch_of(call.op, found) {
             let key = (list, &**path);
             if client.set.contains_key(&key) {
@@ -182,6 +191,9 @@ impl<'a> Scan<'_, 'a> {
             }
             client.due.pop_first();
             let watch = client.set.remove(&key).expect("what is due is set");
+            if self.replay.guarded.contains(&(due, key.1)) {
+                continue;
+            }
             let what = if or_at { "a reply" } else { "an event" };
             self.finding.fail(at, || {
                 format!(
@@ -197,7 +209,9 @@ impl<'a> Scan<'_, 'a> {
         if client.detached {
             return;
         }
-        for (due, (_, path)) in &client.due {
+        let guarded = &self.replay.guarded;
+        let due = client.due.iter();
+        for (due, (_, path)) in due.filter(|(due, (_, path))| !guarded.contains(&(*due, *path))) {
             self.finding.fail(end, || {
                 format!(
                     "client {} never got the event of {due} at {path}",
@@ -214,7 +228,7 @@ impl<'a> Scan<'_, 'a> {
             watch.is_some_and(|watch| watch.due == Some((zxid, e.kind)))
         };
         let keys: Vec<Key<'_>> = keys_of(e).filter(fits).collect();
-        if keys.is_empty() || client.detached {
+        if (keys.is_empty() && !client.hears(e)) || client.detached {
             self.unexpected(client, Some(zxid), e, at);
         }
         for key in keys {
@@ -297,7 +311,7 @@ impl<'a> Scan<'_, 'a> {
             // What it was shown was behind the change, yet no event came: lost before the connection was (ZOOKEEPER-1412).
             if let Some((due, _)) = self
                 .first_after(key, watch.since)
-                .filter(|(due, _)| *due <= rel)
+                .filter(|(due, _)| *due <= rel && !self.replay.guarded.contains(&(*due, key.1)))
             {
                 self.finding.fail(at.time, || {
                     format!(
@@ -389,8 +403,41 @@ impl<'a> Client<'a> {
         self.may_repeat = None;
     }
 
+    /// Whether a watch that stays hears of it: at the node itself, or above it of anything but changed children.
+    fn hears(&self, event: &WatchEvent) -> bool {
+        let below = |path: &str| {
+            let rest = event.path.strip_prefix(path);
+            rest.is_some_and(|rest| path == "/" || rest.is_empty() || rest.starts_with('/'))
+        };
+        self.staying.iter().any(|(path, mode)| match mode {
+            AddWatchMode::Persistent => **path == *event.path,
+            AddWatchMode::PersistentRecursive => {
+                event.kind != WatchKind::NodeChildrenChanged && below(path)
+            }
+        })
+    }
+
+    /// The server has taken watches away.
+    fn removed(&mut self, path: &'a str, kind: WatcherType) {
+        let any = kind == WatcherType::Any;
+        if any || kind == WatcherType::Data {
+            self.disarm((WatchList::Data, path));
+        }
+        if any || kind == WatcherType::Children {
+            self.disarm((WatchList::Child, path));
+        }
+        self.staying.retain(|(other, mode)| {
+            let meant = match mode {
+                AddWatchMode::Persistent => WatcherType::Persistent,
+                AddWatchMode::PersistentRecursive => WatcherType::PersistentRecursive,
+            };
+            *other != path || !(any || kind == meant)
+        });
+    }
+
     fn forget(&mut self) {
         self.set.clear();
+        self.staying.clear();
         self.due.clear();
         self.caught_up.clear();
     }

@@ -1,11 +1,12 @@
 //! One recorded reply against one of ours.
 
 use super::read::bytes_of_hex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use zabsim_types::{
-    Data, ErrorCode, Op, OpResult, Reply, SessionId, Stat, WatchEvent, WatchKind, Zxid,
+    AclEntry, Data, ErrorCode, Op, OpResult, Reply, SessionId, Stat, WatchEvent, WatchKind, Zxid,
 };
 
 /// What differs: where in the reply, what was recorded, what we got.
@@ -35,15 +36,18 @@ pub struct Comparison {
     /// Recorded zxid to ours, kept strictly increasing both ways.
     ranks: BTreeMap<u64, Zxid>,
     sessions: BTreeMap<String, SessionId>,
+    /// When each transaction was, exactly.
+    times: BTreeMap<Zxid, i64>,
 }
 
 impl Comparison {
-    /// For the model: zxids are the recorded numbers, the time of transaction z is z.
+    /// For the model: zxids are the recorded numbers, times those of the transactions that are named.
     pub fn exact() -> Comparison {
         Comparison {
             exact: true,
             ranks: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            times: BTreeMap::from([(Zxid::ZERO, 0)]),
         }
     }
 
@@ -54,12 +58,33 @@ impl Comparison {
             // Only the initial tree has zxid 0, and it has it everywhere.
             ranks: BTreeMap::from([(0, Zxid::ZERO)]),
             sessions: BTreeMap::new(),
+            times: BTreeMap::new(),
         }
     }
 
-    /// Says which session connection `conn` has, so that `S:A` is known in a `Stat`.
-    pub fn bind_session(&mut self, conn: &str, session: SessionId) {
-        self.sessions.insert(format!("S:{conn}"), session);
+    /// Says which session is meant by a name like `S:A`.
+    pub fn bind_session(&mut self, name: &str, session: SessionId) {
+        self.sessions.insert(name.to_owned(), session);
+    }
+
+    /// The session of that name.
+    pub fn session(&self, name: &str) -> Option<SessionId> {
+        self.sessions.get(name).copied()
+    }
+
+    /// Says when a transaction was.
+    pub fn bind_time(&mut self, zxid: Zxid, time_ms: i64) {
+        self.times.insert(zxid, time_ms);
+    }
+
+    /// When the transaction was, if that was said.
+    pub fn time_of(&self, zxid: Zxid) -> Option<i64> {
+        self.times.get(&zxid).copied()
+    }
+
+    /// One value of a reply.
+    pub fn value(&self, at: &str, recorded: &Value, got: impl Into<Value>) -> Result<(), Mismatch> {
+        same(at, recorded, got)
     }
 
     /// The reply to `op`: its error, its header's zxid, its body.
@@ -76,13 +101,17 @@ impl Comparison {
         }
         match got {
             Ok(reply) => self.body("", recorded, reply),
-            Err(_) => no_more_than(recorded, &["err", "name", "zxid"]),
+            Err(_) => no_more_than(recorded, &["err", "name", "zxid", "kind", "xid", "op"]),
         }
     }
 
-    /// Only the transaction of a write, where nothing else of its reply can be compared (`Action::Failure`).
-    pub fn update_zxid(&mut self, recorded: &Value, zxid: Zxid) -> Result<(), Mismatch> {
-        self.zxid("zxid", &recorded["zxid"], zxid)
+    /// The reply to what is no operation: to a ping, to watches that are set again.
+    pub fn bare_reply(&mut self, recorded: &Value, zxid: Zxid) -> Result<(), Mismatch> {
+        same("err", &recorded["err"], 0)?;
+        if self.exact {
+            self.zxid("zxid", &recorded["zxid"], zxid)?;
+        }
+        no_more_than(recorded, &["err", "name", "zxid", "kind", "xid", "op"])
     }
 
     /// One notification: what, where, and of which transaction.
@@ -97,9 +126,12 @@ impl Comparison {
             WatchKind::NodeDeleted => "NodeDeleted",
             WatchKind::NodeDataChanged => "NodeDataChanged",
             WatchKind::NodeChildrenChanged => "NodeChildrenChanged",
+            WatchKind::DataWatchRemoved => "DataWatchRemoved",
+            WatchKind::ChildWatchRemoved => "ChildWatchRemoved",
+            WatchKind::PersistentWatchRemoved => "PersistentWatchRemoved",
         };
         same("event.type", &recorded["type"], kind)?;
-        same("event.path", &recorded["path"], &*got.path)?;
+        same_text("event.path", &recorded["path"], &got.path)?;
         match zxid {
             Some(zxid) => self.zxid("event.zxid", &recorded["zxid"], zxid),
             // The catch-up of setWatches.
@@ -144,7 +176,12 @@ impl Comparison {
             Ok(_) => ErrorCode::Ok,
             Err(code) => *code,
         };
-        same("err", &recorded["err"], got.code())
+        same("err", &recorded["err"], got.code())?;
+        match recorded.get("name") {
+            Some(name) if got == ErrorCode::Ok => same("name", name, "OK"),
+            Some(name) => same("name", name, got.name()),
+            None => Ok(()),
+        }
     }
 
     fn body(&mut self, at: &str, recorded: &Value, reply: &Reply) -> Result<(), Mismatch> {
@@ -153,45 +190,88 @@ impl Comparison {
         ];
         let keys: &[&str] = match reply {
             Reply::Created { path, stat } => {
-                same(&under(at, "path"), &recorded["path"], &**path)?;
+                same_text(&under(at, "path"), &recorded["path"], path)?;
                 self.optional_stat(at, recorded, stat.as_ref())?;
                 &["path", "stat"]
             }
-            Reply::Set { stat } | Reply::Exists { stat } => {
+            Reply::Set { stat } | Reply::AclSet { stat } | Reply::Exists { stat } => {
                 self.optional_stat(at, recorded, Some(stat))?;
                 &["stat"]
             }
-            Reply::Data { data, stat } => {
+            Reply::Data { data, stat } | Reply::Reconfigured { data, stat } => {
                 same_data(&under(at, "data"), &recorded["data"], data)?;
                 self.optional_stat(at, recorded, Some(stat))?;
                 &["data", "stat"]
             }
             Reply::Children { names, stat } => {
-                let mut expected: Vec<&str> = recorded["children"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                    .collect();
-                expected.sort_unstable();
-                let mut got: Vec<&str> = names.iter().map(|name| &**name).collect();
-                got.sort_unstable();
-                if expected != got {
-                    let got = format!("{got:?}");
-                    return Err(mismatch(
-                        &under(at, "children"),
-                        format!("{expected:?}"),
-                        got,
-                    ));
-                }
+                same_names(&under(at, "children"), &recorded["children"], names)?;
                 self.optional_stat(at, recorded, stat.as_ref())?;
                 &["children", "stat"]
             }
             Reply::Synced { path } => {
-                same(&under(at, "path"), &recorded["path"], &**path)?;
+                same_text(&under(at, "path"), &recorded["path"], path)?;
                 &["path"]
             }
-            Reply::Deleted | Reply::Checked | Reply::Closed => &[],
+            Reply::Deleted
+            | Reply::Checked
+            | Reply::Closed
+            | Reply::AuthAdded
+            | Reply::WatchesRemoved
+            | Reply::WatchesChecked => &[],
+            Reply::Acl { acl, stat } => {
+                let got: Vec<Value> = acl.entries().iter().map(acl_entry).collect();
+                same(&under(at, "acl"), &recorded["acl"], got)?;
+                self.optional_stat(at, recorded, Some(stat))?;
+                &["acl", "stat"]
+            }
+            Reply::Identities { ids } => {
+                // In the order of a hash table.
+                let mut expected = recorded["clientInfo"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_default();
+                expected.sort_by_key(Value::to_string);
+                let mut got: Vec<Value> = ids.iter().map(|id| json!([id.scheme, id.id])).collect();
+                got.sort_by_key(Value::to_string);
+                same(&under(at, "clientInfo"), &Value::from(expected), got)?;
+                &["clientInfo"]
+            }
+            Reply::WatchAdded => {
+                same(&under(at, "err_body"), &recorded["err_body"], 0)?;
+                &["err_body"]
+            }
+            Reply::Ephemerals { paths } => {
+                let mut expected = recorded["ephemerals"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_default();
+                expected.sort_by_key(Value::to_string);
+                let mut got: Vec<Value> = paths.iter().map(|path| json!(path)).collect();
+                got.sort_by_key(Value::to_string);
+                same(&under(at, "ephemerals"), &Value::from(expected), got)?;
+                &["ephemerals"]
+            }
+            Reply::ChildrenNumber { number } => {
+                same(&under(at, "totalNumber"), &recorded["totalNumber"], *number)?;
+                &["totalNumber"]
+            }
+            Reply::MultiRead { results } => {
+                let expected = parts(recorded, results.len())?;
+                for (i, (recorded, result)) in expected.iter().zip(results).enumerate() {
+                    let at = format!("results[{i}]");
+                    match result {
+                        Ok(reply) => {
+                            same(&under(&at, "type"), &recorded["type"], type_of(reply))?;
+                            self.body(&at, recorded, reply)?;
+                        }
+                        Err(error) => {
+                            same(&under(&at, "type"), &recorded["type"], "error")?;
+                            same(&under(&at, "err"), &recorded["err"], error.code())?;
+                        }
+                    }
+                }
+                &["results"]
+            }
             Reply::Multi { results } => {
                 let expected = parts(recorded, results.len())?;
                 for (i, (recorded, reply)) in expected.iter().zip(results).enumerate() {
@@ -267,6 +347,10 @@ impl Comparison {
 
     fn zxid(&mut self, at: &str, recorded: &Value, got: Zxid) -> Result<(), Mismatch> {
         let fail = |why: &str| Err(mismatch(at, recorded.clone(), format!("{got}{why}")));
+        if got == Zxid::NO_STATE || recorded == -1 {
+            let both = got == Zxid::NO_STATE && recorded == -1;
+            return if both { Ok(()) } else { fail("") };
+        }
         let Some(expected) = recorded.as_u64() else {
             return fail("");
         };
@@ -292,10 +376,13 @@ impl Comparison {
         Ok(())
     }
 
-    /// `t@z` is the time of transaction z; on the model that is z itself.
+    /// `t@z` is the time of transaction z.
     fn time(&self, at: &str, recorded: &Value, got: i64) -> Result<(), Mismatch> {
         let expected = match recorded.as_str().and_then(|t| t.strip_prefix("t@")) {
-            Some(zxid) => zxid.parse().ok(),
+            Some(zxid) => {
+                let zxid = zxid.parse().ok().map(Zxid);
+                zxid.and_then(|zxid| self.times.get(&zxid).copied())
+            }
             None => recorded.as_i64(),
         };
         if expected == Some(got) {
@@ -313,8 +400,14 @@ fn type_of(reply: &Reply) -> &'static str {
         Reply::Deleted => "delete",
         Reply::Set { .. } => "setData",
         Reply::Checked => "check",
+        Reply::Data { .. } => "getData",
+        Reply::Children { .. } => "getChildren",
         _ => "other",
     }
+}
+
+fn acl_entry(entry: &AclEntry) -> Value {
+    json!([entry.perms.0, entry.id.scheme, entry.id.id])
 }
 
 fn parts(recorded: &Value, got: usize) -> Result<&Vec<Value>, Mismatch> {
@@ -345,6 +438,59 @@ fn same<T: Into<Value>>(at: &str, recorded: &Value, got: T) -> Result<(), Mismat
         Ok(())
     } else {
         Err(mismatch(at, recorded.clone(), got))
+    }
+}
+
+/// A text as it is on ZooKeeper's wire: each UTF-16 unit by itself, so that a character beyond U+FFFF takes six bytes.
+fn on_the_wire(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for unit in text.encode_utf16() {
+        let (high, middle, low) = (unit >> 12, unit >> 6 & 0x3f, unit & 0x3f);
+        match unit {
+            0..0x80 => bytes.push(unit as u8),
+            0x80..0x800 => bytes.extend([0xc0 | (unit >> 6) as u8, 0x80 | low as u8]),
+            _ => bytes.extend([0xe0 | high as u8, 0x80 | middle as u8, 0x80 | low as u8]),
+        }
+    }
+    bytes
+}
+
+/// A text, or of a long one its length and beginning; one that is no UTF-8 on the wire by its bytes.
+fn text_fits(recorded: &Value, got: &str) -> bool {
+    match recorded {
+        Value::String(text) => text == got,
+        Value::Object(spec) => {
+            if let Some(hex) = spec.get("hex").and_then(Value::as_str) {
+                return bytes_of_hex(hex).is_ok_and(|bytes| bytes == on_the_wire(got));
+            }
+            let len = spec.get("len").and_then(Value::as_u64);
+            let head = spec.get("head").and_then(Value::as_str);
+            len == Some(got.len() as u64) && head.is_some_and(|head| got.starts_with(head))
+        }
+        _ => false,
+    }
+}
+
+fn same_text(at: &str, recorded: &Value, got: &str) -> Result<(), Mismatch> {
+    if text_fits(recorded, got) {
+        Ok(())
+    } else {
+        Err(mismatch(at, recorded, format!("{got:?}")))
+    }
+}
+
+/// The same names in whatever order.
+fn same_names(at: &str, recorded: &Value, got: &[Arc<str>]) -> Result<(), Mismatch> {
+    let expected = recorded.as_array().map_or(&[][..], Vec::as_slice);
+    let mut left: Vec<&Arc<str>> = got.iter().collect();
+    let all_found = expected.iter().all(|name| {
+        let found = left.iter().position(|other| text_fits(name, other));
+        found.map(|at| left.swap_remove(at)).is_some()
+    });
+    if all_found && left.is_empty() {
+        Ok(())
+    } else {
+        Err(mismatch(at, recorded, format!("{got:?}")))
     }
 }
 
@@ -391,97 +537,4 @@ fn mismatch(at: &str, expected: impl fmt::Display, got: impl fmt::Display) -> Mi
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn by_rank_equal_zxids_stay_equal_and_smaller_ones_smaller() {
-        let op = Op::Delete {
-            path: "/a".into(),
-            version: -1,
-        };
-        let mut comparison = Comparison::by_rank();
-        let mut answer = |recorded: u64, got| {
-            let recorded = json!({"err": 0, "name": "OK", "zxid": recorded});
-            comparison.reply(&op, &recorded, got, &Ok(Reply::Deleted))
-        };
-        assert_eq!(answer(3, Zxid::new(2, 9)), Ok(()));
-        assert_eq!(answer(5, Zxid::new(3, 1)), Ok(()));
-        assert_eq!(answer(4, Zxid::new(2, 10)), Ok(()));
-        let again = answer(3, Zxid::new(2, 8)).expect_err("3 stands for ⟨2,9⟩");
-        assert_eq!(again.at, "zxid");
-        answer(6, Zxid::new(2, 11)).expect_err("6 must be above 5's");
-        answer(1, Zxid::new(2, 9)).expect_err("1 must be below 3's");
-        answer(0, Zxid::new(1, 1)).expect_err("only 0 is 0");
-    }
-
-    #[test]
-    fn a_stat_is_compared_field_by_field() {
-        let recorded = json!({"err": 0, "name": "OK", "zxid": 4, "stat": {
-            "czxid": 2, "mzxid": 3, "pzxid": 2, "ctime": "t@2", "mtime": "t@3", "version": 1, "cversion": 0,
-            "aversion": 0, "ephemeralOwner": "S:A", "dataLength": 1, "numChildren": 0}});
-        let op = Op::Exists {
-            path: "/a".into(),
-            watch: false,
-        };
-        let good = Stat {
-            czxid: Zxid(2),
-            mzxid: Zxid(3),
-            pzxid: Zxid(2),
-            ctime: 2,
-            mtime: 3,
-            version: 1,
-            ephemeral_owner: SessionId(7),
-            data_length: 1,
-            ..Stat::default()
-        };
-        let mut comparison = Comparison::exact();
-        comparison.bind_session("A", SessionId(7));
-        let mut answer =
-            |stat| comparison.reply(&op, &recorded, Zxid(4), &Ok(Reply::Exists { stat }));
-        assert_eq!(answer(good), Ok(()));
-        for (bad, at) in [
-            (
-                Stat {
-                    mzxid: Zxid(2),
-                    ..good
-                },
-                "stat.mzxid",
-            ),
-            (
-                Stat {
-                    cversion: 1,
-                    ..good
-                },
-                "stat.cversion",
-            ),
-            (Stat { mtime: 4, ..good }, "stat.mtime"),
-            (
-                Stat {
-                    ephemeral_owner: SessionId(8),
-                    ..good
-                },
-                "stat.ephemeralOwner",
-            ),
-        ] {
-            assert_eq!(answer(bad).expect_err(at).at, at);
-        }
-    }
-
-    #[test]
-    fn a_reply_that_lacks_something_is_no_match() {
-        let op = Op::Exists {
-            path: "/a".into(),
-            watch: false,
-        };
-        let recorded = json!({"err": -101, "name": "NoNode", "zxid": 1});
-        let mut comparison = Comparison::exact();
-        let got = Err(ErrorCode::NoNode);
-        assert_eq!(comparison.reply(&op, &recorded, Zxid(1), &got), Ok(()));
-        let recorded = json!({"err": -101, "name": "NoNode", "zxid": 1, "path": "/a"});
-        comparison
-            .reply(&op, &recorded, Zxid(1), &got)
-            .expect_err("we have no path");
-    }
-}
+mod tests;

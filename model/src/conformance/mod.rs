@@ -7,13 +7,9 @@
 //! - zxids: exactly on the model, which counts as the recorded server did, from an empty database in epoch 0; *by rank* on an
 //!   ensemble, whose epochs and further sessions shift the numbers: equal ones must be equal, smaller ones smaller. There the
 //!   header of a read is left alone, for a follower's may trail.
-//! - times: on the model the time of transaction z is z; elsewhere they are not compared.
+//! - times: on the model the time of a transaction is known; elsewhere they are not compared.
 //! - children: as sets.
-//!
-//! A step that the vocabulary of [`Op`](zabsim_types::Op) cannot say (ACLs, containers, TTLs, persistent watches) makes the
-//! whole case "not for this model", with the reason: leaving out a write would shift the zxids of all later ones. Two kinds
-//! of such steps do no harm: a read is left out ([`Action::LeftOut`]), and for a write that fails another one that fails
-//! stands in ([`Action::Failure`]).
+//! - races: where the recorded outcome was one, the model is right with any of its ends.
 //!
 //! Source: Apache ZooKeeper 3.9.5, standalone, recorded by this project.
 
@@ -22,5 +18,5 @@ mod play;
 mod read;
 
 pub use compare::{Comparison, Mismatch};
-pub use play::{Outcome, run_on_model};
-pub use read::{Action, Case, CaseError, Step, parse};
+pub use play::{Difference, Outcome, run_on_model};
+pub use read::{Action, Case, CaseError, Connect, Request, Resume, Step, parse};

@@ -1,84 +1,151 @@
 //! Playing a case on the model.
 
 use super::compare::{Comparison, Mismatch};
-use super::read::{Action, Case, Step};
-use crate::reference::{Notice, Service};
-use serde_json::Value;
+use super::read::{Action, Case, Connect, Request, Resume, Step};
+use crate::reference::{Notice, Service, Settings};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
-use zabsim_types::{Op, SessionId, WatchEvent, Zxid};
+use zabsim_types::{Op, OpResult, SessionId, WatchEvent, Zxid};
+
+/// One step that went otherwise than recorded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    /// Which, from 1.
+    pub step: usize,
+    /// Of which connection, and what it did.
+    pub what: String,
+    /// Where in it, and what was recorded and got.
+    pub mismatch: Mismatch,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference {
+            step,
+            what,
+            mismatch,
+        } = self;
+        write!(f, "step {step} ({what}): {mismatch}")
+    }
+}
 
 /// What came of a case.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// Every answer and every notification was as recorded.
-    Equal {
-        /// How many steps were compared.
-        steps: usize,
-    },
-    /// It needs something that the model does not have.
-    NotForThisModel {
-        /// What.
-        reason: String,
-    },
-    /// Something differed.
-    Differs {
-        /// The step, from 1.
-        step: usize,
-        /// What.
-        what: String,
-    },
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// How many steps were played.
+    pub steps: usize,
+    /// Those that differ; none where the case agrees.
+    pub differences: Vec<Difference>,
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Outcome::Equal { steps } => write!(f, "equal in {steps} steps"),
-            Outcome::NotForThisModel { reason } => write!(f, "not for this model: {reason}"),
-            Outcome::Differs { step, what } => write!(f, "step {step}: {what}"),
-        }
+impl Outcome {
+    /// Whether every answer and every notification was as recorded.
+    pub fn agrees(&self) -> bool {
+        self.differences.is_empty()
     }
 }
 
-/// Plays `case` on the reference model and compares every answer.
+/// What the requests of a pipeline may have found, where the recorded outcome was a race.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Race {
+    /// Each what the ones before it left.
+    None,
+    /// The access control lists from before the pipeline: none of its requests was applied when the others were prepared.
+    FormerAcls,
+    /// An identity that is added behind them.
+    AuthFirst,
+}
+
+/// The hash of `super:test`, whom the recorded servers let do everything.
+const SUPER: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
+/// The recorded servers' tick was 250 ms: sessions last 2 to 20 of them.
+const TIMEOUTS_MS: (i64, i64) = (500, 5_000);
+/// What the recorded clients asked for where a case says nothing.
+const TIMEOUT_MS: i64 = 4_000;
+
+/// Plays `case` on the reference model and compares every answer. The recorded outcome of a race is accepted if one of the
+/// ways in which it may end gives it.
 pub fn run_on_model(case: &Case) -> Outcome {
-    if let Some(reason) = case.unsupported() {
-        let reason = reason.to_owned();
-        return Outcome::NotForThisModel { reason };
+    let outcome = run_with(case, Race::None);
+    if outcome.agrees() || !case.racy {
+        return outcome;
     }
-    if let Some(config) = &case.config {
-        let reason = format!("server settings {config}");
-        return Outcome::NotForThisModel { reason };
-    }
-    let mut play = Play::new();
-    for (at, step) in case.steps.iter().enumerate() {
-        if let Err(difference) = play.step(step) {
-            return Outcome::Differs {
-                step: at + 1,
-                what: difference.to_string(),
+    let other_ends = [Race::FormerAcls, Race::AuthFirst].into_iter();
+    let mut outcomes = other_ends.map(|race| run_with(case, race));
+    outcomes.find(Outcome::agrees).unwrap_or(outcome)
+}
+
+fn run_with(case: &Case, race: Race) -> Outcome {
+    let settings = match settings(case.config.as_ref()) {
+        Ok(settings) => settings,
+        Err(mismatch) => {
+            return Outcome {
+                steps: 0,
+                differences: vec![Difference {
+                    step: 0,
+                    what: "the server's settings".into(),
+                    mismatch,
+                }],
             };
         }
-    }
-    Outcome::Equal {
+    };
+    let mut play = Play::new(settings, race);
+    let steps = case.steps.iter().enumerate();
+    let differences = steps.filter_map(|(at, step)| {
+        let mismatch = play.step(step).err()?;
+        let (step, what) = (at + 1, step.to_string());
+        Some(Difference {
+            step,
+            what,
+            mismatch,
+        })
+    });
+    Outcome {
+        differences: differences.collect(),
         steps: case.steps.len(),
     }
+}
+
+/// The settings of the recorded server, as its configuration file and its command line say them.
+fn settings(config: Option<&Value>) -> Result<Settings, Mismatch> {
+    let mut settings = Settings {
+        super_digest: Some(SUPER.into()),
+        ..Settings::zookeeper_3_9_5()
+    };
+    for (place, words) in config.and_then(Value::as_object).into_iter().flatten() {
+        for word in words.as_array().into_iter().flatten() {
+            match word.as_str().unwrap_or_default() {
+                "enforceQuota=true" => settings.enforce_quota = true,
+                "-Dzookeeper.extendedTypesEnabled=false" => settings.extended_types = false,
+                _ => {
+                    let at = format!("config.{place}");
+                    return Err(differs(&at, word, "a setting that is not known here"));
+                }
+            }
+        }
+    }
+    Ok(settings)
 }
 
 struct Play {
     service: Service,
     comparison: Comparison,
     conns: BTreeMap<String, Conn>,
+    race: Race,
     sessions: i64,
-    now_ms: u64,
+    now_ms: i64,
 }
 
 /// A connection of the case and the session that it has or had.
+#[derive(Default)]
 struct Conn {
     session: SessionId,
-    timeout_ms: u32,
     open: bool,
-    /// When it was cut.
-    cut_ms: u64,
+    /// When the server last heard from it.
+    heard_ms: i64,
+    /// The number of its last request.
+    xid: i32,
 }
 
 /// What one connection receives in a step besides its reply.
@@ -88,37 +155,41 @@ struct Received {
     closed: bool,
 }
 
+type Inbox = BTreeMap<String, Received>;
+
 impl Play {
-    fn new() -> Play {
+    fn new(settings: Settings, race: Race) -> Play {
         Play {
-            service: Service::new(),
+            service: Service::with(settings),
             comparison: Comparison::exact(),
             conns: BTreeMap::new(),
+            race,
             sessions: 0,
             now_ms: 0,
         }
     }
 
     fn step(&mut self, step: &Step) -> Result<(), Mismatch> {
-        let mut received = BTreeMap::new();
+        let mut received = Inbox::new();
         let mut any_order = false;
         match &step.action {
-            Action::Connect { timeout_ms, resume } => {
-                self.connect(step, *timeout_ms, resume.as_deref(), &mut received)?;
-            }
+            Action::Connect(connect) => self.connect(step, connect, &mut received)?,
             Action::Drop => self.cut(&step.conn),
-            Action::Sleep { ms } => {
+            Action::Restart => {
+                for name in self.conns.keys().cloned().collect::<Vec<_>>() {
+                    self.cut(&name);
+                }
+            }
+            Action::Sleep { ms, silent } => {
+                // Nobody says in which order a session's ephemerals go.
                 any_order = true;
-                self.sleep(*ms, &mut received);
+                self.sleep(*ms, silent, &mut received);
             }
-            Action::Request(op) => {
-                any_order = *op == Op::CloseSession;
-                self.request(step, op, any_order, &mut received)?;
+            Action::Request(request) => {
+                any_order = *request == Request::Op(Op::CloseSession);
+                self.request(step, request, any_order, &mut received)?;
             }
-            Action::Failure { op, .. } => self.failure(step, op, &mut received)?,
-            Action::LeftOut { .. } => return Ok(()),
-            Action::Pipeline(ops) => self.pipeline(step, ops, &mut received)?,
-            Action::Unsupported { .. } => unreachable!("such cases are not played"),
+            Action::Pipeline(requests) => self.pipeline(step, requests, &mut received)?,
         }
         self.compare_received(step, received, any_order)
     }
@@ -126,179 +197,294 @@ impl Play {
     fn connect(
         &mut self,
         step: &Step,
-        timeout_ms: Option<u32>,
-        resume: Option<&str>,
-        received: &mut BTreeMap<String, Received>,
+        connect: &Connect,
+        received: &mut Inbox,
     ) -> Result<(), Mismatch> {
-        // How the server bounds a timeout is its configuration, not the model's: the recorded one is granted.
-        let granted = step.reply["timeout"].as_u64().map(|ms| ms as u32);
-        let resumed = resume.map(|conn| match self.conns.get(conn) {
-            Some(conn) => conn.session,
-            None => SessionId::NONE,
-        });
-        let session = match resumed {
-            Some(session) if self.service.timeout_of(session).is_some() => session,
-            Some(_) => SessionId::NONE,
+        if connect.last_zxid > self.service.model().last_zxid().0 {
+            // Behind what the client has seen: the server hangs up without a word.
+            self.conns.insert(step.conn.clone(), Conn::default());
+            return self.comparison.value("closed", &step.reply["closed"], true);
+        }
+        let asked = connect.timeout_ms.unwrap_or(TIMEOUT_MS);
+        let timeout_ms = asked.clamp(TIMEOUTS_MS.0, TIMEOUTS_MS.1);
+        let session = match &connect.resume {
+            Some(resume) => self.resumed(resume),
             None => {
                 self.sessions += 1;
                 let session = SessionId(0x0100_0000_0000_0000 + self.sessions);
                 self.tick();
-                self.service
-                    .open(session, granted.or(timeout_ms).unwrap_or(4_000));
-                self.comparison.bind_session(&step.conn, session);
-                session
+                let zxid = self.service.open(session, timeout_ms as u32);
+                self.comparison.bind_time(zxid, self.now_ms);
+                if let Some(name) = step.reply["sessionId"].as_str() {
+                    self.comparison.bind_session(name, session);
+                }
+                Some(session)
             }
         };
-        if session == SessionId::NONE {
-            received.entry(step.conn.clone()).or_default().closed = true;
-        }
-        let recorded = &step.reply["sessionId"];
-        let expired = recorded.as_i64() == Some(0);
-        if expired != (session == SessionId::NONE) {
-            return Err(Mismatch {
-                at: "sessionId".into(),
-                expected: recorded.to_string(),
-                got: session.to_string(),
-            });
-        }
         let conn = Conn {
-            session,
-            timeout_ms: self.service.timeout_of(session).unwrap_or(0),
-            open: session != SessionId::NONE,
-            cut_ms: 0,
+            session: session.unwrap_or_default(),
+            open: session.is_some(),
+            heard_ms: self.now_ms,
+            xid: 0,
         };
+        match session {
+            Some(session) => {
+                // The server has one connection a session, and hangs up on the former.
+                for (name, other) in &mut self.conns {
+                    if other.open && other.session == session {
+                        other.open = false;
+                        received.entry(name.clone()).or_default().closed = true;
+                    }
+                }
+                self.service.disconnect(session);
+                self.service.set_timeout(session, timeout_ms as u32);
+                self.service.connect(session, "127.0.0.1");
+            }
+            None => received.entry(step.conn.clone()).or_default().closed = true,
+        }
         self.conns.insert(step.conn.clone(), conn);
+        self.compare_connected(step, connect, session, timeout_ms)
+    }
+
+    fn resumed(&self, resume: &Resume) -> Option<SessionId> {
+        let Resume::Of {
+            conn,
+            password_fits: true,
+        } = resume
+        else {
+            return None;
+        };
+        let session = self.comparison.session(&format!("S:{conn}"));
+        session.filter(|session| self.service.timeout_of(*session).is_some())
+    }
+
+    fn compare_connected(
+        &self,
+        step: &Step,
+        connect: &Connect,
+        session: Option<SessionId>,
+        timeout_ms: i64,
+    ) -> Result<(), Mismatch> {
+        let recorded = &step.reply["sessionId"];
+        let same = match session {
+            None => recorded == 0,
+            Some(_) => {
+                recorded
+                    .as_str()
+                    .and_then(|name| self.comparison.session(name))
+                    == session
+            }
+        };
+        if !same {
+            return Err(differs("sessionId", recorded, session.unwrap_or_default()));
+        }
+        let read_only = (!connect.without_read_only).then_some(false);
+        for (key, got) in [
+            ("protocolVersion", json!(0)),
+            ("timeout", json!(session.map_or(0, |_| timeout_ms))),
+            ("passwdLen", json!(16)),
+            ("passwdZero", json!(session.is_none())),
+            ("readOnly", json!(read_only)),
+        ] {
+            self.comparison.value(key, &step.reply[key], got)?;
+        }
         Ok(())
     }
 
     fn cut(&mut self, name: &str) {
-        if let Some(conn) = self.conns.get_mut(name) {
+        if let Some(conn) = self.conns.get_mut(name).filter(|conn| conn.open) {
             conn.open = false;
-            conn.cut_ms = self.now_ms;
+            conn.heard_ms = self.now_ms;
             self.service.disconnect(conn.session);
         }
     }
 
-    /// Sessions whose connection was cut expire when their timeout is over.
-    fn sleep(&mut self, ms: u64, received: &mut BTreeMap<String, Received>) {
-        self.now_ms += ms;
-        let silent =
-            |conn: &&Conn| !conn.open && conn.cut_ms + u64::from(conn.timeout_ms) <= self.now_ms;
-        let over: Vec<SessionId> = self
-            .conns
-            .values()
-            .filter(silent)
-            .map(|conn| conn.session)
-            .filter(|session| self.service.timeout_of(*session).is_some())
-            .collect();
+    /// Connections send pings, but for the silent ones. Sessions that were not heard of expire; then the servers sweep.
+    fn sleep(&mut self, ms: u64, silent: &[String], received: &mut Inbox) {
+        self.now_ms += ms as i64;
+        let mut over = Vec::new();
+        for (name, conn) in &mut self.conns {
+            if conn.open && !silent.contains(name) {
+                conn.heard_ms = self.now_ms;
+            } else if let Some(timeout_ms) = self.service.timeout_of(conn.session)
+                && conn.heard_ms + i64::from(timeout_ms) <= self.now_ms
+            {
+                over.push(conn.session);
+                if std::mem::take(&mut conn.open) {
+                    received.entry(name.clone()).or_default().closed = true;
+                }
+            }
+        }
+        // One that was taken up on another connection was heard there.
+        let heard = |session: &SessionId| {
+            let mut conns = self.conns.values();
+            conns.any(|conn| conn.open && conn.session == *session)
+        };
+        over.retain(|session| !heard(session));
+        over.sort_unstable();
+        over.dedup();
         for session in over {
             self.tick();
             let notices = self.service.expire(session);
+            self.stamp();
             self.route(notices, received);
         }
+        self.tick();
+        let before = self.service.next_zxid();
+        let notices = self.service.sweep();
+        for zxid in before.0..self.service.next_zxid().0 {
+            self.comparison.bind_time(Zxid(zxid), self.now_ms);
+        }
+        self.route(notices, received);
     }
 
     fn request(
         &mut self,
         step: &Step,
-        op: &Op,
+        request: &Request,
         any_order: bool,
-        received: &mut BTreeMap<String, Received>,
+        received: &mut Inbox,
     ) -> Result<(), Mismatch> {
         let open = self.conns.get(&step.conn).is_some_and(|conn| conn.open);
-        if !open || step.reply["closed"] == true {
-            let recorded = step.reply["closed"] == true;
-            return if recorded != open {
-                Ok(())
-            } else {
-                Err(Mismatch {
-                    at: "closed".into(),
-                    expected: recorded.to_string(),
-                    got: (!open).to_string(),
-                })
-            };
+        let read = match request {
+            Request::Op(op) => self.service.reads(op),
+            _ => true,
+        };
+        if !open || !read {
+            self.cut(&step.conn);
+            return self.comparison.value("closed", &step.reply["closed"], true);
         }
-        let served = self.serve(&step.conn, op, received);
-        let before = received.remove(&step.conn).unwrap_or_default();
-        self.comparison
-            .events(&step.events_before_reply, &before.events, any_order)?;
-        self.comparison
-            .reply(op, &step.reply, served.0, &served.1)?;
-        if *op == Op::CloseSession {
-            self.close(&step.conn, received);
-        }
-        Ok(())
-    }
-
-    fn failure(
-        &mut self,
-        step: &Step,
-        op: &Op,
-        received: &mut BTreeMap<String, Received>,
-    ) -> Result<(), Mismatch> {
-        let (zxid, result) = self.serve(&step.conn, op, received);
-        assert!(result.is_err(), "a stand-in for a failure succeeded");
-        self.comparison.update_zxid(&step.reply, zxid)
+        let answer = self.serve(&step.conn, request, None, received);
+        let before = received
+            .get_mut(&step.conn)
+            .map(|own| std::mem::take(&mut own.events));
+        self.comparison.events(
+            &step.events_before_reply,
+            &before.unwrap_or_default(),
+            any_order,
+        )?;
+        self.compare_reply(request, &step.reply, &answer)
     }
 
     /// Replies and the connection's own notifications form one stream.
     fn pipeline(
         &mut self,
         step: &Step,
-        ops: &[Op],
-        received: &mut BTreeMap<String, Received>,
+        requests: &[Request],
+        received: &mut Inbox,
     ) -> Result<(), Mismatch> {
         let nothing = Vec::new();
         let mut stream = step.reply["stream"].as_array().unwrap_or(&nothing).iter();
-        for op in ops {
-            let served = self.serve(&step.conn, op, received);
-            let own = received.remove(&step.conn).unwrap_or_default();
-            for (zxid, event) in &own.events {
+        let prepared_at = match self.race {
+            Race::FormerAcls => Some(self.service.model().last_zxid()),
+            _ => None,
+        };
+        let mut requests: Vec<&Request> = requests.iter().collect();
+        if self.race == Race::AuthFirst {
+            requests.sort_by_key(|request| !matches!(request, Request::Op(Op::AddAuth { .. })));
+        }
+        for request in requests {
+            let answer = self.serve(&step.conn, request, prepared_at, received);
+            let own = received.get_mut(&step.conn);
+            let own = own
+                .map(|own| std::mem::take(&mut own.events))
+                .unwrap_or_default();
+            for (zxid, event) in &own {
                 let recorded = stream.next().unwrap_or(&Value::Null);
                 self.comparison.event(recorded, *zxid, event)?;
             }
             let recorded = stream.next().unwrap_or(&Value::Null);
-            self.comparison.reply(op, recorded, served.0, &served.1)?;
-            if *op == Op::CloseSession {
-                self.close(&step.conn, received);
-            }
+            self.comparison.value("xid", &recorded["xid"], answer.xid)?;
+            self.compare_reply(request, recorded, &answer)?;
         }
         match stream.next() {
             None => Ok(()),
-            Some(more) => Err(Mismatch {
-                at: "stream".into(),
-                expected: more.to_string(),
-                got: "its end".into(),
-            }),
+            Some(more) => Err(differs("stream", more, "its end")),
         }
     }
 
     fn serve(
         &mut self,
         name: &str,
-        op: &Op,
-        received: &mut BTreeMap<String, Received>,
-    ) -> (Zxid, zabsim_types::OpResult) {
-        let session = self.conns[name].session;
+        request: &Request,
+        as_of: Option<Zxid>,
+        received: &mut Inbox,
+    ) -> Answer {
         self.tick();
-        let served = self.service.request(session, op);
-        self.route(served.notices, received);
-        (served.zxid, served.result)
-    }
-
-    fn close(&mut self, name: &str, received: &mut BTreeMap<String, Received>) {
-        received.entry(name.to_owned()).or_default().closed = true;
-        if let Some(conn) = self.conns.get_mut(name) {
-            conn.open = false;
+        let conn = self.conns.get_mut(name).expect("it is open");
+        conn.heard_ms = self.now_ms;
+        let session = conn.session;
+        let xid = match request {
+            Request::Ping => -2,
+            Request::Op(Op::AddAuth { .. }) => -4,
+            Request::SetWatches(_) => -8,
+            Request::Op(_) => {
+                conn.xid += 1;
+                conn.xid
+            }
+        };
+        match request {
+            Request::Ping => self.present(xid),
+            Request::SetWatches(set) => {
+                let notices = self.service.set_watches(session, set);
+                self.route(notices, received);
+                self.present(xid)
+            }
+            Request::Op(op) => {
+                let served = self.service.request_as_of(session, op, as_of);
+                self.stamp();
+                self.route(served.notices, received);
+                if served.closes {
+                    received.entry(name.to_owned()).or_default().closed = true;
+                    self.cut(name);
+                }
+                Answer {
+                    xid,
+                    zxid: served.zxid,
+                    result: Some(served.result),
+                }
+            }
         }
     }
 
-    /// The time of transaction z is z: so `t@z` can be compared.
-    fn tick(&mut self) {
-        self.service.set_time(self.service.next_zxid().0 as i64);
+    /// The answer to what is no operation.
+    fn present(&self, xid: i32) -> Answer {
+        Answer {
+            xid,
+            zxid: self.service.model().last_zxid(),
+            result: None,
+        }
     }
 
-    fn route(&self, notices: Vec<Notice>, received: &mut BTreeMap<String, Received>) {
+    fn compare_reply(
+        &mut self,
+        request: &Request,
+        recorded: &Value,
+        answer: &Answer,
+    ) -> Result<(), Mismatch> {
+        match (request, &answer.result) {
+            (Request::Op(op), Some(result)) => {
+                self.comparison.reply(op, recorded, answer.zxid, result)
+            }
+            _ => self.comparison.bare_reply(recorded, answer.zxid),
+        }
+    }
+
+    /// Every moment is another, so that no time is taken for that of another transaction.
+    fn tick(&mut self) {
+        self.now_ms += 1;
+        self.service.set_time(self.now_ms);
+    }
+
+    /// The last transaction was now, if there was one.
+    fn stamp(&mut self) {
+        let last = self.service.model().last_zxid();
+        if self.comparison.time_of(last).is_none() {
+            self.comparison.bind_time(last, self.now_ms);
+        }
+    }
+
+    fn route(&self, notices: Vec<Notice>, received: &mut Inbox) {
         for notice in notices {
             let to = self
                 .conns
@@ -306,7 +492,7 @@ impl Play {
                 .find(|(_, conn)| conn.open && conn.session == notice.session);
             if let Some((name, _)) = to {
                 let got = received.entry(name.clone()).or_default();
-                got.events.push((Some(notice.zxid), notice.event));
+                got.events.push((notice.zxid, notice.event));
             }
         }
     }
@@ -314,7 +500,7 @@ impl Play {
     fn compare_received(
         &mut self,
         step: &Step,
-        mut received: BTreeMap<String, Received>,
+        mut received: Inbox,
         any_order: bool,
     ) -> Result<(), Mismatch> {
         for (name, recorded) in &step.events {
@@ -322,11 +508,11 @@ impl Play {
             let is_closed = |event: &&Value| event["kind"] == "closed";
             let closed = recorded.iter().any(|event| is_closed(&event));
             if closed != got.closed {
-                return Err(Mismatch {
-                    at: format!("events.{name}: closed"),
-                    expected: closed.to_string(),
-                    got: got.closed.to_string(),
-                });
+                return Err(differs(
+                    &format!("events.{name}: closed"),
+                    closed,
+                    got.closed,
+                ));
             }
             let events: Vec<Value> = recorded
                 .iter()
@@ -344,12 +530,28 @@ impl Play {
             .iter()
             .find(|(_, got)| got.closed || !got.events.is_empty());
         match unasked {
-            Some((name, got)) => Err(Mismatch {
-                at: format!("events of {name}"),
-                expected: "nothing".into(),
-                got: format!("closed: {}, {:?}", got.closed, got.events),
-            }),
+            Some((name, got)) => Err(differs(
+                &format!("events of {name}"),
+                "nothing",
+                format!("closed: {}, {:?}", got.closed, got.events),
+            )),
             None => Ok(()),
         }
+    }
+}
+
+/// What a request was answered.
+struct Answer {
+    xid: i32,
+    zxid: Zxid,
+    /// `None` for what is no operation.
+    result: Option<OpResult>,
+}
+
+fn differs(at: &str, expected: impl ToString, got: impl ToString) -> Mismatch {
+    Mismatch {
+        at: at.to_owned(),
+        expected: expected.to_string(),
+        got: got.to_string(),
     }
 }

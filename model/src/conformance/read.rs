@@ -1,9 +1,12 @@
 //! Reading the cases: one JSON object a line.
 
+use crate::reference::WatchesToSet;
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
-use zabsim_types::{CreateMode, Data, Op, SyncMode, ZPath};
+use std::sync::Arc;
+use zabsim_types::{Acl, AddWatchMode, CreateMode, Data, Op, SyncMode, WatcherType, ZPath, Zxid};
 
 /// A recorded case.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,11 +28,12 @@ pub struct Case {
 }
 
 impl Case {
-    /// Why the case cannot be played with the operations that there are, if it cannot.
-    pub fn unsupported(&self) -> Option<&str> {
-        self.steps.iter().find_map(|step| match &step.action {
-            Action::Unsupported { reason } => Some(reason.as_str()),
-            _ => None,
+    /// Everything that is sent in it.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.steps.iter().flat_map(|step| match &step.action {
+            Action::Request(request) => std::slice::from_ref(request),
+            Action::Pipeline(requests) => requests.as_slice(),
+            _ => &[],
         })
     }
 }
@@ -49,46 +53,91 @@ pub struct Step {
     pub events: BTreeMap<String, Vec<Value>>,
 }
 
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |request: &Request| match request {
+            Request::Op(op) => format!("{op:?}"),
+            Request::Ping => "ping".to_owned(),
+            Request::SetWatches(_) => "setWatches".to_owned(),
+        };
+        let what = match &self.action {
+            Action::Connect(_) => "connect".to_owned(),
+            Action::Drop => "drop".to_owned(),
+            Action::Restart => "restart".to_owned(),
+            Action::Sleep { ms, .. } => format!("sleep {ms} ms"),
+            Action::Request(request) => name(request),
+            Action::Pipeline(requests) => {
+                let names: Vec<String> = requests.iter().map(name).collect();
+                format!("pipeline of {}", names.join(", "))
+            }
+        };
+        // A case may send a megabyte.
+        let what: String = what.chars().take(160).collect();
+        match &*self.conn {
+            "" => write!(f, "{what}"),
+            conn => write!(f, "{conn}: {what}"),
+        }
+    }
+}
+
 /// What a step does.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Action {
     /// Opens the connection, with a new session or one taken up again.
-    Connect {
-        /// The timeout asked for.
-        timeout_ms: Option<u32>,
-        /// The session to take up: the name of the connection that had it.
-        resume: Option<String>,
-    },
+    Connect(Connect),
     /// Cuts the connection without closing the session.
     Drop,
     /// Waits.
     Sleep {
         /// How long.
         ms: u64,
+        /// The connections that send no pings meanwhile.
+        silent: Vec<String>,
     },
+    /// The server is killed and started again with its data.
+    Restart,
     /// Sends a request and awaits its reply.
-    Request(Op),
+    Request(Request),
     /// Sends several requests before it reads a reply.
-    Pipeline(Vec<Op>),
-    /// A write that there are no words for (an empty ACL, an unknown mode), whose recorded answer is an error. Any write
-    /// that fails does the same: it takes one zxid and changes nothing. So `op` stands in for it, and of the reply only the
-    /// zxid counts.
-    Failure {
-        /// A write that always fails.
-        op: Op,
-        /// What it stands for.
-        instead_of: String,
+    Pipeline(Vec<Request>),
+}
+
+/// How a connection is opened.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Connect {
+    /// The timeout asked for.
+    pub timeout_ms: Option<i64>,
+    /// The session to take up.
+    pub resume: Option<Resume>,
+    /// The highest zxid that the client has seen.
+    pub last_zxid: u64,
+    /// Whether the request has no byte for read-only mode, as those of old clients.
+    pub without_read_only: bool,
+}
+
+/// The session that a connection takes up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Resume {
+    /// The one of the connection of that name.
+    Of {
+        /// Which.
+        conn: String,
+        /// Whether the password is the session's.
+        password_fits: bool,
     },
-    /// A read that there are no words for (`getACL`): it takes no zxid, so that the rest of the case stands without it.
-    LeftOut {
-        /// What.
-        reason: String,
-    },
-    /// Something that there are no words for.
-    Unsupported {
-        /// What.
-        reason: String,
-    },
+    /// One of this number, which no server gave out.
+    Unknown(i64),
+}
+
+/// What is sent.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Request {
+    /// An operation.
+    Op(Op),
+    /// A sign of life.
+    Ping,
+    /// Sets watches again.
+    SetWatches(WatchesToSet),
 }
 
 /// A line that is no case.
@@ -147,7 +196,7 @@ fn step(value: &Value) -> Result<Step, String> {
     let by_conn = value["events"].as_object();
     Ok(Step {
         conn: value["c"].as_str().unwrap_or_default().to_owned(),
-        action: action(&text(value, "op")?, &value["args"], &value["reply"])?,
+        action: action(&text(value, "op")?, &value["args"])?,
         reply: value["reply"].clone(),
         events_before_reply: list(&value["events_before_reply"]),
         events: by_conn
@@ -158,64 +207,82 @@ fn step(value: &Value) -> Result<Step, String> {
     })
 }
 
-fn action(name: &str, args: &Value, reply: &Value) -> Result<Action, String> {
+fn action(name: &str, args: &Value) -> Result<Action, String> {
     Ok(match name {
-        "connect" => connect(args),
+        "connect" => Action::Connect(connect(args)?),
         "drop" => Action::Drop,
+        "restart" => Action::Restart,
         "sleep" => Action::Sleep {
             ms: args["ms"].as_u64().ok_or("sleep: `ms` must be a number")?,
+            silent: texts(&args["noping"]),
         },
         "pipeline" => {
             let ops = args["ops"]
                 .as_array()
                 .ok_or("pipeline: `ops` must be a list")?;
-            let said = ops
+            let requests = ops
                 .iter()
-                .map(|args| op(args["op"].as_str().unwrap_or(""), args));
-            match said.collect::<Result<_, _>>() {
-                Ok(ops) => Action::Pipeline(ops),
-                Err(reason) => Action::Unsupported { reason },
-            }
+                .map(|args| request(args["op"].as_str().unwrap_or(""), args));
+            Action::Pipeline(requests.collect::<Result<_, _>>()?)
         }
-        _ => match op(name, args) {
-            Ok(op) => Action::Request(op),
-            Err(reason) if fails_as_a_write(name, reply) => Action::Failure {
-                op: Op::Delete {
-                    path: "/zookeeper".into(),
-                    version: -1,
-                },
-                instead_of: reason,
-            },
-            Err(reason) if name == "getACL" => Action::LeftOut { reason },
-            Err(reason) => Action::Unsupported { reason },
-        },
+        _ => Action::Request(request(name, args)?),
     })
 }
 
-/// Whether the recorded answer is that of a create or multi that failed in the leader's pipeline.
-fn fails_as_a_write(name: &str, reply: &Value) -> bool {
-    let write = ["create", "create2", "multi"].contains(&name);
-    let failed = |reply: &Value| reply["err"].as_i64().is_some_and(|err| err < 0);
-    let vector = reply["results"].as_array();
-    write && (failed(reply) || vector.is_some_and(|results| results.iter().any(failed)))
+fn connect(args: &Value) -> Result<Connect, String> {
+    let mut connect = Connect::default();
+    let (mut of, mut number, mut password_fits) = (None, None, true);
+    for (key, value) in args.as_object().into_iter().flatten() {
+        match key.as_str() {
+            "timeout" => connect.timeout_ms = value.as_i64(),
+            "resume" => of = value.as_str(),
+            "passwd" => password_fits = false,
+            "sessionId" => number = value.as_i64(),
+            "lastZxid" => {
+                connect.last_zxid = value.as_u64().ok_or("connect: `lastZxid` is no number")?;
+            }
+            "omitReadOnly" => connect.without_read_only = value == true,
+            // Only the recording needed to know when; and a server with a quorum does not care for the other.
+            "late" | "readOnly" => {}
+            other => return Err(format!("connect with `{other}`")),
+        }
+    }
+    connect.resume = match (of, number) {
+        (Some(session), _) => Some(Resume::Of {
+            conn: session.trim_start_matches("S:").to_owned(),
+            password_fits,
+        }),
+        (None, number) => number.map(Resume::Unknown),
+    };
+    Ok(connect)
 }
 
-fn connect(args: &Value) -> Action {
-    let known = ["timeout", "resume"];
-    let unknown = args
-        .as_object()
-        .and_then(|args| args.keys().find(|key| !known.contains(&key.as_str())));
-    match unknown {
-        Some(key) => Action::Unsupported {
-            reason: format!("connect with `{key}`"),
-        },
-        None => Action::Connect {
-            timeout_ms: args["timeout"].as_u64().map(|ms| ms as u32),
-            resume: args["resume"]
-                .as_str()
-                .map(|name| name.trim_start_matches("S:").to_owned()),
-        },
-    }
+fn texts(value: &Value) -> Vec<String> {
+    let texts = value.as_array().into_iter().flatten();
+    texts.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn request(name: &str, args: &Value) -> Result<Request, String> {
+    let paths = |key: &str| -> Vec<ZPath> {
+        let paths = texts(&args[key]).into_iter();
+        paths.map(ZPath::from).collect()
+    };
+    Ok(match name {
+        "ping" => Request::Ping,
+        "setWatches" | "setWatches2" => Request::SetWatches(WatchesToSet {
+            relative: Zxid(
+                args["relativeZxid"]
+                    .as_u64()
+                    .ok_or(format!("{name} without `relativeZxid`"))?,
+            ),
+            data: paths("data"),
+            exists: paths("exist"),
+            child: paths("child"),
+            persistent: paths("persistent"),
+            recursive: paths("persistentRecursive"),
+        }),
+        _ => Request::Op(op(name, args)?),
+    })
 }
 
 /// The operation that a step or a part of one names; else why there is none.
@@ -233,7 +300,66 @@ fn op(name: &str, args: &Value) -> Result<Op, String> {
             data: data(&args["data"])?,
             mode: mode(args)?,
             with_stat: name == "create2",
+            acl: acl(args)?,
         },
+        "createContainer" | "createTTL" => Op::Create {
+            path: path(args)?,
+            data: data(&args["data"])?,
+            mode: match name {
+                "createTTL" => mode_with_ttl(args)?,
+                _ => CreateMode::Container,
+            },
+            with_stat: true,
+            acl: acl(args)?,
+        },
+        "deleteContainer" => Op::DeleteContainer { path: path(args)? },
+        "getACL" => Op::GetAcl { path: path(args)? },
+        "setACL" => Op::SetAcl {
+            path: path(args)?,
+            acl: acl(args)?,
+            version: version()?,
+        },
+        "auth" => Op::AddAuth {
+            scheme: text(args, "scheme")?.into(),
+            auth: text(args, "auth")?.into(),
+        },
+        "whoAmI" => Op::WhoAmI,
+        "addWatch" => Op::AddWatch {
+            // Even none at all is taken, and never heard of again.
+            path: match &args["path"] {
+                Value::Null => "".into(),
+                _ => path(args)?,
+            },
+            mode: match args["mode"].as_str() {
+                Some("persistent") => AddWatchMode::Persistent,
+                Some("persistentRecursive") => AddWatchMode::PersistentRecursive,
+                _ => return Err(format!("addWatch with mode {}", args["mode"])),
+            },
+        },
+        "removeWatches" => Op::RemoveWatches {
+            path: path(args)?,
+            kind: watcher_type(&args["type"])?,
+        },
+        "checkWatches" => Op::CheckWatches {
+            path: path(args)?,
+            kind: watcher_type(&args["type"])?,
+        },
+        "getEphemerals" => Op::GetEphemerals {
+            prefix: match &args["prefix"] {
+                Value::Null => "".into(),
+                prefix => prefix.as_str().unwrap_or_default().into(),
+            },
+        },
+        "getAllChildrenNumber" => Op::GetAllChildrenNumber { path: path(args)? },
+        "reconfig" => {
+            let words = |key: &str| args[key].as_str().map(Arc::from);
+            Op::Reconfig {
+                joining: words("joining"),
+                leaving: words("leaving"),
+                new_members: words("newMembers"),
+                from_config: args["configId"].as_i64().unwrap_or(-1),
+            }
+        }
         "delete" => Op::Delete {
             path: path(args)?,
             version: version()?,
@@ -264,13 +390,17 @@ fn op(name: &str, args: &Value) -> Result<Op, String> {
             path: path(args)?,
             mode: SyncMode::Leader,
         },
-        "multi" => {
-            let ops = args["ops"].as_array().ok_or("multi without `ops`")?;
+        "multi" | "multiRead" => {
+            let ops = args["ops"]
+                .as_array()
+                .ok_or(format!("{name} without `ops`"))?;
             let parts = ops.iter().map(|args| {
-                op(args["op"].as_str().unwrap_or(""), args).map_err(|e| format!("multi: {e}"))
+                op(args["op"].as_str().unwrap_or(""), args).map_err(|e| format!("{name}: {e}"))
             });
-            Op::Multi {
-                ops: parts.collect::<Result<_, _>>()?,
+            let ops = parts.collect::<Result<_, _>>()?;
+            match name {
+                "multi" => Op::Multi { ops },
+                _ => Op::MultiRead { ops },
             }
         }
         "closeSession" => Op::CloseSession,
@@ -291,9 +421,10 @@ fn path(args: &Value) -> Result<ZPath, String> {
 }
 
 fn mode(args: &Value) -> Result<CreateMode, String> {
-    if let Some(acl) = args.get("acl") {
-        return Err(format!("create with an ACL: {acl}"));
-    }
+    let invalid = |flags| CreateMode::Invalid {
+        flags,
+        ttl_ms: None,
+    };
     match &args["mode"] {
         Value::Null => Ok(CreateMode::Persistent),
         Value::String(word) => match word.as_str() {
@@ -303,7 +434,53 @@ fn mode(args: &Value) -> Result<CreateMode, String> {
             "ephemeral_sequential" => Ok(CreateMode::EphemeralSequential),
             other => Err(format!("create mode `{other}`")),
         },
+        Value::Number(flags) => Ok(match flags.as_i64() {
+            // A container comes of `createContainer` alone: this flag makes a plain node.
+            Some(0 | 4) => CreateMode::Persistent,
+            Some(1) => CreateMode::Ephemeral,
+            Some(2) => CreateMode::PersistentSequential,
+            Some(3) => CreateMode::EphemeralSequential,
+            Some(flags) => invalid(i32::try_from(flags).map_err(|e| e.to_string())?),
+            None => return Err(format!("create mode {flags}")),
+        }),
         other => Err(format!("create mode {other}")),
+    }
+}
+
+fn mode_with_ttl(args: &Value) -> Result<CreateMode, String> {
+    let ttl_ms = args["ttl"].as_i64().ok_or("createTTL without `ttl`")?;
+    match &args["mode"] {
+        Value::Null => Ok(CreateMode::PersistentWithTtl { ttl_ms }),
+        mode => match mode.as_i64().and_then(|flags| i32::try_from(flags).ok()) {
+            Some(5) => Ok(CreateMode::PersistentWithTtl { ttl_ms }),
+            Some(6) => Ok(CreateMode::PersistentSequentialWithTtl { ttl_ms }),
+            Some(flags) => Ok(CreateMode::Invalid {
+                flags,
+                ttl_ms: Some(ttl_ms),
+            }),
+            None => Err(format!("createTTL with mode {mode}")),
+        },
+    }
+}
+
+/// `[[31, "world", "anyone"], …]`; everything to everybody where it is not said.
+fn acl(args: &Value) -> Result<Acl, String> {
+    match args.get("acl") {
+        None => Ok(Acl::OPEN),
+        Some(list) => {
+            Acl::deserialize(list).map_err(|e| format!("`acl` is no access control list: {e}"))
+        }
+    }
+}
+
+fn watcher_type(value: &Value) -> Result<WatcherType, String> {
+    match value.as_i64() {
+        Some(1) => Ok(WatcherType::Children),
+        Some(2) => Ok(WatcherType::Data),
+        Some(3) => Ok(WatcherType::Any),
+        Some(4) => Ok(WatcherType::Persistent),
+        Some(5) => Ok(WatcherType::PersistentRecursive),
+        _ => WatcherType::deserialize(value).map_err(|e| format!("watcher type {value}: {e}")),
     }
 }
 
@@ -348,19 +525,31 @@ fn text(value: &Value, key: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zabsim_types::Perms;
 
     #[test]
-    fn a_case_says_what_it_needs() {
+    fn a_case_says_what_is_sent() {
         let line = r#"{"id":"x","title":"t","steps":[
             {"c":"A","op":"create","args":{"path":"/a","data":"x","mode":"ephemeral"},"reply":{"err":0}},
-            {"c":"A","op":"setACL","args":{"path":"/a"},"reply":{"err":0}}]}"#
+            {"c":"A","op":"setACL","args":{"path":"/a","acl":[[1,"world","anyone"]],"version":-1},"reply":{"err":0}}]}"#
             .replace('\n', " ");
         let cases = parse(&line).expect("a case");
-        assert_eq!(cases[0].unsupported(), Some("operation `setACL`"));
-        let Action::Request(Op::Create { mode, .. }) = &cases[0].steps[0].action else {
-            panic!("{:?}", cases[0].steps[0]);
+        let sent: Vec<_> = cases[0].requests().collect();
+        let Request::Op(Op::Create { mode, acl, .. }) = sent[0] else {
+            panic!("{:?}", sent[0]);
         };
-        assert_eq!(*mode, CreateMode::Ephemeral);
+        assert_eq!((*mode, acl), (CreateMode::Ephemeral, &Acl::OPEN));
+        let Request::Op(Op::SetAcl { acl, .. }) = sent[1] else {
+            panic!("{:?}", sent[1]);
+        };
+        assert_eq!(*acl, Acl::one(Perms::READ, "world", "anyone"));
+    }
+
+    #[test]
+    fn what_there_are_no_words_for_is_named() {
+        let line = r#"{"id":"x","title":"t","steps":[{"op":"fly","args":{}}]}"#;
+        let error = parse(line).expect_err("nobody flies");
+        assert_eq!(error.what, "case x, step 1: operation `fly`");
     }
 
     #[test]

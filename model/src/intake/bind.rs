@@ -177,7 +177,10 @@ pub fn bind(calls: &Calls, object: Object) -> Result<Bound, Fault> {
 /// An action, and whether its outcome is known.
 type Told<A> = (A, bool);
 
-fn part<S: Spec>(name: String, spec: S, actions: Vec<(u32, &RawCall, Told<S::Action>)>) -> Part<S> {
+/// A call with its place among all calls, told.
+type Placed<'a, A> = (u32, &'a RawCall, Told<A>);
+
+fn part<S: Spec>(name: String, spec: S, actions: Vec<Placed<'_, S::Action>>) -> Part<S> {
     let places = actions.iter().map(|(place, ..)| *place).collect();
     let calls = actions.into_iter().map(|(_, raw, (action, known))| Call {
         call: raw.call,
@@ -197,7 +200,7 @@ fn part<S: Spec>(name: String, spec: S, actions: Vec<(u32, &RawCall, Told<S::Act
 fn each<A>(
     calls: &Calls,
     mut action: impl FnMut(&RawCall) -> Result<Option<Told<A>>, Fault>,
-) -> Result<Vec<(u32, &RawCall, Told<A>)>, Fault> {
+) -> Result<Vec<Placed<'_, A>>, Fault> {
     let mut actions = Vec::with_capacity(calls.calls.len());
     for (place, call) in calls.calls.iter().enumerate() {
         if let Some(told) = action(call)? {

@@ -40,13 +40,13 @@ impl<'s, 'a> Reader<'s, 'a> {
         loop {
             match self.source.peek()? {
                 Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | 0x0c) => {
-                    self.source.next()?;
+                    self.source.take()?;
                 }
                 Some(b':') if self.json => {
-                    self.source.next()?;
+                    self.source.take()?;
                 }
                 Some(b';') if !self.json => {
-                    while !matches!(self.source.next()?, None | Some(b'\n')) {}
+                    while !matches!(self.source.take()?, None | Some(b'\n')) {}
                 }
                 other => return Ok(other),
             }
@@ -84,28 +84,28 @@ impl<'s, 'a> Reader<'s, 'a> {
         };
         match first {
             b'{' => {
-                self.source.next()?;
+                self.source.take()?;
                 self.map(depth)
             }
             b'[' | b'(' => {
-                self.source.next()?;
+                self.source.take()?;
                 let end = if first == b'[' { b']' } else { b')' };
                 self.items(end, depth).map(Value::Array)
             }
             b'"' => {
-                self.source.next()?;
+                self.source.take()?;
                 self.text().map(Value::String)
             }
             b'\\' => {
-                self.source.next()?;
+                self.source.take()?;
                 self.token().map(Value::String)
             }
             b'#' => {
-                self.source.next()?;
+                self.source.take()?;
                 self.dispatch(depth)
             }
             b':' => {
-                self.source.next()?;
+                self.source.take()?;
                 self.token().map(Value::String)
             }
             b'}' | b']' | b')' => self.fault(format!("`{}` closes nothing", char::from(first))),
@@ -120,11 +120,11 @@ impl<'s, 'a> Reader<'s, 'a> {
     fn dispatch(&mut self, depth: u32) -> Result<Value, Fault> {
         match self.source.peek()? {
             Some(b'{') => {
-                self.source.next()?;
+                self.source.take()?;
                 self.items(b'}', depth).map(Value::Array)
             }
             Some(b'_') => {
-                self.source.next()?;
+                self.source.take()?;
                 self.any(depth + 1)?;
                 self.any(depth + 1)
             }
@@ -144,7 +144,7 @@ impl<'s, 'a> Reader<'s, 'a> {
                     return self.fault(format!("the file ends before the `{}`", char::from(end)));
                 }
                 Some(byte) if byte == end => {
-                    self.source.next()?;
+                    self.source.take()?;
                     return Ok(items);
                 }
                 Some(_) => items.push(self.any(depth + 1)?),
@@ -173,10 +173,10 @@ impl<'s, 'a> Reader<'s, 'a> {
         let mut bytes = Vec::new();
         loop {
             self.check_size()?;
-            match self.source.next()? {
+            match self.source.take()? {
                 None => return self.fault("the file ends in the middle of a text"),
                 Some(b'"') => break,
-                Some(b'\\') => match self.source.next()? {
+                Some(b'\\') => match self.source.take()? {
                     Some(b'n') => bytes.push(b'\n'),
                     Some(b't') => bytes.push(b'\t'),
                     Some(b'r') => bytes.push(b'\r'),
@@ -199,8 +199,8 @@ impl<'s, 'a> Reader<'s, 'a> {
     fn letter(&mut self) -> Result<char, Fault> {
         let mut units = vec![self.unit()?];
         if (0xd800..0xdc00).contains(&units[0]) && self.source.peek()? == Some(b'\\') {
-            self.source.next()?;
-            if self.source.next()? != Some(b'u') {
+            self.source.take()?;
+            if self.source.take()? != Some(b'u') {
                 return self.fault("half a character");
             }
             units.push(self.unit()?);
@@ -214,7 +214,7 @@ impl<'s, 'a> Reader<'s, 'a> {
     fn unit(&mut self) -> Result<u16, Fault> {
         let mut digits = String::new();
         for _ in 0..4 {
-            digits.extend(self.source.next()?.map(char::from));
+            digits.extend(self.source.take()?.map(char::from));
         }
         match u16::from_str_radix(&digits, 16) {
             Ok(unit) => Ok(unit),
@@ -233,7 +233,7 @@ impl<'s, 'a> Reader<'s, 'a> {
                 break;
             }
             bytes.push(byte);
-            self.source.next()?;
+            self.source.take()?;
             self.check_size()?;
         }
         if bytes.is_empty() {

@@ -85,7 +85,7 @@ impl<'s, 'a> Entries<'s, 'a> {
         };
         let in_vector = matches!(first, b'[' | b'(');
         if in_vector {
-            source.next()?;
+            source.take()?;
         }
         let format = match (first, in_vector) {
             (_, true) | (b'{' | b'#', _) => match source.looks_like_json()? {
@@ -113,7 +113,7 @@ impl<'s, 'a> Entries<'s, 'a> {
     }
 
     /// The next entry; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Entry>, Fault> {
+    pub fn read_next(&mut self) -> Result<Option<Entry>, Fault> {
         if self.format == Format::Log {
             return self.next_log_line();
         }
@@ -123,7 +123,7 @@ impl<'s, 'a> Entries<'s, 'a> {
         match next {
             Some(b']' | b')') if self.in_vector => {
                 self.in_vector = false;
-                self.source.next()?;
+                self.source.take()?;
                 match Reader::new(self.source, false).skip()? {
                     None => Ok(None),
                     Some(_) => Err(Fault::new(
@@ -214,7 +214,7 @@ fn entry(value: Value, line: u64) -> Result<Entry, Fault> {
     })
 }
 
-/// A line such as `INFO  jepsen.util - 4	:invoke	:cas	[1 3]`. Lines of other parts of a log are passed over; one of this part that
+/// A line such as `INFO  jepsen.util - 4 :invoke :cas [1 3]`, with tabs or blanks. Lines of other parts of a log are passed over; one of this part that
 /// is cut or garbled is not.
 fn log_entry(text: &str, line: u64) -> Result<Option<Entry>, Fault> {
     let Some((_, body)) = text.split_once("jepsen.util - ") else {

@@ -61,7 +61,7 @@ impl<'a> Source<'a> {
     }
 
     /// Takes the next byte.
-    pub fn next(&mut self) -> Result<Option<u8>, Fault> {
+    pub fn take(&mut self) -> Result<Option<u8>, Fault> {
         let byte = self.peek()?;
         if let Some(byte) = byte {
             self.input.consume(1);

@@ -1,19 +1,31 @@
 //! The reference model: the service's state machine, one transaction after the other, as plainly as it can be said.
 //!
 //! [`Model`] is the tree and its rules; [`WatchTable`] remembers who watches what; [`Service`] is an ideal single server made
-//! of the two, for conformance and for making legal histories.
+//! of the two, for conformance and for making legal histories. [`Settings`] are what a server's configuration changes of the
+//! answers.
 //!
-//! Source: ZooKeeper 3.9 `PrepRequestProcessor` (order of the checks), `DataTree` (effects, `Stat`, watches), and the
-//! recorded answers of a real server (`conformance`). ACLs, containers, TTLs and persistent watches have their place here,
-//! in [`Model::write`]'s checks, `Node` and [`WatchList`], and come with the service's.
+//! Source: ZooKeeper 3.9 `PrepRequestProcessor` (order of the checks), `DataTree` (effects, `Stat`, watches, quotas), the
+//! authentication providers, and the recorded answers of a real server (`conformance`).
 
+mod acl;
+mod change;
+mod config;
 mod model;
+mod quota;
 mod service;
+mod settings;
+mod size;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod watches;
 
+pub use acl::{Rights, digest};
 pub use model::{Model, Stamp, Trigger, WatchList};
-pub use service::{Notice, Served, Service};
+pub use service::{Notice, Served, Service, WatchesToSet};
+pub use settings::Settings;
+pub use size::frame_len;
+pub use tree::Life;
 pub(crate) use tree::Lookup;
 pub use watches::WatchTable;
 pub(crate) use watches::watch_of;

@@ -1,13 +1,15 @@
-//! The tree's rules: which request changes what, what it answers, and which watches it triggers.
+//! The state after some prefix of the committed log, and what it answers to reads. What writes do to it is in `change`.
 //!
-//! The order of the checks decides which error a request gets, so each function below lists them in ZooKeeper's order
-//! (`PrepRequestProcessor.pRequest2Txn`, seen on 3.9.5). Reads check nothing but that the node is there.
+//! Reads check little: that the node is there, and that the list lets the connection see it.
 
-use super::tree::{Node, Nodes};
+use super::acl::{self, Rights, grants};
+use super::settings::Settings;
+use super::tree::{Life, Node, Nodes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zabsim_types::{
-    CreateMode, Data, ErrorCode, Op, OpResult, Reply, SessionId, WatchKind, ZPath, Zxid, validate,
+    Acl, CONFIG_NODE, Data, ErrorCode, Op, OpResult, Perms, Reply, SessionId, WatchKind, ZPath,
+    Zxid,
 };
 
 /// Which list of watches a trigger goes to: `getData` and `exists` leave theirs in one, `getChildren` in the other.
@@ -28,12 +30,14 @@ pub struct Trigger {
     pub kind: WatchKind,
     /// Where.
     pub path: ZPath,
+    /// The node's list: who may not read is told nothing.
+    pub acl: Acl,
 }
 
 /// What a transaction brings besides its operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamp {
-    /// The session that asks.
+    /// The session that asks; `NONE` for the servers themselves.
     pub session: SessionId,
     /// The transaction's number.
     pub zxid: Zxid,
@@ -44,25 +48,34 @@ pub struct Stamp {
 /// The state after some prefix of the committed log.
 #[derive(Clone, Debug)]
 pub struct Model {
-    nodes: Nodes,
+    pub(super) settings: Settings,
+    pub(super) nodes: Nodes,
     /// Open sessions and the ephemerals of each.
-    sessions: BTreeMap<SessionId, BTreeSet<ZPath>>,
-    last: Zxid,
-    triggers: Vec<Trigger>,
+    pub(super) sessions: BTreeMap<SessionId, BTreeSet<ZPath>>,
+    /// Those of them that only their server knows.
+    pub(super) local: BTreeSet<SessionId>,
+    /// The nodes that the sweep looks at.
+    pub(super) swept: BTreeMap<ZPath, Life>,
+    /// The paths with a quota.
+    pub(super) limited: BTreeSet<ZPath>,
+    /// The counts under a quota before the transaction in hand, where it changes them.
+    pub(super) counts_before: BTreeMap<ZPath, Data>,
+    pub(super) last: Zxid,
+    pub(super) triggers: Vec<Trigger>,
     /// How to take back the parts of the multi under way.
-    undo: Vec<Undo>,
+    pub(super) undo: Vec<Undo>,
 }
 
 /// Takes one change back.
 #[derive(Clone, Debug)]
-enum Undo {
+pub(super) enum Undo {
     Create {
         path: ZPath,
         pzxid: Zxid,
     },
     Delete {
         path: ZPath,
-        node: Node,
+        node: Box<Node>,
         pzxid: Zxid,
     },
     Set {
@@ -71,9 +84,16 @@ enum Undo {
         mzxid: Zxid,
         mtime: i64,
     },
+    SetAcl {
+        path: ZPath,
+    },
+    Counts {
+        path: ZPath,
+        data: Data,
+    },
+    Limit(ZPath),
+    Unlimit(ZPath),
 }
-
-const CONFIG: &str = "/zookeeper/config";
 
 impl Default for Model {
     fn default() -> Model {
@@ -84,6 +104,11 @@ impl Default for Model {
 impl Model {
     /// An empty database: the root and ZooKeeper's own nodes, all of transaction 0.
     pub fn new() -> Model {
+        Model::with(Settings::default())
+    }
+
+    /// An empty database of a server with these settings.
+    pub fn with(settings: Settings) -> Model {
         let mut nodes = Nodes::default();
         let plain = || Node::new(Some(Arc::from([])), SessionId::NONE, Zxid::ZERO, 0);
         let with_children = |names: &[&str]| Node {
@@ -96,16 +121,27 @@ impl Model {
         // Made without a version of its ACL, and only readable.
         let config = Node {
             aversion: -1,
+            acl: Acl::one(Perms::READ, "world", "anyone"),
             ..plain()
         };
-        nodes.insert(CONFIG.into(), config);
+        nodes.insert(CONFIG_NODE.into(), config);
         Model {
+            settings,
             nodes,
             sessions: BTreeMap::new(),
+            local: BTreeSet::new(),
+            swept: BTreeMap::new(),
+            limited: BTreeSet::new(),
+            counts_before: BTreeMap::new(),
             last: Zxid::ZERO,
             triggers: Vec::new(),
             undo: Vec::new(),
         }
+    }
+
+    /// What the server was told by its configuration.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The last transaction taken in.
@@ -123,6 +159,11 @@ impl Model {
         self.sessions.contains_key(&session)
     }
 
+    /// Whether the session is open and known to its server alone.
+    pub fn is_local(&self, session: SessionId) -> bool {
+        self.local.contains(&session)
+    }
+
     /// The ephemerals of a session, sorted.
     pub fn ephemerals(&self, session: SessionId) -> impl Iterator<Item = &ZPath> {
         self.sessions.get(&session).into_iter().flatten()
@@ -138,89 +179,142 @@ impl Model {
         self.node(path).ok().map(|node| node.owner)
     }
 
+    /// What the servers' sweep does with the node, if it is there.
+    pub fn life_of_node(&self, path: &str) -> Option<Life> {
+        self.node(path).ok().map(|node| node.life)
+    }
+
     /// The names of the node's children, sorted, if it is there.
     pub fn children(&self, path: &str) -> Option<impl Iterator<Item = &Arc<str>>> {
         self.node(path).ok().map(|node| node.children.iter())
     }
 
-    /// One request, read or write. A write must bring the next zxid; for a read the stamp says nothing.
-    pub fn apply(&mut self, op: &Op, stamp: Stamp) -> OpResult {
-        if op.is_update() {
-            self.write(op, stamp)
-        } else {
-            self.read(op)
-        }
+    /// What `setWatches` compares with: the last change of the node's data and of its children, if it is there.
+    pub fn last_changes(&self, path: &str) -> Option<(Zxid, Zxid)> {
+        self.node(path).ok().map(|node| (node.mzxid, node.pzxid))
     }
 
-    /// Makes a session.
-    pub fn create_session(&mut self, stamp: Stamp) {
-        self.begin(stamp);
-        self.sessions.entry(stamp.session).or_default();
-    }
-
-    /// Ends a session: its ephemerals vanish under this one zxid.
-    pub fn close_session(&mut self, stamp: Stamp) {
-        self.begin(stamp);
-        for path in self.sessions.remove(&stamp.session).unwrap_or_default() {
-            self.remove(&path, stamp);
-        }
-        self.undo.clear();
-    }
-
-    /// A transaction without effect: a request that failed for a reason outside the tree.
-    pub fn skip(&mut self, stamp: Stamp) {
-        self.begin(stamp);
-    }
-
-    /// A write: it takes its zxid, whether it then succeeds or fails.
-    pub fn write(&mut self, op: &Op, stamp: Stamp) -> OpResult {
-        self.begin(stamp);
-        if !self.has_session(stamp.session) {
-            return Err(ErrorCode::SessionExpired);
-        }
-        let answer = match op {
-            Op::Multi { ops } => Ok(self.multi(ops, stamp)),
-            Op::CloseSession => {
-                self.close_session(stamp);
-                Ok(Reply::Closed)
+    /// The nodes that the servers would remove now: containers that have had a child and have none, TTL nodes without a child
+    /// that were not set for too long. Each goes by a `deleteContainer` of the session `NONE`, which looks again.
+    pub fn swept_at(&self, now_ms: i64) -> Vec<ZPath> {
+        let due = |path: &ZPath, life: &Life| {
+            let node = &self.nodes[path];
+            node.children.is_empty()
+                && match life {
+                    Life::Unbound => false,
+                    Life::Container => node.creates > 0,
+                    Life::Ttl(ms) => now_ms - node.mtime > *ms,
+                }
+        };
+        let (mut containers, mut expired) = (Vec::new(), Vec::new());
+        for (path, life) in self.swept.iter().filter(|(path, life)| due(path, life)) {
+            match life {
+                Life::Container => containers.push(path.clone()),
+                _ => expired.push(path.clone()),
             }
-            _ => self.single(op, stamp),
-        };
-        self.undo.clear();
-        answer
-    }
-
-    /// What [`write`](Model::write) would answer; the tree stays as it is.
-    pub fn probe(&mut self, op: &Op, stamp: Stamp) -> OpResult {
-        self.begin(stamp);
-        if !self.has_session(stamp.session) {
-            return Err(ErrorCode::SessionExpired);
         }
-        let answer = match op {
-            Op::Multi { ops } => Ok(self.multi(ops, stamp)),
-            Op::CloseSession => Ok(Reply::Closed),
-            _ => self.single(op, stamp),
-        };
-        self.take_back();
-        answer
+        containers.append(&mut expired);
+        containers
     }
 
-    /// A read: it sees the state after the last transaction.
+    /// The states at which a write of that operation could have been judged by other lists than now: those before each change
+    /// of a list that it is judged by. The latest first.
+    pub fn former_states(&self, op: &Op) -> Vec<Zxid> {
+        let mut states = BTreeSet::new();
+        self.collect_former(op, &mut states);
+        states.into_iter().rev().collect()
+    }
+
+    fn collect_former(&self, op: &Op, states: &mut BTreeSet<Zxid>) {
+        let judged_at = match op {
+            Op::Create { path, .. } | Op::Delete { path, .. } | Op::DeleteContainer { path } => {
+                path.rfind('/').map(|at| &path[..at])
+            }
+            Op::SetData { path, .. } | Op::SetAcl { path, .. } | Op::Check { path, .. } => {
+                Some(&**path)
+            }
+            Op::Reconfig { .. } => Some(CONFIG_NODE),
+            Op::Multi { ops } => {
+                ops.iter().for_each(|op| self.collect_former(op, states));
+                None
+            }
+            _ => None,
+        };
+        if let Some(node) = judged_at.and_then(|path| self.node(path).ok()) {
+            let former = node.former_acls.iter();
+            states.extend(former.map(|(replaced, _)| Zxid(replaced.0 - 1)));
+        }
+    }
+
+    /// A read by a connection without identities: it sees the state after the last transaction.
     pub fn read(&self, op: &Op) -> OpResult {
+        self.read_as(op, SessionId::NONE, Rights::default())
+    }
+
+    /// A read: it sees the state after the last transaction, as far as it may. What is not of the tree (watches, the
+    /// connection's identities) is answered by whoever keeps it.
+    pub fn read_as(&self, op: &Op, session: SessionId, rights: Rights<'_>) -> OpResult {
         match op {
-            Op::GetData { path, .. } => self.node(path).map(|node| Reply::Data {
-                data: node.data.clone(),
-                stat: node.stat(),
-            }),
-            Op::Exists { path, .. } => self
-                .node(path)
-                .map(|node| Reply::Exists { stat: node.stat() }),
+            Op::GetData { path, .. } => {
+                let node = self.readable(path, rights)?;
+                Ok(Reply::Data {
+                    data: node.data.clone(),
+                    stat: node.stat(),
+                })
+            }
+            Op::Exists { path, .. } => {
+                // It looks for this alone, and so a watch of it cannot be left.
+                if path.contains('\0') {
+                    return Err(ErrorCode::BadArguments);
+                }
+                let stat = self.readable(path, rights)?.stat();
+                Ok(Reply::Exists { stat })
+            }
             Op::GetChildren {
                 path, with_stat, ..
-            } => self.node(path).map(|node| Reply::Children {
-                names: node.children.iter().cloned().collect(),
-                stat: with_stat.then(|| node.stat()),
-            }),
+            } => {
+                let node = self.readable(path, rights)?;
+                Ok(Reply::Children {
+                    names: node.children.iter().cloned().collect(),
+                    stat: with_stat.then(|| node.stat()),
+                })
+            }
+            Op::GetAcl { path } => {
+                let node = self.node(path)?;
+                self.allow(node, Perms::READ.and(Perms::ADMIN), rights)?;
+                let acl = match self.allow(node, Perms::ADMIN, rights) {
+                    Ok(()) => node.acl.clone(),
+                    Err(_) => acl::masked(&node.acl),
+                };
+                let stat = node.stat();
+                Ok(Reply::Acl { acl, stat })
+            }
+            Op::GetAllChildrenNumber { path } => {
+                self.readable(path, rights)?;
+                let mut number = -1;
+                self.each_at_or_below(path, |_| number += 1);
+                Ok(Reply::ChildrenNumber { number })
+            }
+            Op::GetEphemerals { prefix } => {
+                let mine = self.ephemerals(session);
+                let within = |path: &&ZPath| path.starts_with(&**prefix);
+                let paths = mine.filter(within).cloned().collect();
+                Ok(Reply::Ephemerals { paths })
+            }
+            Op::MultiRead { ops } => {
+                let allowed = |op: &Op| matches!(op, Op::GetData { .. } | Op::GetChildren { .. });
+                if !ops.iter().all(allowed) {
+                    return Err(ErrorCode::MarshallingError);
+                }
+                let read = |op| self.read_as(op, session, rights);
+                let results = ops.iter().map(read).collect();
+                Ok(Reply::MultiRead { results })
+            }
+            Op::WhoAmI => {
+                let ids = rights.ids.iter().map(acl::shown).collect();
+                Ok(Reply::Identities { ids })
+            }
+            Op::AddWatch { .. } => Ok(Reply::WatchAdded),
             Op::Sync { path, .. } => Ok(Reply::Synced { path: path.clone() }),
             // A bare check is answered so since 3.9.3 (ZOOKEEPER-2623).
             _ => Err(ErrorCode::Unimplemented),
@@ -229,21 +323,32 @@ impl Model {
 
     /// Whether `observed` is what `read` would answer: the same, without building it.
     pub fn would_answer(&self, op: &Op, observed: Result<&Reply, ErrorCode>) -> bool {
+        self.would_answer_as(op, SessionId::NONE, Rights::default(), observed)
+    }
+
+    /// Whether `observed` is what `read_as` would answer: the same, without building it.
+    pub fn would_answer_as(
+        &self,
+        op: &Op,
+        session: SessionId,
+        rights: Rights<'_>,
+        observed: Result<&Reply, ErrorCode>,
+    ) -> bool {
         match (op, observed) {
             (
                 Op::GetChildren {
                     path, with_stat, ..
                 },
                 Ok(Reply::Children { names, stat }),
-            ) => self.node(path).is_ok_and(|node| {
+            ) => self.readable(path, rights).is_ok_and(|node| {
                 node.children.len() == names.len()
                     && node.children.iter().eq(names.iter())
                     && *stat == with_stat.then(|| node.stat())
             }),
             (Op::GetData { path, .. }, Ok(Reply::Data { data, stat })) => self
-                .node(path)
+                .readable(path, rights)
                 .is_ok_and(|node| node.data == *data && node.stat() == *stat),
-            _ => match (self.read(op), observed) {
+            _ => match (self.read_as(op, session, rights), observed) {
                 (Ok(expected), Ok(observed)) => expected == *observed,
                 (Err(expected), Err(observed)) => expected == observed,
                 _ => false,
@@ -251,275 +356,42 @@ impl Model {
         }
     }
 
-    fn begin(&mut self, stamp: Stamp) {
-        debug_assert!(
-            stamp.zxid >= self.last,
-            "{} after {}",
-            stamp.zxid,
-            self.last
-        );
-        self.last = stamp.zxid;
-        self.triggers.clear();
-        self.undo.clear();
+    fn readable(&self, path: &str, rights: Rights<'_>) -> Result<&Node, ErrorCode> {
+        let node = self.node(path)?;
+        self.allow(node, Perms::READ, rights)?;
+        Ok(node)
     }
 
-    /// All parts under one zxid, or none: earlier parts are taken back where a later one fails.
-    fn multi(&mut self, ops: &[Op], stamp: Stamp) -> Reply {
-        let mut results = Vec::with_capacity(ops.len());
-        for op in ops {
-            match self.single(op, stamp) {
-                Ok(reply) => results.push(reply),
-                Err(error) => {
-                    self.take_back();
-                    let mut errors = vec![ErrorCode::Ok; results.len()];
-                    errors.push(error);
-                    errors.resize(ops.len(), ErrorCode::RuntimeInconsistency);
-                    return Reply::MultiFailed { errors };
-                }
-            }
-        }
-        Reply::Multi { results }
-    }
-
-    fn single(&mut self, op: &Op, stamp: Stamp) -> OpResult {
-        match op {
-            Op::Create {
-                path,
-                data,
-                mode,
-                with_stat,
-            } => self.create(path, data, *mode, *with_stat, stamp),
-            Op::Delete { path, version } => self.delete(path, *version, stamp),
-            Op::SetData {
-                path,
-                data,
-                version,
-            } => self.set_data(path, data, *version, stamp),
-            Op::Check { path, version } => self.check(path, *version),
-            _ => Err(ErrorCode::Unimplemented),
-        }
-    }
-
-    fn create(
-        &mut self,
-        asked: &ZPath,
-        data: &Data,
-        mode: CreateMode,
-        with_stat: bool,
-        stamp: Stamp,
-    ) -> OpResult {
-        let parent_path = prefix_before_last_slash(asked)?;
-        let parent = self.node(parent_path)?;
-        writable(parent_path)?;
-        let path: ZPath = if mode.is_sequential() {
-            format!("{asked}{:010}", parent.creates).into()
+    /// Whether the node's list grants any of `wanted`.
+    pub(super) fn allow(
+        &self,
+        node: &Node,
+        wanted: Perms,
+        rights: Rights<'_>,
+    ) -> Result<(), ErrorCode> {
+        if grants(node.acl_at(rights.as_of), wanted, rights.ids) {
+            Ok(())
         } else {
-            asked.clone()
-        };
-        validate(&path).map_err(|_| ErrorCode::BadArguments)?;
-        if self.nodes.contains_key(&path) {
-            return Err(ErrorCode::NodeExists);
+            Err(ErrorCode::NoAuth)
         }
-        if parent.owner != SessionId::NONE {
-            return Err(ErrorCode::NoChildrenForEphemerals);
-        }
-        let owner = if mode.is_ephemeral() {
-            self.sessions
-                .entry(stamp.session)
-                .or_default()
-                .insert(path.clone());
-            stamp.session
-        } else {
-            SessionId::NONE
-        };
-        let node = Node::new(data.clone(), owner, stamp.zxid, stamp.time_ms);
-        let stat = with_stat.then(|| node.stat());
-        self.insert(path.clone(), node, stamp.zxid);
-        Ok(Reply::Created { path, stat })
-    }
-
-    fn delete(&mut self, path: &ZPath, version: i32, stamp: Stamp) -> OpResult {
-        let own = ["/", "/zookeeper", "/zookeeper/quota", CONFIG];
-        let parent_path = prefix_before_last_slash(path)?;
-        if own.contains(&&**path) {
-            return Err(ErrorCode::BadArguments);
-        }
-        self.node(parent_path)?;
-        let node = self.nodes.get(path).ok_or(ErrorCode::NoNode)?;
-        matches_version(node, version)?;
-        if !node.children.is_empty() {
-            return Err(ErrorCode::NotEmpty);
-        }
-        if node.owner != SessionId::NONE {
-            self.sessions.entry(node.owner).or_default().remove(path);
-        }
-        self.remove(path, stamp);
-        Ok(Reply::Deleted)
-    }
-
-    fn set_data(&mut self, path: &ZPath, data: &Data, version: i32, stamp: Stamp) -> OpResult {
-        validate(path).map_err(|_| ErrorCode::BadArguments)?;
-        let node = self.nodes.get_mut(path).ok_or(ErrorCode::NoNode)?;
-        writable(path)?;
-        matches_version(node, version)?;
-        self.undo.push(Undo::Set {
-            path: path.clone(),
-            data: std::mem::replace(&mut node.data, data.clone()),
-            mzxid: node.mzxid,
-            mtime: node.mtime,
-        });
-        node.version = node.version.wrapping_add(1);
-        node.mzxid = stamp.zxid;
-        node.mtime = stamp.time_ms;
-        let stat = node.stat();
-        self.trigger(WatchList::Data, WatchKind::NodeDataChanged, path.clone());
-        Ok(Reply::Set { stat })
-    }
-
-    fn check(&self, path: &ZPath, version: i32) -> OpResult {
-        validate(path).map_err(|_| ErrorCode::BadArguments)?;
-        let node = self.nodes.get(path).ok_or(ErrorCode::NoNode)?;
-        matches_version(node, version)?;
-        Ok(Reply::Checked)
     }
 
     /// The node at `path`; the empty path is the root's second name.
-    fn node(&self, path: &str) -> Result<&Node, ErrorCode> {
+    pub(super) fn node(&self, path: &str) -> Result<&Node, ErrorCode> {
         let path = if path.is_empty() { "/" } else { path };
         self.nodes.get(path).ok_or(ErrorCode::NoNode)
     }
 
-    fn insert(&mut self, path: ZPath, node: Node, zxid: Zxid) {
-        let (parent_path, name) = split(&path);
-        let parent = self
-            .nodes
-            .get_mut(parent_path)
-            .expect("the parent was looked up");
-        self.undo.push(Undo::Create {
-            path: path.clone(),
-            pzxid: parent.pzxid,
-        });
-        parent.children.insert(name.into());
-        parent.creates = parent.creates.wrapping_add(1);
-        parent.pzxid = zxid;
-        let parent_path: ZPath = parent_path.into();
-        self.nodes.insert(path.clone(), node);
-        self.trigger(WatchList::Data, WatchKind::NodeCreated, path);
-        self.trigger(
-            WatchList::Child,
-            WatchKind::NodeChildrenChanged,
-            parent_path,
-        );
-    }
-
-    fn remove(&mut self, path: &ZPath, stamp: Stamp) {
-        let node = self
-            .nodes
-            .remove(path)
-            .expect("a node to remove was looked up");
-        let (parent_path, name) = split(path);
-        let parent = self
-            .nodes
-            .get_mut(parent_path)
-            .expect("a node's parent stays while it has children");
-        parent.children.remove(name);
-        let pzxid = std::mem::replace(&mut parent.pzxid, stamp.zxid);
-        let parent_path: ZPath = parent_path.into();
-        self.undo.push(Undo::Delete {
-            path: path.clone(),
-            node,
-            pzxid,
-        });
-        self.trigger(WatchList::Data, WatchKind::NodeDeleted, path.clone());
-        self.trigger(WatchList::Child, WatchKind::NodeDeleted, path.clone());
-        self.trigger(
-            WatchList::Child,
-            WatchKind::NodeChildrenChanged,
-            parent_path,
-        );
-    }
-
-    fn trigger(&mut self, list: WatchList, kind: WatchKind, path: ZPath) {
-        self.triggers.push(Trigger { list, kind, path });
-    }
-
-    /// Takes back every change of the multi under way, the last one first.
-    fn take_back(&mut self) {
-        self.triggers.clear();
-        while let Some(undo) = self.undo.pop() {
-            match undo {
-                Undo::Create { path, pzxid } => {
-                    let node = self.nodes.remove(&path).expect("it was made");
-                    self.sessions
-                        .get_mut(&node.owner)
-                        .map(|ephemerals| ephemerals.remove(&path));
-                    let (parent_path, name) = split(&path);
-                    let parent = self.nodes.get_mut(parent_path).expect("it has a child");
-                    parent.children.remove(name);
-                    parent.creates = parent.creates.wrapping_sub(1);
-                    parent.pzxid = pzxid;
-                }
-                Undo::Delete { path, node, pzxid } => {
-                    if node.owner != SessionId::NONE {
-                        self.sessions
-                            .entry(node.owner)
-                            .or_default()
-                            .insert(path.clone());
-                    }
-                    let (parent_path, name) = split(&path);
-                    let parent = self.nodes.get_mut(parent_path).expect("it had a child");
-                    parent.children.insert(name.into());
-                    parent.pzxid = pzxid;
-                    self.nodes.insert(path, node);
-                }
-                Undo::Set {
-                    path,
-                    data,
-                    mzxid,
-                    mtime,
-                } => {
-                    let node = self.nodes.get_mut(&path).expect("it was set");
-                    node.data = data;
-                    node.mzxid = mzxid;
-                    node.mtime = mtime;
-                    node.version = node.version.wrapping_sub(1);
-                }
-            }
+    /// Calls `visit` with the node, if it is there, and with each below it.
+    pub(super) fn each_at_or_below(&self, path: &str, mut visit: impl FnMut(&Node)) {
+        let mut left = vec![path.trim_end_matches('/').to_owned()];
+        while let Some(path) = left.pop() {
+            let Ok(node) = self.node(&path) else {
+                continue;
+            };
+            visit(node);
+            let children = node.children.iter();
+            left.extend(children.map(|name| format!("{path}/{name}")));
         }
-    }
-}
-
-/// What create and delete take for the parent: everything before the last slash. They look no closer at the path here, so
-/// that `/a//b` has the parent `/a/`, which is never there.
-fn prefix_before_last_slash(path: &str) -> Result<&str, ErrorCode> {
-    if path.contains('\0') {
-        return Err(ErrorCode::BadArguments);
-    }
-    match path.rfind('/') {
-        Some(at) => Ok(&path[..at]),
-        None => Err(ErrorCode::BadArguments),
-    }
-}
-
-/// The parent's path and the node's name, of a valid path other than the root's.
-fn split(path: &str) -> (&str, &str) {
-    let at = path.rfind('/').expect("a valid path");
-    (if at == 0 { "/" } else { &path[..at] }, &path[at + 1..])
-}
-
-fn matches_version(node: &Node, version: i32) -> Result<(), ErrorCode> {
-    if version == -1 || version == node.version {
-        Ok(())
-    } else {
-        Err(ErrorCode::BadVersion)
-    }
-}
-
-/// The one node of the initial tree whose ACL lets clients only read. Stands here until the model has ACLs.
-fn writable(path: &str) -> Result<(), ErrorCode> {
-    if path == CONFIG {
-        Err(ErrorCode::NoAuth)
-    } else {
-        Ok(())
     }
 }

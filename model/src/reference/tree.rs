@@ -3,7 +3,19 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use zabsim_types::{Data, SessionId, Stat, ZPath, Zxid};
+use zabsim_types::{Acl, Data, SessionId, Stat, ZPath, Zxid};
+
+/// What the servers' sweep does with a node without children.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Life {
+    /// Nothing.
+    #[default]
+    Unbound,
+    /// Removes it, once it has had a child.
+    Container,
+    /// Removes it when it was not set for so many milliseconds.
+    Ttl(i64),
+}
 
 /// One znode. `creates` counts the children ever made: it is the sequence counter, and `Stat::cversion` derives from it.
 #[derive(Clone, PartialEq, Debug)]
@@ -19,6 +31,11 @@ pub(crate) struct Node {
     pub version: i32,
     pub aversion: i32,
     pub creates: i32,
+    pub life: Life,
+    pub acl: Acl,
+    /// The lists that it had before, each with the transaction that replaced it. A write in the leader's pipeline may be
+    /// judged by one of them.
+    pub former_acls: Vec<(Zxid, Acl)>,
 }
 
 impl Node {
@@ -35,7 +52,20 @@ impl Node {
             version: 0,
             aversion: 0,
             creates: 0,
+            life: Life::Unbound,
+            acl: Acl::OPEN,
+            former_acls: Vec::new(),
         }
+    }
+
+    /// The list in force at that state; the present one for `None`.
+    pub fn acl_at(&self, state: Option<Zxid>) -> &Acl {
+        let Some(state) = state else {
+            return &self.acl;
+        };
+        let former = self.former_acls.iter();
+        let mut replaced_later = former.filter(|(replaced, _)| *replaced > state);
+        replaced_later.next().map_or(&self.acl, |(_, acl)| acl)
     }
 
     pub fn stat(&self) -> Stat {

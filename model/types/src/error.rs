@@ -52,6 +52,8 @@ codes! {
     NewConfigNoQuorum = -13,
     /// Another reconfiguration is under way.
     ReconfigInProgress = -14,
+    /// Where the errors of the API begin; no server sends it.
+    ApiError = -100,
     /// The node does not exist.
     NoNode = -101,
     /// The ACL does not allow it.

@@ -28,6 +28,10 @@ pub enum ClientFrame {
         exists: Vec<ZPath>,
         /// Paths with a child watch.
         child: Vec<ZPath>,
+        /// Paths with a persistent watch (`setWatches2`): set again without catch-up.
+        persistent: Vec<ZPath>,
+        /// Paths with a persistent recursive watch, likewise.
+        recursive: Vec<ZPath>,
     },
 }
 
@@ -42,6 +46,8 @@ pub struct ConnectRequest {
     pub session: SessionId,
     /// The session's password; any for a new one.
     pub password: [u8; 16],
+    /// Whether a server that has lost its quorum will do, too.
+    pub read_only: bool,
 }
 
 /// Answers `Connect`. A session of `NONE` with timeout 0 means: that session has expired.
@@ -55,6 +61,8 @@ pub struct ConnectReply {
     pub password: [u8; 16],
     /// The server that answered.
     pub server: ServerId,
+    /// Whether it only reads: it has no quorum.
+    pub read_only: bool,
 }
 
 /// Server to client.
@@ -101,6 +109,12 @@ pub enum WatchKind {
     NodeDataChanged,
     /// 4: a child was created or deleted.
     NodeChildrenChanged,
+    /// 5: the data watches there were removed by `removeWatches`. Told by the client library, never sent.
+    DataWatchRemoved,
+    /// 6: likewise, the child watches.
+    ChildWatchRemoved,
+    /// 7: likewise, the persistent watches.
+    PersistentWatchRemoved,
 }
 
 /// A notification: what happened, where.

@@ -12,6 +12,9 @@ impl Zxid {
     /// Before the first transaction.
     pub const ZERO: Zxid = Zxid(0);
 
+    /// −1 on the wire: in the header of a reply behind which no state stands (a check outside a multi).
+    pub const NO_STATE: Zxid = Zxid(u64::MAX);
+
     /// The zxid of transaction `counter` in `epoch`.
     pub const fn new(epoch: u32, counter: u32) -> Zxid {
         Zxid((epoch as u64) << 32 | counter as u64)
@@ -82,7 +85,7 @@ impl fmt::Debug for SessionId {
 }
 
 /// A request's number within its session's connection; replies come back in this order. Positive for requests;
-/// ZooKeeper reserves −1 for notifications, −2 for pings, −8 for `setWatches`.
+/// ZooKeeper reserves −1 for notifications, −2 for pings, −4 for `addAuth`, −8 for `setWatches`.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize,
 )]

@@ -6,6 +6,7 @@
 //!
 //! Source of the vocabulary: Apache ZooKeeper 3.9 (`zookeeper.jute`, `ZooDefs`, `KeeperException`, `Watcher.Event`).
 
+mod acl;
 mod error;
 mod frame;
 mod history;
@@ -14,7 +15,9 @@ mod op;
 mod path;
 pub mod run;
 mod stat;
+mod watch;
 
+pub use acl::{Acl, AclEntry, Id, Perms};
 pub use error::ErrorCode;
 pub use frame::{ClientFrame, ConnectReply, ConnectRequest, ServerFrame, WatchEvent, WatchKind};
 pub use history::{
@@ -22,5 +25,6 @@ pub use history::{
 };
 pub use ids::{ServerId, SessionId, Time, Xid, Zxid};
 pub use op::{CreateMode, Data, Op, OpKind, OpResult, Reply, SyncMode};
-pub use path::{PathError, ZPath, parent_of, validate};
+pub use path::{CONFIG_NODE, PathError, ZPath, parent_of, validate};
 pub use stat::Stat;
+pub use watch::{AddWatchMode, WatcherType};

@@ -1,6 +1,6 @@
 //! Operations of the service and their answers.
 
-use crate::{ErrorCode, Stat, ZPath};
+use crate::{Acl, AddWatchMode, ErrorCode, Id, Stat, WatcherType, ZPath};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -19,9 +19,32 @@ pub enum CreateMode {
     PersistentSequential,
     /// Goes with its session; its name gets the parent's counter.
     EphemeralSequential,
+    /// Removed by the servers once it has had a child and has none any more (`createContainer`).
+    Container,
+    /// Removed by the servers when it has no child and was not set for that long (`createTTL`).
+    PersistentWithTtl {
+        /// How long, in milliseconds: from 1 to [`MAX_TTL_MS`](CreateMode::MAX_TTL_MS), else the request is refused.
+        ttl_ms: i64,
+    },
+    /// Like `PersistentWithTtl`; its name gets the parent's counter.
+    PersistentSequentialWithTtl {
+        /// How long, in milliseconds.
+        ttl_ms: i64,
+    },
+    /// What makes no node but can be asked for on the wire: flags that nobody knows, or a TTL with flags of a mode that has
+    /// none. Always refused, with `BadArguments`.
+    Invalid {
+        /// The flags.
+        flags: i32,
+        /// The TTL that came with them, in milliseconds.
+        ttl_ms: Option<i64>,
+    },
 }
 
 impl CreateMode {
+    /// The longest TTL: 40 bits of milliseconds.
+    pub const MAX_TTL_MS: i64 = 0xff_ffff_ffff;
+
     /// Whether the node goes with its session.
     pub const fn is_ephemeral(self) -> bool {
         matches!(
@@ -34,8 +57,25 @@ impl CreateMode {
     pub const fn is_sequential(self) -> bool {
         matches!(
             self,
-            CreateMode::PersistentSequential | CreateMode::EphemeralSequential
+            CreateMode::PersistentSequential
+                | CreateMode::EphemeralSequential
+                | CreateMode::PersistentSequentialWithTtl { .. }
         )
+    }
+
+    /// The TTL that it asks for, valid or not.
+    pub const fn ttl_ms(self) -> Option<i64> {
+        match self {
+            CreateMode::PersistentWithTtl { ttl_ms }
+            | CreateMode::PersistentSequentialWithTtl { ttl_ms } => Some(ttl_ms),
+            CreateMode::Invalid { ttl_ms, .. } => ttl_ms,
+            _ => None,
+        }
+    }
+
+    /// Whether the reply always carries the `Stat`: those of `createContainer` and `createTTL` do.
+    pub const fn replies_with_stat(self) -> bool {
+        matches!(self, CreateMode::Container) || self.ttl_ms().is_some()
     }
 }
 
@@ -66,6 +106,9 @@ pub enum Op {
         mode: CreateMode,
         /// Whether the reply carries the `Stat` (`create2`).
         with_stat: bool,
+        /// Who may do what to the node.
+        #[serde(default, skip_serializing_if = "Acl::is_open")]
+        acl: Acl,
     },
     /// Removes a childless node.
     Delete {
@@ -127,6 +170,81 @@ pub enum Op {
     },
     /// Ends the session and removes its ephemerals.
     CloseSession,
+    /// Reads a node's access control list.
+    GetAcl {
+        /// Which.
+        path: ZPath,
+    },
+    /// Replaces a node's access control list. Not inside a multi.
+    SetAcl {
+        /// Which.
+        path: ZPath,
+        /// By what.
+        acl: Acl,
+        /// The *ACL's* version (`aversion`) that it must have.
+        version: i32,
+    },
+    /// Adds an identity to the connection (xid −4). Takes no zxid; a failure closes the connection.
+    AddAuth {
+        /// The scheme: `digest`.
+        scheme: Arc<str>,
+        /// What proves it: `user:password`.
+        auth: Arc<str>,
+    },
+    /// Lists the connection's identities.
+    WhoAmI,
+    /// Removes a childless container or TTL node: the servers' own request when they sweep.
+    DeleteContainer {
+        /// Which.
+        path: ZPath,
+    },
+    /// Leaves a watch that stays.
+    AddWatch {
+        /// Where; nothing needs to be there.
+        path: ZPath,
+        /// Which kind.
+        mode: AddWatchMode,
+    },
+    /// Takes watches of this connection away.
+    RemoveWatches {
+        /// Where.
+        path: ZPath,
+        /// Which.
+        kind: WatcherType,
+    },
+    /// Tells whether this connection has such watches.
+    CheckWatches {
+        /// Where.
+        path: ZPath,
+        /// Which.
+        kind: WatcherType,
+    },
+    /// Several of getData and getChildren, each with its own outcome.
+    MultiRead {
+        /// The parts, in order.
+        ops: Vec<Op>,
+    },
+    /// Lists the session's ephemerals.
+    GetEphemerals {
+        /// Only those whose path begins so.
+        prefix: ZPath,
+    },
+    /// Counts all nodes below one.
+    GetAllChildrenNumber {
+        /// Which.
+        path: ZPath,
+    },
+    /// Changes the ensemble's members. The configuration is read with `getData` of [`CONFIG_NODE`](crate::CONFIG_NODE).
+    Reconfig {
+        /// Servers to add or to change, as lines of a configuration, separated by commas.
+        joining: Option<Arc<str>>,
+        /// Numbers of servers to remove, separated by commas.
+        leaving: Option<Arc<str>>,
+        /// All members, instead of `joining` and `leaving`.
+        new_members: Option<Arc<str>>,
+        /// The version that the configuration must have; −1 for any.
+        from_config: i64,
+    },
 }
 
 /// An operation without its arguments: for tables, triggers and counters.
@@ -144,6 +262,18 @@ pub enum OpKind {
     Check,
     Multi,
     CloseSession,
+    GetAcl,
+    SetAcl,
+    AddAuth,
+    WhoAmI,
+    DeleteContainer,
+    AddWatch,
+    RemoveWatches,
+    CheckWatches,
+    MultiRead,
+    GetEphemerals,
+    GetAllChildrenNumber,
+    Reconfig,
 }
 
 impl Op {
@@ -160,6 +290,18 @@ impl Op {
             Op::Check { .. } => OpKind::Check,
             Op::Multi { .. } => OpKind::Multi,
             Op::CloseSession => OpKind::CloseSession,
+            Op::GetAcl { .. } => OpKind::GetAcl,
+            Op::SetAcl { .. } => OpKind::SetAcl,
+            Op::AddAuth { .. } => OpKind::AddAuth,
+            Op::WhoAmI => OpKind::WhoAmI,
+            Op::DeleteContainer { .. } => OpKind::DeleteContainer,
+            Op::AddWatch { .. } => OpKind::AddWatch,
+            Op::RemoveWatches { .. } => OpKind::RemoveWatches,
+            Op::CheckWatches { .. } => OpKind::CheckWatches,
+            Op::MultiRead { .. } => OpKind::MultiRead,
+            Op::GetEphemerals { .. } => OpKind::GetEphemerals,
+            Op::GetAllChildrenNumber { .. } => OpKind::GetAllChildrenNumber,
+            Op::Reconfig { .. } => OpKind::Reconfig,
         }
     }
 
@@ -172,6 +314,9 @@ impl Op {
                 | Op::SetData { .. }
                 | Op::Multi { .. }
                 | Op::CloseSession
+                | Op::SetAcl { .. }
+                | Op::DeleteContainer { .. }
+                | Op::Reconfig { .. }
         )
     }
 }
@@ -187,7 +332,7 @@ pub enum Reply {
         /// For `create2` and inside its multi.
         stat: Option<Stat>,
     },
-    /// Of delete.
+    /// Of delete and deleteContainer.
     Deleted,
     /// Of setData.
     Set {
@@ -232,6 +377,53 @@ pub enum Reply {
     },
     /// Of closeSession.
     Closed,
+    /// Of getACL.
+    Acl {
+        /// The list; hashes of passwords are masked where the connection has no `ADMIN`.
+        acl: Acl,
+        /// The node.
+        stat: Stat,
+    },
+    /// Of setACL.
+    AclSet {
+        /// The node after it.
+        stat: Stat,
+    },
+    /// Of addAuth.
+    AuthAdded,
+    /// Of whoAmI: the connection's identities, without their proofs. In no particular order.
+    Identities {
+        /// Which.
+        ids: Vec<Id>,
+    },
+    /// Of addWatch.
+    WatchAdded,
+    /// Of removeWatches.
+    WatchesRemoved,
+    /// Of checkWatches, where there are some.
+    WatchesChecked,
+    /// Of multiRead: one outcome a part.
+    MultiRead {
+        /// In order.
+        results: Vec<OpResult>,
+    },
+    /// Of getEphemerals.
+    Ephemerals {
+        /// The paths, sorted here; ZooKeeper promises no order.
+        paths: Vec<ZPath>,
+    },
+    /// Of getAllChildrenNumber.
+    ChildrenNumber {
+        /// How many nodes there are below.
+        number: i32,
+    },
+    /// Of reconfig.
+    Reconfigured {
+        /// The configuration after it.
+        data: Data,
+        /// The node that holds it.
+        stat: Stat,
+    },
 }
 
 /// What a request came to, where its reply arrived.

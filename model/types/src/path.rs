@@ -5,6 +5,9 @@ use std::sync::Arc;
 /// A path as a request carries it: shared, and *not* necessarily valid; a server must answer bad ones too.
 pub type ZPath = Arc<str>;
 
+/// The node that holds the ensemble's configuration: "getConfig" is `getData` of it.
+pub const CONFIG_NODE: &str = "/zookeeper/config";
+
 /// Why a string is no path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PathError {

@@ -109,14 +109,17 @@ fn check_file(
     let format = entries.format();
     let mut calls = Calls::default();
     let mut told = 0;
-    while let Some(entry) = entries.next().map_err(|error| fault(error.to_string()))? {
+    while let Some(entry) = entries
+        .read_next()
+        .map_err(|error| fault(error.to_string()))?
+    {
         calls
             .push(entry)
             .map_err(|error| fault(error.to_string()))?;
         let read = entries.read() / PROGRESS_BYTES;
         if read > told {
             told = read;
-            let megabytes = read * PROGRESS_BYTES >> 20;
+            let megabytes = (read * PROGRESS_BYTES) >> 20;
             let count = calls.calls.len();
             output.complain(&format!(
                 "{name}: {megabytes} MiB read, {count} operations so far"

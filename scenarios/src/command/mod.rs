@@ -1,9 +1,10 @@
-//! The `zabsim` command: `run`, `list`, `replay`, `check`, and without arguments a short tour.
+//! The `zabsim` command: `run`, `list`, `replay`, `check`, `conform`, and without arguments a short tour.
 //!
 //! Exit codes: 0 as expected, 1 a check failed or not as expected, 2 bad usage or input, 3 stuck, 4 diverged, 5 crashed,
 //! 6 undecided.
 
 mod check;
+mod conform;
 mod list;
 mod replay;
 mod run;
@@ -51,6 +52,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Check a history from anywhere for linearizability
     Check(check::Arguments),
+    /// Hold the reference model, or a simulated ensemble, to the recorded answers of a real ZooKeeper server
+    Conform(conform::Arguments),
 }
 
 /// Where a command writes: the terminal, or a test's buffers.
@@ -119,6 +122,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, output: &mut Outp
         Some(Command::List(arguments)) => list::list(&arguments, output),
         Some(Command::Replay(arguments)) => replay::replay(&arguments, output),
         Some(Command::Check(arguments)) => check::check(&arguments, output),
+        Some(Command::Conform(arguments)) => conform::conform(&arguments, output),
     };
     let code = done.unwrap_or_else(|message| {
         output.complain(&message);

@@ -3,7 +3,7 @@
 use super::quoted;
 use super::reader::{FormatError, Table, Value};
 use std::sync::Arc;
-use zabsim_types::{CreateMode, Data, Op, SyncMode, ZPath};
+use zabsim_types::{Acl, CreateMode, Data, Op, SyncMode, ZPath};
 
 /// The keys that name an operation.
 pub const OPS: &[&str] = &[
@@ -49,6 +49,7 @@ pub(super) fn read(table: Table<'_>) -> Result<Op, FormatError> {
                 .get("mode")
                 .map_or(Ok(CreateMode::Persistent), |v| v.word(&MODES))?,
             with_stat: table.get("with_stat").map_or(Ok(false), |v| v.bool())?,
+            acl: Acl::OPEN,
         },
         "delete" => Op::Delete {
             path: path()?,
@@ -120,6 +121,7 @@ pub(super) fn write(op: &Op) -> String {
             data: d,
             mode,
             with_stat,
+            acl: _,
         } => {
             let mode = MODES
                 .iter()
@@ -165,6 +167,8 @@ pub(super) fn write(op: &Op) -> String {
             ))]
         }
         Op::CloseSession => vec![Some("close_session = true".into())],
+        // No scenario says them: the format learns each together with the servers.
+        _ => vec![],
     });
     format!(
         "{{ {} }}",

@@ -3,7 +3,7 @@
 use super::{Actor, SessionOver};
 use std::time::Duration;
 use zabsim_client::{Multi, Outcome, join_all, select};
-use zabsim_types::{CreateMode, ErrorCode, Op, SyncMode};
+use zabsim_types::{Acl, CreateMode, ErrorCode, Op, SyncMode};
 
 /// Few nodes, written and read by all.
 pub(super) async fn registers(actor: &mut Actor) -> Result<(), SessionOver> {
@@ -167,6 +167,7 @@ fn create(actor: &mut Actor, path: &str, mode: CreateMode, with_stat: bool) -> O
         data: Some(actor.value().into_bytes().into()),
         mode,
         with_stat,
+        acl: Acl::OPEN,
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use zabsim_types::{
-    CallId, CreateMode, Data, ErrorCode, Op, OpKind, OpResult, RecipeEvent, Reply, ServerId,
+    Acl, CallId, CreateMode, Data, ErrorCode, Op, OpKind, OpResult, RecipeEvent, Reply, ServerId,
     SessionId, Stat, SyncMode, Time, ZPath, Zxid,
 };
 
@@ -166,6 +166,7 @@ impl Client {
             data: bytes(data),
             mode,
             with_stat: false,
+            acl: Acl::OPEN,
         };
         match self.answer(op).await?.0 {
             Reply::Created { path, .. } => Ok(path),
@@ -185,6 +186,7 @@ impl Client {
             data: bytes(data),
             mode,
             with_stat: true,
+            acl: Acl::OPEN,
         };
         match self.answer(op).await?.0 {
             Reply::Created {

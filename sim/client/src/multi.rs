@@ -1,7 +1,7 @@
 //! A multi, put together part by part: several changes and conditions, all or none, under one zxid.
 
 use crate::client::bytes;
-use zabsim_types::{CreateMode, Op, ZPath};
+use zabsim_types::{Acl, CreateMode, Op, ZPath};
 
 /// The parts of a multi.
 ///
@@ -34,6 +34,7 @@ impl Multi {
             data: bytes(data),
             mode,
             with_stat: false,
+            acl: Acl::OPEN,
         })
     }
 

@@ -49,6 +49,7 @@
 //!     session: SessionId(0x01_0000),
 //!     password: [7; 16],
 //!     server: ServerId(1),
+//!     read_only: false,
 //! };
 //! session.step(Time::from_ms(2), Input::Frame(ServerFrame::Connected(granted)), &mut out);
 //! assert_eq!(session.id(), SessionId(0x01_0000));
@@ -254,6 +255,7 @@ impl Session {
             timeout_ms: self.config.timeout_ms,
             session: self.id,
             password: self.password,
+            read_only: false,
         };
         self.send(now, ClientFrame::Connect(request), out);
     }

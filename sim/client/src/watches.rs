@@ -38,6 +38,10 @@ impl WatchList {
             }
             WatchKind::NodeChildrenChanged => &[WatchList::Child],
             WatchKind::NodeDeleted => &[WatchList::Data, WatchList::Exists, WatchList::Child],
+            // Told by a client to itself, when it removes watches.
+            WatchKind::DataWatchRemoved
+            | WatchKind::ChildWatchRemoved
+            | WatchKind::PersistentWatchRemoved => &[],
         }
     }
 }
@@ -108,6 +112,8 @@ impl Watches {
             data: self.data.iter().cloned().collect(),
             exists: self.exists.iter().cloned().collect(),
             child: self.child.iter().cloned().collect(),
+            persistent: vec![],
+            recursive: vec![],
         })
     }
 }
@@ -147,6 +153,8 @@ mod tests {
                 data: vec![a.clone()],
                 exists: vec![a.clone()],
                 child: vec![],
+                persistent: vec![],
+                recursive: vec![],
             })
         );
         watches.register(WatchList::Child, a);

@@ -332,6 +332,7 @@ impl Service {
             session: conn.session,
             password: password(conn.session, self.config.password_salt),
             server,
+            read_only: false,
         };
         frame(id, ServerFrame::Connected(reply), out);
     }
@@ -343,6 +344,7 @@ impl Service {
             session: SessionId::NONE,
             password: [0; 16],
             server: self.server_id(),
+            read_only: false,
         };
         frame(id, ServerFrame::Connected(reply), out);
         self.close_client(id, out);

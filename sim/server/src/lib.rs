@@ -57,6 +57,7 @@
 //!             timeout_ms: 4_000,
 //!             session: SessionId::NONE,
 //!             password: [0; 16],
+//!             read_only: false,
 //!         };
 //!         inputs.push_back(Input::ClientOpened { conn });
 //!         let frame = Box::new(ClientFrame::Connect(connect));
@@ -91,6 +92,7 @@ mod codec;
 mod database;
 mod leader;
 mod node;
+mod not_yet;
 mod prep;
 mod recovery;
 mod replies;
@@ -108,6 +110,7 @@ mod tests;
 
 pub use api::*;
 pub use codec::DecodeError;
+pub use not_yet::not_yet;
 pub use recovery::digest_of;
 pub use request::describe;
 pub use server::Server;

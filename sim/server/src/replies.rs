@@ -8,6 +8,7 @@
 
 use crate::clients::{Pending, SetWatches, WithStat, frame};
 use crate::database::{Database, Outcome};
+use crate::not_yet::not_yet;
 use crate::request::{Request, RequestKind};
 use crate::service::{Out, Service};
 use crate::txn::{Txn, TxnBody};
@@ -31,6 +32,9 @@ impl Service {
                 data,
                 exists,
                 child,
+                // Come with `addWatch`: see `not_yet`.
+                persistent: _,
+                recursive: _,
             } => Pending::SetWatches(Box::new(SetWatches {
                 relative,
                 data,
@@ -38,6 +42,7 @@ impl Service {
                 child,
             })),
             ClientFrame::Request { xid, op } => match op {
+                op if not_yet(&op) => Pending::Read { xid, op },
                 Op::Sync { path, mode } => self.begin_sync(id, xid, path, mode, out),
                 op if op.is_update() && self.clients.conns[&id].holds_writes() => {
                     Pending::Held { xid, op }
@@ -345,6 +350,7 @@ fn read(db: &Database, watches: &mut Watches, conn: ConnId, op: &Op) -> OpResult
         }
         // A check outside a multi never enters the write path (ZOOKEEPER-2623).
         Op::Check { .. } => Err(ErrorCode::Unimplemented),
+        op if not_yet(op) => Err(ErrorCode::Unimplemented),
         other => unreachable!("{:?} is no read", other.kind()),
     }
 }

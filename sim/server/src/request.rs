@@ -5,7 +5,7 @@ use crate::body::{Place, kind};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::{ConnId, txn};
 use std::fmt;
-use zabsim_types::{CreateMode, Op, SessionId, Xid, Zxid};
+use zabsim_types::{Acl, CreateMode, Op, SessionId, Xid, Zxid};
 
 /// The first byte of an encoded request.
 const REQUEST: u8 = b'R';
@@ -110,6 +110,8 @@ fn encode_op(w: &mut Writer, op: &Op) {
             data,
             mode,
             with_stat,
+            // Always open, and the mode one of four: see `not_yet`.
+            acl: _,
         } => {
             w.create(path, data);
             w.u8(u8::from(mode.is_ephemeral()) | u8::from(mode.is_sequential()) << 1);
@@ -133,9 +135,7 @@ fn encode_op(w: &mut Writer, op: &Op) {
             op => encode_op(w, op),
         }),
         Op::CloseSession => w.u8(kind::CLOSE_SESSION),
-        Op::GetData { .. } | Op::Exists { .. } | Op::GetChildren { .. } | Op::Sync { .. } => {
-            w.u8(kind::ALIEN);
-        }
+        _ => w.u8(kind::ALIEN),
     }
 }
 
@@ -148,6 +148,7 @@ fn decode_op(r: &mut Reader<'_>, place: Place) -> Result<Op, DecodeError> {
                 data,
                 mode: decode_mode(r)?,
                 with_stat: r.flag()?,
+                acl: Acl::OPEN,
             }
         }
         kind::DELETE => Op::Delete {
@@ -308,6 +309,7 @@ mod tests {
             data: Some(b"x".as_slice().into()),
             mode: CreateMode::EphemeralSequential,
             with_stat: true,
+            acl: Acl::OPEN,
         };
         let delete = Op::Delete {
             path: "/a".into(),

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 use zabsim_types::{
-    CallId, ClientFrame, ConnectReply, ConnectRequest, CreateMode, ErrorCode, Op, RecipeEvent,
-    RecipeStep, Reply, ServerFrame, ServerId, SessionChange, SessionId, Stat, SyncMode, WatchEvent,
-    WatchKind, Xid, Zxid,
+    Acl, AclEntry, AddWatchMode, CallId, ClientFrame, ConnectReply, ConnectRequest, CreateMode,
+    ErrorCode, Id, Op, Perms, RecipeEvent, RecipeStep, Reply, ServerFrame, ServerId, SessionChange,
+    SessionId, Stat, SyncMode, WatchEvent, WatchKind, WatcherType, Xid, Zxid,
 };
 
 /// Has a stable encoding.
@@ -161,8 +161,11 @@ structs! {
     zabsim_types::Time { 0 }
     Stat { czxid, mzxid, ctime, mtime, version, cversion, aversion, ephemeral_owner, data_length, num_children, pzxid }
     WatchEvent { kind, path }
-    ConnectRequest { last_zxid_seen, timeout_ms, session, password }
-    ConnectReply { timeout_ms, session, password, server }
+    ConnectRequest { last_zxid_seen, timeout_ms, session, password, read_only }
+    ConnectReply { timeout_ms, session, password, server, read_only }
+    Perms { 0 }
+    Id { scheme, id }
+    AclEntry { perms, id }
     RecipeEvent { object, step }
 
     zab::PeerId { 0 }
@@ -181,6 +184,14 @@ structs! {
     zabsim_server::ConnId { 0 }
 }
 
+/// The open list, which nearly every node has, costs one byte.
+impl Encode for Acl {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let entries = (!self.is_open()).then(|| self.entries().to_vec());
+        entries.encode(out);
+    }
+}
+
 impl Encode for ErrorCode {
     fn encode(&self, out: &mut Vec<u8>) {
         self.code().encode(out);
@@ -188,11 +199,30 @@ impl Encode for ErrorCode {
 }
 
 enums! {
-    CreateMode { 0 Persistent, 1 Ephemeral, 2 PersistentSequential, 3 EphemeralSequential }
+    CreateMode {
+        0 Persistent,
+        1 Ephemeral,
+        2 PersistentSequential,
+        3 EphemeralSequential,
+        4 Container,
+        5 PersistentWithTtl { ttl_ms },
+        6 PersistentSequentialWithTtl { ttl_ms },
+        7 Invalid { flags, ttl_ms },
+    }
     SyncMode { 0 Leader, 1 Quorum }
-    WatchKind { 1 NodeCreated, 2 NodeDeleted, 3 NodeDataChanged, 4 NodeChildrenChanged }
+    WatchKind {
+        1 NodeCreated,
+        2 NodeDeleted,
+        3 NodeDataChanged,
+        4 NodeChildrenChanged,
+        5 DataWatchRemoved,
+        6 ChildWatchRemoved,
+        7 PersistentWatchRemoved,
+    }
+    AddWatchMode { 0 Persistent, 1 PersistentRecursive }
+    WatcherType { 1 Children, 2 Data, 3 Any, 4 Persistent, 5 PersistentRecursive }
     Op {
-        1 Create { path, data, mode, with_stat },
+        1 Create { path, data, mode, with_stat, acl },
         2 Delete { path, version },
         3 Exists { path, watch },
         4 GetData { path, watch },
@@ -202,6 +232,18 @@ enums! {
         13 Check { path, version },
         14 Multi { ops },
         11 CloseSession,
+        6 GetAcl { path },
+        7 SetAcl { path, acl, version },
+        100 AddAuth { scheme, auth },
+        107 WhoAmI,
+        20 DeleteContainer { path },
+        106 AddWatch { path, mode },
+        18 RemoveWatches { path, kind },
+        17 CheckWatches { path, kind },
+        22 MultiRead { ops },
+        103 GetEphemerals { prefix },
+        104 GetAllChildrenNumber { path },
+        16 Reconfig { joining, leaving, new_members, from_config },
     }
     Reply {
         1 Created { path, stat },
@@ -215,12 +257,23 @@ enums! {
         14 Multi { results },
         15 MultiFailed { errors },
         11 Closed,
+        6 Acl { acl, stat },
+        7 AclSet { stat },
+        100 AuthAdded,
+        107 Identities { ids },
+        106 WatchAdded,
+        18 WatchesRemoved,
+        17 WatchesChecked,
+        22 MultiRead { results },
+        103 Ephemerals { paths },
+        104 ChildrenNumber { number },
+        16 Reconfigured { data, stat },
     }
     ClientFrame {
         0 Connect(request),
         1 Request { xid, op },
         2 Ping,
-        3 SetWatches { relative, data, exists, child },
+        3 SetWatches { relative, data, exists, child, persistent, recursive },
     }
     ServerFrame {
         0 Connected(reply),
@@ -447,6 +500,7 @@ mod tests {
             data: Some(data.into()),
             mode: CreateMode::Persistent,
             with_stat: false,
+            acl: Acl::OPEN,
         };
         assert_ne!(encoded(&create("/a", b"bc")), encoded(&create("/ab", b"c")));
         assert_ne!(encoded(&Some(0u8)), encoded(&Option::<u8>::None));

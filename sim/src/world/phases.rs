@@ -17,7 +17,7 @@ impl World {
         self.healed = true;
         self.healed_at = self.now;
         let broken = if self.plan.leave_broken {
-            self.to_stay_broken()
+            self.left_broken()
         } else {
             Vec::new()
         };
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// Servers that are down or paused, as many as a quorum can do without.
-    fn to_stay_broken(&mut self) -> Vec<usize> {
+    fn left_broken(&mut self) -> Vec<usize> {
         let servers = &self.servers;
         self.judge
             .acquit(&|id| servers[usize::from(id.0) - 1].disk.is_rotten());

@@ -7,7 +7,8 @@ use crate::process::Machine;
 use std::time::Duration;
 use zabsim_server::{Effect, Input};
 use zabsim_types::{
-    ClientFrame, ConnectReply, CreateMode, HistoryKind, Op, Reply, ServerFrame, SessionId, Zxid,
+    Acl, ClientFrame, ConnectReply, CreateMode, HistoryKind, Op, Reply, ServerFrame, SessionId,
+    Zxid,
 };
 
 /// Answers every request with a new zxid. The service's words without its sense.
@@ -38,6 +39,7 @@ impl Machine for Echo {
                     session,
                     password: [1; 16],
                     server: ServerId(self.server),
+                    read_only: false,
                 })
             }
             ClientFrame::Request { xid, op } => {
@@ -88,6 +90,7 @@ fn create(path: &str) -> Op {
         data: None,
         mode: CreateMode::Persistent,
         with_stat: false,
+        acl: Acl::OPEN,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Requests in few words, and what the log says of them.
 
-use crate::witness::TxnKind;
-use zabsim_types::{CreateMode, ErrorCode, Op, OpResult, Reply, SyncMode};
+use crate::witness::{TxnKind, life_of};
+use zabsim_types::{Acl, CreateMode, ErrorCode, Op, OpResult, Reply, SyncMode};
 
 fn make(path: &str, mode: CreateMode) -> Op {
     Op::Create {
@@ -9,6 +9,7 @@ fn make(path: &str, mode: CreateMode) -> Op {
         data: Some(b"x".as_slice().into()),
         mode,
         with_stat: false,
+        acl: Acl::OPEN,
     }
 }
 
@@ -124,13 +125,20 @@ pub(in crate::checks) fn effect_of(op: &Op, result: Option<&OpResult>) -> TxnKin
             TxnKind::Create {
                 path: made.clone(),
                 data: data.clone(),
+                life: life_of(*mode),
                 ephemeral: mode.is_ephemeral(),
             }
         }
-        (Op::Delete { path, .. }, _) => TxnKind::Delete { path: path.clone() },
+        (Op::Delete { path, .. } | Op::DeleteContainer { path }, _) => {
+            TxnKind::Delete { path: path.clone() }
+        }
         (Op::SetData { path, data, .. }, _) => TxnKind::SetData {
             path: path.clone(),
             data: data.clone(),
+        },
+        (Op::SetAcl { path, acl, .. }, _) => TxnKind::SetAcl {
+            path: path.clone(),
+            acl: acl.clone(),
         },
         (Op::Check { path, .. }, _) => TxnKind::Check { path: path.clone() },
         (Op::Multi { ops }, Some(Ok(Reply::Multi { results }))) => TxnKind::Multi {

@@ -11,7 +11,7 @@ fn brute_force<S: Spec>(spec: &mut S, history: &History<S::Action>) -> bool {
         spec: &mut S,
         calls: &[Call<S::Action>],
         state: S::State,
-        left: &mut Vec<usize>,
+        left: &[usize],
     ) -> bool {
         if left.iter().all(|at| !calls[*at].known) {
             return true;
@@ -30,10 +30,10 @@ fn brute_force<S: Spec>(spec: &mut S, history: &History<S::Action>) -> bool {
             // What was called after the bound of an unknown one has passed comes after it: then it is too late for that one.
             if let Some(after) = spec.step(state, &calls[at].action, calls[at].known) {
                 let now = calls[at].call;
-                let mut rest: Vec<usize> = left.clone();
+                let mut rest: Vec<usize> = left.to_vec();
                 rest.remove(next);
                 rest.retain(|other| calls[*other].known || calls[*other].ret > now);
-                if go(spec, calls, after, &mut rest) {
+                if go(spec, calls, after, &rest) {
                     return true;
                 }
             }
@@ -41,8 +41,8 @@ fn brute_force<S: Spec>(spec: &mut S, history: &History<S::Action>) -> bool {
         false
     }
     let state = spec.initial();
-    let mut left = (0..history.len()).collect();
-    go(spec, history.calls(), state, &mut left)
+    let left: Vec<usize> = (0..history.len()).collect();
+    go(spec, history.calls(), state, &left)
 }
 
 /// A drawn operation: what it does, for how many events it is open, whether its outcome is known, and whether an unknown one is

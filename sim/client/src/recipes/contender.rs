@@ -24,7 +24,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use zabsim_types::{
-    CreateMode, Data, ErrorCode, Op, OpKind, RecipeEvent, Reply, SessionId, SyncMode, ZPath, Zxid,
+    Acl, CreateMode, Data, ErrorCode, Op, OpKind, RecipeEvent, Reply, SessionId, SyncMode, ZPath,
+    Zxid,
 };
 
 /// One who stands in line. Dropped, it leaves.
@@ -93,6 +94,7 @@ impl Contender {
             data: data.clone(),
             mode: CreateMode::EphemeralSequential,
             with_stat: false,
+            acl: Acl::OPEN,
         };
         let litter = Litter::of_create(self.object.clone(), self.guid.clone());
         let mut call = self.client.submit_or_discard(op, litter);

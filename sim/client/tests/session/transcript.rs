@@ -115,6 +115,7 @@ pub(crate) fn effect_text(effect: &Effect) -> String {
             data,
             exists,
             child,
+            ..
         }) => format!(
             "-> send SetWatches since {relative} data {data:?} exists {exists:?} child {child:?}"
         ),
@@ -152,6 +153,7 @@ pub(crate) fn effect_text(effect: &Effect) -> String {
 
 pub(crate) fn granted(session: i64, server: u8) -> Input {
     Input::Frame(ServerFrame::Connected(ConnectReply {
+        read_only: false,
         timeout_ms: 6_000,
         session: SessionId(session),
         password: [7; 16],
@@ -161,6 +163,7 @@ pub(crate) fn granted(session: i64, server: u8) -> Input {
 
 pub(crate) fn refused() -> Input {
     Input::Frame(ServerFrame::Connected(ConnectReply {
+        read_only: false,
         timeout_ms: 0,
         session: SessionId::NONE,
         password: [0; 16],
@@ -198,6 +201,7 @@ pub(crate) fn watches_set(counter: u32) -> Input {
 
 pub(crate) fn create(path: &str) -> Op {
     Op::Create {
+        acl: zabsim_types::Acl::OPEN,
         path: path.into(),
         data: None,
         mode: CreateMode::Persistent,

@@ -85,6 +85,7 @@ fn create(path: &str, mode: CreateMode) -> Op {
         data: None,
         mode,
         with_stat: false,
+        acl: zabsim_types::Acl::OPEN,
     }
 }
 

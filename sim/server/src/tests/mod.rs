@@ -12,7 +12,7 @@ use crate::{Config, ConnId, Effect, Note, Stage, Timer};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zab::{Delivery, Epoch, Payload, PeerId, PeerState, Phase, Role, Time, Zxid};
 use zabsim_types::{
-    ClientFrame, ConnectReply, ConnectRequest, CreateMode, ErrorCode, Op, OpResult, Reply,
+    Acl, ClientFrame, ConnectReply, ConnectRequest, CreateMode, ErrorCode, Op, OpResult, Reply,
     ServerFrame, SessionId, Xid,
 };
 
@@ -349,6 +349,7 @@ fn fresh() -> ConnectRequest {
         timeout_ms: TIMEOUT_MS,
         session: SessionId::NONE,
         password: [0; 16],
+        read_only: false,
     }
 }
 
@@ -385,6 +386,7 @@ fn create(path: &str, mode: CreateMode) -> Op {
         data: Some(b"x".as_slice().into()),
         mode,
         with_stat: false,
+        acl: Acl::OPEN,
     }
 }
 

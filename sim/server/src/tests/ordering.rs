@@ -80,6 +80,7 @@ fn a_multis_answers_are_those_of_each_parts_moment() {
         data: None,
         mode: Persistent,
         with_stat,
+        acl: zabsim_types::Acl::OPEN,
     };
     let ops = vec![
         created("/a", true),
@@ -216,6 +217,8 @@ fn set_watches_makes_up_for_what_was_missed_and_arms_the_rest() {
             data: paths(&["/old", "/new", "/gone"]),
             exists: paths(&["/old", "/none"]),
             child: paths(&["/p", "/q", "/gone"]),
+            persistent: vec![],
+            recursive: vec![],
         },
     );
     e.settle();
@@ -264,6 +267,8 @@ fn set_watches_waits_its_turn_behind_a_write() {
             data: vec![],
             exists: vec!["/a".into()],
             child: vec![],
+            persistent: vec![],
+            recursive: vec![],
         },
     );
     e.settle();

@@ -4,7 +4,7 @@ use crate::{Client, Conn, Event, Rng, World};
 use zab::PeerId;
 use zabsim_server::{ConnId, Input};
 use zabsim_types::{
-    ClientFrame, ConnectRequest, CreateMode, Op, ServerFrame, SessionId, SyncMode, Xid, Zxid,
+    Acl, ClientFrame, ConnectRequest, CreateMode, Op, ServerFrame, SessionId, SyncMode, Xid, Zxid,
 };
 
 /// The clients.
@@ -54,6 +54,7 @@ impl World {
             timeout_ms: 800,
             session: client.session,
             password: client.password,
+            read_only: false,
         };
         self.step(server, Input::ClientOpened { conn });
         self.client_sends(conn, ClientFrame::Connect(request));
@@ -143,6 +144,7 @@ fn random_op(rng: &mut Rng, client: usize) -> Op {
                 _ => CreateMode::Persistent,
             },
             with_stat: true,
+            acl: Acl::OPEN,
         },
         2 => Op::SetData {
             path: path.into(),

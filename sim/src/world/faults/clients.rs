@@ -91,6 +91,7 @@ impl World {
             timeout_ms: session.timeout_ms(),
             session: session.id(),
             password: session.password(),
+            read_only: false,
         };
         if request.session == SessionId::NONE {
             return;

@@ -1,0 +1,562 @@
+//! The tree's rules: which request changes what, what it answers, and which watches it triggers.
+//!
+//! The order of the checks decides which error a request gets, so each function below lists them in ZooKeeper's order
+//! (`PrepRequestProcessor.pRequest2Txn`, seen on 3.9.5).
+
+use super::acl::{Rights, fixed_up};
+use super::model::{Model, Stamp, Trigger, Undo, WatchList};
+use super::tree::{Life, Node};
+use zabsim_types::{
+    Acl, CONFIG_NODE, CreateMode, Data, ErrorCode, Op, OpResult, Perms, Reply, SessionId,
+    WatchKind, ZPath, Zxid, validate,
+};
+
+/// A transaction without rights of its own: those of a connection without identities.
+impl Model {
+    /// One request, read or write. A write must bring the next zxid; for a read the stamp says nothing.
+    pub fn apply(&mut self, op: &Op, stamp: Stamp) -> OpResult {
+        if op.is_update() {
+            self.write(op, stamp)
+        } else {
+            self.read_as(op, stamp.session, Rights::default())
+        }
+    }
+
+    /// A write: it takes its zxid, whether it then succeeds or fails.
+    pub fn write(&mut self, op: &Op, stamp: Stamp) -> OpResult {
+        self.write_as(op, stamp, Rights::default())
+    }
+
+    /// What [`write`](Model::write) would answer; the tree stays as it is.
+    pub fn probe(&mut self, op: &Op, stamp: Stamp) -> OpResult {
+        self.probe_as(op, stamp, Rights::default())
+    }
+}
+
+/// Transactions.
+impl Model {
+    /// Makes a session; a local one becomes global.
+    pub fn create_session(&mut self, stamp: Stamp) {
+        self.begin(stamp);
+        self.local.remove(&stamp.session);
+        self.sessions.entry(stamp.session).or_default();
+    }
+
+    /// Ends a session: its ephemerals vanish under this one zxid.
+    pub fn close_session(&mut self, stamp: Stamp) {
+        self.begin(stamp);
+        for path in self.sessions.remove(&stamp.session).unwrap_or_default() {
+            self.remove(&path, stamp);
+        }
+        self.undo.clear();
+    }
+
+    /// Makes a session that only its server knows: no transaction.
+    pub fn open_local(&mut self, session: SessionId) {
+        if self.sessions.insert(session, Default::default()).is_none() {
+            self.local.insert(session);
+        }
+    }
+
+    /// Ends a session that only its server knows: no transaction, for it has no ephemerals.
+    pub fn close_local(&mut self, session: SessionId) {
+        if self.local.remove(&session) {
+            self.sessions.remove(&session);
+        }
+    }
+
+    /// A transaction without effect: a request that failed for a reason outside the tree.
+    pub fn skip(&mut self, stamp: Stamp) {
+        self.begin(stamp);
+    }
+
+    /// A write by a connection with these rights.
+    pub fn write_as(&mut self, op: &Op, stamp: Stamp, rights: Rights<'_>) -> OpResult {
+        self.begin(stamp);
+        let answer = match op {
+            Op::CloseSession if self.has_session(stamp.session) => {
+                self.close_session(stamp);
+                Ok(Reply::Closed)
+            }
+            _ => self.attempt(op, stamp, rights),
+        };
+        self.undo.clear();
+        answer
+    }
+
+    /// What [`write_as`](Model::write_as) would answer; the tree stays as it is.
+    pub fn probe_as(&mut self, op: &Op, stamp: Stamp, rights: Rights<'_>) -> OpResult {
+        self.begin(stamp);
+        let answer = self.attempt(op, stamp, rights);
+        self.take_back();
+        answer
+    }
+
+    fn attempt(&mut self, op: &Op, stamp: Stamp, rights: Rights<'_>) -> OpResult {
+        // The servers' own requests have none.
+        if stamp.session != SessionId::NONE && !self.has_session(stamp.session) {
+            return Err(ErrorCode::SessionExpired);
+        }
+        match op {
+            Op::Multi { ops } => self.multi(ops, stamp, rights),
+            Op::CloseSession => Ok(Reply::Closed),
+            _ => self.single(op, stamp, rights),
+        }
+    }
+
+    fn begin(&mut self, stamp: Stamp) {
+        debug_assert!(
+            stamp.zxid >= self.last,
+            "{} after {}",
+            stamp.zxid,
+            self.last
+        );
+        self.last = stamp.zxid;
+        self.triggers.clear();
+        self.undo.clear();
+        self.counts_before.clear();
+    }
+
+    /// All parts under one zxid, or none: earlier parts are taken back where a later one fails.
+    fn multi(&mut self, ops: &[Op], stamp: Stamp, rights: Rights<'_>) -> OpResult {
+        if !ops.iter().all(can_be_part) {
+            // The server cannot read such a request; it takes a zxid all the same.
+            return Err(ErrorCode::MarshallingError);
+        }
+        let mut results = Vec::with_capacity(ops.len());
+        for op in ops {
+            match self.single(op, stamp, rights) {
+                Ok(reply) => results.push(reply),
+                Err(error) => {
+                    self.take_back();
+                    let mut errors = vec![ErrorCode::Ok; results.len()];
+                    errors.push(error);
+                    errors.resize(ops.len(), ErrorCode::RuntimeInconsistency);
+                    return Ok(Reply::MultiFailed { errors });
+                }
+            }
+        }
+        Ok(Reply::Multi { results })
+    }
+
+    fn single(&mut self, op: &Op, stamp: Stamp, rights: Rights<'_>) -> OpResult {
+        match op {
+            Op::Create {
+                path,
+                data,
+                mode,
+                with_stat,
+                acl,
+            } => {
+                let reply = self.create(path, data, *mode, acl, stamp, rights)?;
+                let with_stat = *with_stat || mode.replies_with_stat();
+                Ok(match reply {
+                    Reply::Created { path, .. } if !with_stat => {
+                        Reply::Created { path, stat: None }
+                    }
+                    reply => reply,
+                })
+            }
+            Op::Delete { path, version } => self.delete(path, *version, stamp, rights),
+            Op::SetData {
+                path,
+                data,
+                version,
+            } => self.set_data(path, data, *version, stamp, rights),
+            Op::Check { path, version } => self.check(path, *version, rights),
+            Op::SetAcl { path, acl, version } => self.set_acl(path, acl, *version, stamp, rights),
+            Op::DeleteContainer { path } => self.delete_container(path, stamp, rights),
+            Op::Reconfig { .. } => self.reconfig(op, stamp, rights),
+            _ => Err(ErrorCode::Unimplemented),
+        }
+    }
+
+    fn create(
+        &mut self,
+        asked: &ZPath,
+        data: &Data,
+        mode: CreateMode,
+        acl: &Acl,
+        stamp: Stamp,
+        rights: Rights<'_>,
+    ) -> OpResult {
+        let life = self.life_of(mode)?;
+        if mode.is_ephemeral() && self.is_local(stamp.session) {
+            return Err(ErrorCode::EphemeralOnLocalSession);
+        }
+        let parent_path = prefix_before_last_slash(asked)?;
+        let acl = fixed_up(acl, rights.ids)?;
+        let parent = self.node(parent_path)?;
+        self.allow(parent, Perms::CREATE, rights)?;
+        let path: ZPath = if mode.is_sequential() {
+            format!("{asked}{:010}", parent.creates).into()
+        } else {
+            asked.clone()
+        };
+        validate(&path).map_err(|_| ErrorCode::BadArguments)?;
+        if self.nodes.contains_key(&path) {
+            return Err(ErrorCode::NodeExists);
+        }
+        if parent.owner != SessionId::NONE {
+            return Err(ErrorCode::NoChildrenForEphemerals);
+        }
+        let bytes = data.as_ref().map_or(0, |bytes| bytes.len() as i64);
+        self.within_quota(&path, bytes, 1)?;
+        let owner = if mode.is_ephemeral() {
+            stamp.session
+        } else {
+            SessionId::NONE
+        };
+        let mut node = Node::new(data.clone(), owner, stamp.zxid, stamp.time_ms);
+        (node.acl, node.life) = (acl, life);
+        let stat = Some(node.stat());
+        self.insert(path.clone(), node, stamp.zxid);
+        self.quota_of_created(&path, bytes);
+        Ok(Reply::Created { path, stat })
+    }
+
+    /// The node's life, if a node of that mode can be made.
+    fn life_of(&self, mode: CreateMode) -> Result<Life, ErrorCode> {
+        match mode {
+            CreateMode::Invalid { .. } => Err(ErrorCode::BadArguments),
+            CreateMode::Container => Ok(Life::Container),
+            CreateMode::PersistentWithTtl { ttl_ms }
+            | CreateMode::PersistentSequentialWithTtl { ttl_ms } => {
+                if !self.settings.extended_types {
+                    Err(ErrorCode::Unimplemented)
+                } else if (1..=CreateMode::MAX_TTL_MS).contains(&ttl_ms) {
+                    Ok(Life::Ttl(ttl_ms))
+                } else {
+                    Err(ErrorCode::BadArguments)
+                }
+            }
+            _ => Ok(Life::Unbound),
+        }
+    }
+
+    fn delete(&mut self, path: &ZPath, version: i32, stamp: Stamp, rights: Rights<'_>) -> OpResult {
+        let parent_path = parent_of_deletable(path)?;
+        let parent = self.node(parent_path)?;
+        self.allow(parent, Perms::DELETE, rights)?;
+        let node = self.nodes.get(path).ok_or(ErrorCode::NoNode)?;
+        matches_version(node.version, version)?;
+        if !node.children.is_empty() {
+            return Err(ErrorCode::NotEmpty);
+        }
+        self.remove(path, stamp);
+        Ok(Reply::Deleted)
+    }
+
+    /// The servers' own way to remove what they sweep.
+    fn delete_container(&mut self, path: &ZPath, stamp: Stamp, rights: Rights<'_>) -> OpResult {
+        let parent_path = parent_of_deletable(path)?;
+        let node = self.nodes.get(path).ok_or(ErrorCode::NoNode)?;
+        if !node.children.is_empty() {
+            return Err(ErrorCode::NotEmpty);
+        }
+        if node.owner != SessionId::NONE {
+            return Err(ErrorCode::BadVersion);
+        }
+        if stamp.session != SessionId::NONE && self.settings.guard_delete_container {
+            if node.life == Life::Unbound {
+                return Err(ErrorCode::BadArguments);
+            }
+            self.allow(self.node(parent_path)?, Perms::DELETE, rights)?;
+        }
+        self.remove(path, stamp);
+        Ok(Reply::Deleted)
+    }
+
+    fn set_data(
+        &mut self,
+        path: &ZPath,
+        data: &Data,
+        version: i32,
+        stamp: Stamp,
+        rights: Rights<'_>,
+    ) -> OpResult {
+        validate(path).map_err(|_| ErrorCode::BadArguments)?;
+        let node = self.node(path)?;
+        self.allow(node, Perms::WRITE, rights)?;
+        let length = |data: &Data| data.as_ref().map_or(0, |bytes| bytes.len() as i64);
+        let more = length(data) - length(&node.data);
+        self.within_quota(path, more, 0)?;
+        matches_version(node.version, version)?;
+        let stat = self.replace(path, data, stamp);
+        self.count(path, more, 0);
+        Ok(Reply::Set { stat })
+    }
+
+    /// Replaces the data of a node that is there.
+    fn replace(&mut self, path: &ZPath, data: &Data, stamp: Stamp) -> zabsim_types::Stat {
+        let node = self.nodes.get_mut(path).expect("it was looked up");
+        self.undo.push(Undo::Set {
+            path: path.clone(),
+            data: std::mem::replace(&mut node.data, data.clone()),
+            mzxid: node.mzxid,
+            mtime: node.mtime,
+        });
+        node.version = node.version.wrapping_add(1);
+        node.mzxid = stamp.zxid;
+        node.mtime = stamp.time_ms;
+        let (stat, acl) = (node.stat(), node.acl.clone());
+        self.trigger(
+            WatchList::Data,
+            WatchKind::NodeDataChanged,
+            path.clone(),
+            acl,
+        );
+        stat
+    }
+
+    fn set_acl(
+        &mut self,
+        path: &ZPath,
+        asked: &Acl,
+        version: i32,
+        stamp: Stamp,
+        rights: Rights<'_>,
+    ) -> OpResult {
+        validate(path).map_err(|_| ErrorCode::BadArguments)?;
+        let acl = fixed_up(asked, rights.ids)?;
+        let node = self.node(path)?;
+        self.allow(node, Perms::ADMIN, rights)?;
+        matches_version(node.aversion, version)?;
+        let node = self.nodes.get_mut(path).expect("it was looked up");
+        node.aversion = node.aversion.wrapping_add(1);
+        let former = std::mem::replace(&mut node.acl, acl);
+        node.former_acls.push((stamp.zxid, former));
+        self.undo.push(Undo::SetAcl { path: path.clone() });
+        let stat = node.stat();
+        Ok(Reply::AclSet { stat })
+    }
+
+    fn check(&self, path: &ZPath, version: i32, rights: Rights<'_>) -> OpResult {
+        validate(path).map_err(|_| ErrorCode::BadArguments)?;
+        let node = self.node(path)?;
+        self.allow(node, Perms::READ, rights)?;
+        matches_version(node.version, version)?;
+        Ok(Reply::Checked)
+    }
+
+    /// Changes the members, as far as that is a matter of the tree: whether a quorum of the new ones is at hand, and whether
+    /// another change is under way, the ensemble knows. The configuration is one line a member and its version, the zxid
+    /// of the change, in hexadecimal.
+    fn reconfig(&mut self, op: &Op, stamp: Stamp, rights: Rights<'_>) -> OpResult {
+        let Op::Reconfig {
+            joining,
+            leaving,
+            new_members,
+            from_config,
+        } = op
+        else {
+            return Err(ErrorCode::Unimplemented);
+        };
+        if !self.settings.reconfig_enabled {
+            return Err(ErrorCode::ReconfigDisabled);
+        }
+        let path: ZPath = CONFIG_NODE.into();
+        let (mut members, version) = super::config::read(&self.node(&path)?.data);
+        if *from_config != -1 && *from_config != version {
+            return Err(ErrorCode::BadVersion);
+        }
+        super::config::change(
+            &mut members,
+            joining.as_deref(),
+            leaving.as_deref(),
+            new_members.as_deref(),
+        )?;
+        self.allow(self.node(&path)?, Perms::WRITE, rights)?;
+        let data: Data = Some(super::config::write(&members, stamp.zxid));
+        let stat = self.replace(&path, &data, stamp);
+        Ok(Reply::Reconfigured { data, stat })
+    }
+
+    fn insert(&mut self, path: ZPath, node: Node, zxid: Zxid) {
+        let (parent_path, name) = split(&path);
+        let parent = self
+            .nodes
+            .get_mut(parent_path)
+            .expect("the parent was looked up");
+        self.undo.push(Undo::Create {
+            path: path.clone(),
+            pzxid: parent.pzxid,
+        });
+        parent.children.insert(name.into());
+        parent.creates = parent.creates.wrapping_add(1);
+        parent.pzxid = zxid;
+        let parents = parent.acl.clone();
+        let own = node.acl.clone();
+        let parent_path: ZPath = parent_path.into();
+        self.keep(path.clone(), node);
+        self.trigger(WatchList::Data, WatchKind::NodeCreated, path, own);
+        self.trigger(
+            WatchList::Child,
+            WatchKind::NodeChildrenChanged,
+            parent_path,
+            parents,
+        );
+    }
+
+    /// Puts a node into the tables.
+    fn keep(&mut self, path: ZPath, node: Node) {
+        if node.owner != SessionId::NONE {
+            let ephemerals = self.sessions.entry(node.owner).or_default();
+            ephemerals.insert(path.clone());
+        }
+        if node.life != Life::Unbound {
+            self.swept.insert(path.clone(), node.life);
+        }
+        self.nodes.insert(path, node);
+    }
+
+    /// Takes a node out of the tables.
+    fn lose(&mut self, path: &ZPath) -> Node {
+        let node = self.nodes.remove(path).expect("it was looked up");
+        if let Some(ephemerals) = self.sessions.get_mut(&node.owner) {
+            ephemerals.remove(path);
+        }
+        if node.life != Life::Unbound {
+            self.swept.remove(path);
+        }
+        node
+    }
+
+    fn remove(&mut self, path: &ZPath, stamp: Stamp) {
+        let node = self.lose(path);
+        let (parent_path, name) = split(path);
+        let parent = self
+            .nodes
+            .get_mut(parent_path)
+            .expect("a node's parent stays while it has children");
+        parent.children.remove(name);
+        let pzxid = std::mem::replace(&mut parent.pzxid, stamp.zxid);
+        let parents = parent.acl.clone();
+        let parent_path: ZPath = parent_path.into();
+        let own = node.acl.clone();
+        let bytes = node.data.as_ref().map_or(0, |bytes| bytes.len() as i64);
+        self.undo.push(Undo::Delete {
+            path: path.clone(),
+            node: Box::new(node),
+            pzxid,
+        });
+        self.quota_of_removed(path, bytes);
+        for list in [WatchList::Data, WatchList::Child] {
+            self.trigger(list, WatchKind::NodeDeleted, path.clone(), own.clone());
+        }
+        self.trigger(
+            WatchList::Child,
+            WatchKind::NodeChildrenChanged,
+            parent_path,
+            parents,
+        );
+    }
+
+    fn trigger(&mut self, list: WatchList, kind: WatchKind, path: ZPath, acl: Acl) {
+        self.triggers.push(Trigger {
+            list,
+            kind,
+            path,
+            acl,
+        });
+    }
+
+    /// Takes back every change of the multi under way, the last one first.
+    fn take_back(&mut self) {
+        self.triggers.clear();
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Create { path, pzxid } => {
+                    self.lose(&path);
+                    let (parent_path, name) = split(&path);
+                    let parent = self.nodes.get_mut(parent_path).expect("it has a child");
+                    parent.children.remove(name);
+                    parent.creates = parent.creates.wrapping_sub(1);
+                    parent.pzxid = pzxid;
+                }
+                Undo::Delete { path, node, pzxid } => {
+                    let (parent_path, name) = split(&path);
+                    let parent = self.nodes.get_mut(parent_path).expect("it had a child");
+                    parent.children.insert(name.into());
+                    parent.pzxid = pzxid;
+                    self.keep(path, *node);
+                }
+                Undo::Set {
+                    path,
+                    data,
+                    mzxid,
+                    mtime,
+                } => {
+                    let node = self.nodes.get_mut(&path).expect("it was set");
+                    node.data = data;
+                    node.mzxid = mzxid;
+                    node.mtime = mtime;
+                    node.version = node.version.wrapping_sub(1);
+                }
+                Undo::SetAcl { path } => {
+                    let node = self.nodes.get_mut(&path).expect("it was set");
+                    let (_, former) = node.former_acls.pop().expect("it had one before");
+                    node.acl = former;
+                    node.aversion = node.aversion.wrapping_sub(1);
+                }
+                Undo::Counts { path, data } => {
+                    let node = self.nodes.get_mut(&path).expect("it was counted in");
+                    node.data = data;
+                }
+                Undo::Limit(path) => {
+                    self.limited.insert(path);
+                }
+                Undo::Unlimit(path) => {
+                    self.limited.remove(&path);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a server can read it as a part of a multi: a few kinds, and with flags that it knows.
+fn can_be_part(op: &Op) -> bool {
+    match op {
+        Op::Create { mode, .. } => {
+            !matches!(mode, CreateMode::Invalid { flags, .. } if !(0..=6).contains(flags))
+        }
+        Op::Delete { .. } | Op::SetData { .. } | Op::Check { .. } => true,
+        _ => false,
+    }
+}
+
+/// What create and delete take for the parent: everything before the last slash. They look no closer at the path here, so
+/// that `/a//b` has the parent `/a/`, which is never there.
+fn prefix_before_last_slash(path: &str) -> Result<&str, ErrorCode> {
+    if path.contains('\0') {
+        return Err(ErrorCode::BadArguments);
+    }
+    match path.rfind('/') {
+        Some(at) => Ok(&path[..at]),
+        None => Err(ErrorCode::BadArguments),
+    }
+}
+
+/// The same, but for the nodes of the initial tree, which stay.
+fn parent_of_deletable(path: &str) -> Result<&str, ErrorCode> {
+    let parent = prefix_before_last_slash(path)?;
+    if ["/", "/zookeeper", "/zookeeper/quota", CONFIG_NODE].contains(&path) {
+        return Err(ErrorCode::BadArguments);
+    }
+    Ok(parent)
+}
+
+/// The parent's path and the node's name, of a valid path other than the root's.
+fn split(path: &str) -> (&str, &str) {
+    let at = path.rfind('/').expect("a valid path");
+    (if at == 0 { "/" } else { &path[..at] }, &path[at + 1..])
+}
+
+/// −1 fits any version. One that has wrapped to −1 can be named no more; 3.9.5 has it so.
+fn matches_version(actual: i32, wanted: i32) -> Result<(), ErrorCode> {
+    if wanted == -1 || wanted == actual {
+        Ok(())
+    } else {
+        Err(ErrorCode::BadVersion)
+    }
+}
