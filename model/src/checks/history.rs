@@ -104,8 +104,10 @@ pub(crate) struct History<'a> {
     pub answered: Vec<u32>,
     /// In order of first appearance.
     pub sessions: Vec<SessionCalls>,
-    /// The identities that each client has proven, in the order in which it did.
-    identities: Lookup<u32, Vec<(At, Id)>>,
+    /// The identities that every connection has.
+    common: Vec<Id>,
+    /// The identities of each client that has proven some: from when on, which.
+    identities: Lookup<u32, Vec<(At, Vec<Id>)>>,
     slots: Lookup<i64, u32>,
     by_id: Lookup<u64, u32>,
 }
@@ -127,13 +129,15 @@ fn is_refusal(code: ErrorCode) -> bool {
 }
 
 impl<'a> History<'a> {
-    /// Ties each completion to its invocation. Fails where they do not fit, naming the event.
-    pub fn new(events: &'a [HistoryEvent]) -> Result<History<'a>, (Time, String)> {
+    /// Ties each completion to its invocation. Fails where they do not fit, naming the event. `common`: the identities of every
+    /// connection besides `world:anyone`.
+    pub fn new(events: &'a [HistoryEvent], common: &[Id]) -> Result<History<'a>, (Time, String)> {
         let mut history = History {
             events,
             calls: Vec::with_capacity(events.len() / 2),
             answered: Vec::with_capacity(events.len() / 2),
             sessions: Vec::new(),
+            common: common.to_vec(),
             identities: Lookup::default(),
             slots: Lookup::default(),
             by_id: Lookup::default(),
@@ -272,18 +276,32 @@ impl<'a> History<'a> {
         Ok(())
     }
 
-    /// The identities that the call's client had proven, or had begun to prove, when it made the call and when it was
-    /// answered: a proof may overtake requests before it. A client proves itself again on each connection. Addresses are in no
-    /// history, nor is who may do everything.
-    pub fn identities(&self, call: &Call<'_>) -> (Vec<Id>, Vec<Id>) {
+    /// The identities of the call's client when it made the call and when it was answered: those of everybody, and what it had
+    /// proven or begun to prove. A proof may overtake requests before it. A client proves itself again on each connection. Who
+    /// may do everything is in no history.
+    pub fn identities(&self, call: &Call<'_>) -> (&[Id], &[Id]) {
         let Some(proven) = self.identities.get(&call.process.0) else {
-            return Default::default();
+            return (&self.common, &self.common);
         };
         let upto = |at: At| {
             let count = proven.partition_point(|(begun, _)| *begun < at);
-            proven[..count].iter().map(|(_, id)| id.clone()).collect()
+            let last = proven[..count].last();
+            last.map_or(&*self.common, |(_, ids)| ids)
         };
         (upto(call.invoked), upto(call.done))
+    }
+
+    /// The identities of every connection.
+    pub fn common(&self) -> &[Id] {
+        &self.common
+    }
+
+    /// All that a client has ever proven, and the identities of everybody.
+    pub fn all_identities(&self, process: ProcessId) -> &[Id] {
+        let proven = self.identities.get(&process.0);
+        proven
+            .and_then(|proven| proven.last())
+            .map_or(&self.common, |(_, ids)| ids)
     }
 
     fn fill_identities(&mut self) {
@@ -292,7 +310,14 @@ impl<'a> History<'a> {
                 && &**scheme == "digest"
             {
                 let proven = self.identities.entry(call.process.0).or_default();
-                proven.push((call.invoked, Id::new("digest", &digest(auth))));
+                let mut ids = proven
+                    .last()
+                    .map_or_else(|| self.common.clone(), |(_, ids)| ids.clone());
+                let id = Id::new("digest", &digest(auth));
+                if !ids.contains(&id) {
+                    ids.push(id);
+                    proven.push((call.invoked, ids));
+                }
             }
         }
     }
@@ -344,7 +369,7 @@ mod tests {
             sent: true,
             xid: None,
         });
-        let (at, what) = History::new(std::slice::from_ref(&info)).expect_err("never invoked");
+        let (at, what) = History::new(std::slice::from_ref(&info), &[]).expect_err("never invoked");
         assert_eq!(at, Time(7_000));
         assert_eq!(what, "event 1: call 3 ends but was never invoked");
         let invoke = event(HistoryKind::Invoke {
@@ -352,7 +377,7 @@ mod tests {
             request: Op::CloseSession,
         });
         let twice = [invoke, info.clone(), info];
-        let (_, what) = History::new(&twice).expect_err("ends twice");
+        let (_, what) = History::new(&twice, &[]).expect_err("ends twice");
         assert_eq!(what, "event 3: call 3 ends a second time");
     }
 }

@@ -6,7 +6,7 @@
 use super::history::{Call, History};
 use super::replay::Wrong;
 use crate::reference::{Life, Model, Rights, Stamp};
-use zabsim_types::{Id, Op, OpResult, ZPath, Zxid};
+use zabsim_types::{ErrorCode, Id, Op, OpResult, Reply, ZPath};
 
 /// The servers remove a container or a TTL node. When it is due their own clock says, and is not looked at here; what they may
 /// remove at all the tree does.
@@ -31,15 +31,15 @@ pub(super) fn sweep(model: &mut Model, path: &ZPath, stamp: Stamp) -> Result<(),
 /// The write by the rights of its client. Which these were is not always certain: a list may have been replaced in the log and
 /// not yet in the tree that the leader looked at, and a proof of identity may have overtaken the request. Of all that is
 /// possible, what fits is taken.
-pub(super) fn write_judged(
+pub(crate) fn write_judged(
     model: &mut Model,
     history: &History<'_>,
     call: &Call<'_>,
     stamp: Stamp,
     fits: impl Fn(&OpResult) -> bool,
 ) -> OpResult {
-    let (ids, as_of) = judge(model, history, call, stamp, fits);
-    model.write_as(call.op, stamp, Rights { ids: &ids, as_of })
+    let rights = judge(model, history, call, stamp, fits);
+    model.write_as(call.op, stamp, rights)
 }
 
 /// What `write_judged` would answer.
@@ -50,31 +50,63 @@ pub(super) fn probe_judged(
     stamp: Stamp,
     fits: impl Fn(&OpResult) -> bool,
 ) -> OpResult {
-    let (ids, as_of) = judge(model, history, call, stamp, fits);
-    model.probe_as(call.op, stamp, Rights { ids: &ids, as_of })
+    let rights = judge(model, history, call, stamp, fits);
+    model.probe_as(call.op, stamp, rights)
 }
 
-fn judge(
-    model: &mut Model,
+/// Whether a server in that state could have answered the read so.
+pub(crate) fn could_answer(
+    model: &Model,
     history: &History<'_>,
+    call: &Call<'_>,
+    observed: Result<&Reply, ErrorCode>,
+) -> bool {
+    let (early, late) = history.identities(call);
+    let would = |ids: &[Id]| {
+        let rights = Rights { ids, as_of: None };
+        model.would_answer_as(call.op, call.session, rights, observed)
+    };
+    would(early) || (early != late && would(late))
+}
+
+fn judge<'h>(
+    model: &mut Model,
+    history: &'h History<'_>,
     call: &Call<'_>,
     stamp: Stamp,
     fits: impl Fn(&OpResult) -> bool,
-) -> (Vec<Id>, Option<Zxid>) {
+) -> Rights<'h> {
     let (early, late) = history.identities(call);
-    let former = model.former_states(call.op);
+    let now = Rights {
+        ids: early,
+        as_of: None,
+    };
+    let mut former = model.former_states(call.op);
+    former.retain(|state| stamp.zxid.0.saturating_sub(state.0) <= IN_FLIGHT_MAX);
     if former.is_empty() && early == late {
-        return (early, None);
+        return now;
     }
-    for ids in [&early, &late] {
-        for as_of in std::iter::once(None).chain(former.iter().copied().map(Some)) {
-            if fits(&model.probe_as(call.op, stamp, Rights { ids, as_of })) {
-                return (ids.clone(), as_of);
-            }
-        }
+    let all = if early == late {
+        &[early][..]
+    } else {
+        &[early, late]
+    };
+    let mut fitting = |ids, as_of| {
+        let rights = Rights { ids, as_of };
+        fits(&model.probe_as(call.op, stamp, rights)).then_some(rights)
+    };
+    if let Some(rights) = all.iter().find_map(|ids| fitting(ids, None)) {
+        return rights;
     }
-    (early, None)
+    // An answer that shows the next list ends nothing: a follower may have given it before the leader's tree had the list.
+    let then = all
+        .iter()
+        .find_map(|ids| former.iter().find_map(|state| fitting(ids, Some(*state))));
+    then.unwrap_or(now)
 }
+
+/// How many transactions may be in flight at a leader (`zookeeper.globalOutstandingLimit` is 1,000).
+const IN_FLIGHT_MAX: u64 = 4_096;
 
 #[cfg(test)]
 mod tests {

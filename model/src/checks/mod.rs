@@ -14,8 +14,8 @@ mod contest;
 mod durability;
 mod fencing;
 mod fifo_client_order;
-mod history;
-mod judge;
+pub(crate) mod history;
+pub(crate) mod judge;
 mod linearizable_writes;
 mod lost_wakeup;
 mod monotonic_session;
@@ -42,7 +42,7 @@ use crate::witness::Witness;
 use history::History;
 use replay::Replay;
 use zabsim_types::run::{CheckReport, Violation};
-use zabsim_types::{HistoryEvent, Reply, Stat, Time, Zxid};
+use zabsim_types::{HistoryEvent, Id, Reply, Stat, Time, Zxid};
 
 /// What a run says about itself that some checks must know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +56,11 @@ pub struct Options {
     pub staleness: Option<Staleness>,
     /// What the servers were told by their configuration.
     pub settings: Settings,
+    /// The identities that every connection has besides `world:anyone`: its address, where that is known.
+    pub identities: Vec<Id>,
+    /// Whether a leader may answer the sync of a client of its own from the tree that it has applied, which can be behind what
+    /// its followers have shown already. Real ZooKeeper's does.
+    pub leader_may_lag: bool,
 }
 
 /// How old the state of an answer may be, where nothing is amiss.
@@ -74,6 +79,8 @@ impl Default for Options {
             watches_survive_reconnect: true,
             staleness: None,
             settings: Settings::default(),
+            identities: Vec::new(),
+            leader_may_lag: false,
         }
     }
 }
@@ -206,7 +213,7 @@ impl<'a> Evidence<'a> {
         options: &'a Options,
     ) -> Result<Evidence<'a>, Box<Finding>> {
         let mut finding = Finding::default();
-        let history = match History::new(events) {
+        let history = match History::new(events, &options.identities) {
             Ok(history) => history,
             Err((at, what)) => {
                 finding.examined = events.len() as u64;
@@ -303,10 +310,14 @@ impl Finding {
 const NO_WITNESS: &str = "no committed log was given";
 
 /// The `Stat` that a reply carries, if it carries one.
-fn stat_of(reply: &Reply) -> Option<&Stat> {
+pub(crate) fn stat_of(reply: &Reply) -> Option<&Stat> {
     match reply {
         Reply::Created { stat, .. } | Reply::Children { stat, .. } => stat.as_ref(),
-        Reply::Set { stat } | Reply::Exists { stat } | Reply::Data { stat, .. } => Some(stat),
+        Reply::Set { stat }
+        | Reply::Exists { stat }
+        | Reply::Data { stat, .. }
+        | Reply::Acl { stat, .. }
+        | Reply::AclSet { stat } => Some(stat),
         _ => None,
     }
 }

@@ -19,15 +19,15 @@
 //! The replay stops at the first transaction that is not what the model says: behind it nothing could be compared.
 
 use super::history::{Call, History, Outcome};
-use super::judge::{probe_judged, sweep, write_judged};
+use super::judge::{could_answer, probe_judged, sweep, write_judged};
 use crate::reference::{
-    Life, Lookup, Model, Rights, Settings, Stamp, Trigger, WatchList, watch_of,
+    Life, Lookup, Model, Rights, Settings, Stamp, Trigger, WatchList, grants, watch_of,
 };
 use crate::witness::{CommittedTxn, TxnKind, Witness};
 use std::collections::BTreeSet;
 use zabsim_types::{
-    Acl, CreateMode, ErrorCode, HistoryKind, Id, Op, OpResult, Reply, SessionId, WatchKind, Xid,
-    ZPath, Zxid, parent_of,
+    Acl, AddWatchMode, CreateMode, ErrorCode, HistoryKind, Op, OpResult, Perms, Reply, SessionId,
+    WatchKind, Xid, ZPath, Zxid, parent_of,
 };
 
 /// Who asked for a transaction.
@@ -77,15 +77,28 @@ pub(crate) struct Wrong {
     pub observed: String,
 }
 
-/// What fired at a watched path, in log order.
+/// Something that watches are told of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Fired {
+    pub zxid: Zxid,
+    pub kind: WatchKind,
+    pub path: ZPath,
+    /// In which lists: a node that is gone fires in both, and is told of once.
+    pub data: bool,
+    pub child: bool,
+    /// The node's list, if it does not let everybody read it: who may not is told nothing, and their watch is used up all the same.
+    pub guard: Option<Acl>,
+}
+
+/// What fired at a watched path, in log order: when, what, and its place among all that fired.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PathTriggers {
-    pub data: Vec<(Zxid, WatchKind)>,
-    pub child: Vec<(Zxid, WatchKind)>,
+    pub data: Vec<(Zxid, WatchKind, u32)>,
+    pub child: Vec<(Zxid, WatchKind, u32)>,
 }
 
 impl PathTriggers {
-    pub fn of(&self, list: WatchList) -> &[(Zxid, WatchKind)] {
+    pub fn of(&self, list: WatchList) -> &[(Zxid, WatchKind, u32)] {
         match list {
             WatchList::Data => &self.data,
             WatchList::Child => &self.child,
@@ -110,10 +123,12 @@ pub(crate) struct Replay<'a> {
     /// Writes and reads that were compared.
     pub writes: u64,
     pub reads: u64,
+    /// Everything that fired at or below the paths that anybody watches, in log order.
+    pub fired: Vec<Fired>,
+    /// Whether somebody watches whole subtrees: then everything that fires counts.
+    recursive: bool,
     /// The triggers at the paths that anybody watches.
     pub triggers: Lookup<&'a str, PathTriggers>,
-    /// The changes of which not everybody may hear: a watch there may be used up without a word.
-    pub guarded: BTreeSet<(Zxid, &'a str)>,
     /// The lives of the ephemeral children of the recipes' objects, in log order.
     pub contenders: Vec<Contender>,
 }
@@ -141,13 +156,18 @@ impl<'a> Replay<'a> {
             wrong_reads: Vec::new(),
             writes: 0,
             reads: 0,
+            fired: Vec::new(),
+            recursive: false,
             triggers: Lookup::default(),
-            guarded: BTreeSet::new(),
             contenders: Vec::new(),
         };
         for call in &history.calls {
-            if let Some((_, path)) = watch_of(call.op, true) {
+            each_watched(call.op, &mut |path| {
                 replay.triggers.entry(path).or_default();
+            });
+            if let Op::AddWatch { path, mode } = call.op {
+                replay.triggers.entry(path).or_default();
+                replay.recursive |= *mode == AddWatchMode::PersistentRecursive;
             }
         }
         replay.claim_by_reply(history);
@@ -209,14 +229,9 @@ impl<'a> Replay<'a> {
             return;
         };
         self.reads += 1;
-        let (early, late) = history.identities(call);
-        let would = |ids: &[Id]| {
-            let rights = Rights { ids, as_of: None };
-            model.would_answer_as(call.op, call.session, rights, observed)
-        };
-        if !would(&early) && (early == late || !would(&late)) {
+        if !could_answer(model, history, call, observed) {
             let rights = Rights {
-                ids: &early,
+                ids: history.identities(call).0,
                 as_of: None,
             };
             let expected = model.read_as(call.op, call.session, rights);
@@ -379,19 +394,61 @@ impl<'a> Replay<'a> {
     }
 
     fn note_triggers(&mut self, model: &Model, txn: &CommittedTxn) {
-        for trigger in model.triggers() {
-            let Some((path, _)) = self.triggers.get_key_value(&*trigger.path) else {
+        let first = self.fired.len();
+        for Trigger {
+            list,
+            kind,
+            path,
+            acl,
+        } in model.triggers()
+        {
+            let triggers = self.triggers.get_mut(&**path);
+            if triggers.is_none() && !self.recursive {
                 continue;
-            };
-            let path: &'a str = path;
-            if !trigger.acl.is_open() {
-                self.guarded.insert((txn.zxid, path));
             }
-            if let Some(triggers) = self.triggers.get_mut(path) {
-                match trigger.list {
-                    WatchList::Data => triggers.data.push((txn.zxid, trigger.kind)),
-                    WatchList::Child => triggers.child.push((txn.zxid, trigger.kind)),
+            // Gone in one list and in the other: one thing to tell.
+            let same = |fired: &Fired| {
+                fired.kind == WatchKind::NodeDeleted && !fired.child && fired.path == *path
+            };
+            let before = match (list, kind) {
+                (WatchList::Child, WatchKind::NodeDeleted) => {
+                    self.fired[first..].iter().rposition(same)
                 }
+                _ => None,
+            };
+            let place = before.map_or(self.fired.len(), |place| first + place);
+            if before.is_none() {
+                self.fired.push(Fired {
+                    zxid: txn.zxid,
+                    kind: *kind,
+                    path: path.clone(),
+                    data: false,
+                    child: false,
+                    guard: (!grants(acl, Perms::READ, &[])).then(|| acl.clone()),
+                });
+            }
+            let one = (txn.zxid, *kind, place as u32);
+            match list {
+                WatchList::Data => self.fired[place].data = true,
+                WatchList::Child => self.fired[place].child = true,
+            }
+            if let Some(triggers) = triggers {
+                match list {
+                    WatchList::Data => triggers.data.push(one),
+                    WatchList::Child => triggers.child.push(one),
+                }
+            }
+        }
+    }
+}
+
+/// Calls `visit` with the paths at which a read leaves watches.
+fn each_watched<'a>(op: &'a Op, visit: &mut impl FnMut(&'a ZPath)) {
+    match op {
+        Op::MultiRead { ops } => ops.iter().for_each(|op| each_watched(op, visit)),
+        op => {
+            if let Some((_, path)) = watch_of(op, true) {
+                visit(path);
             }
         }
     }

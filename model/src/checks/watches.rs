@@ -16,6 +16,12 @@
 //! looks at its state alone, and so does this check: it is the state at `zr` that decides, not what happened since the watch
 //! was left. The one permitted loss: a node watched while absent that was made and removed in between.
 //!
+//! A persistent watch (`addWatch`) stays: every change of its node, or, if it is recursive, every node made, set or removed at
+//! and below it, comes as one event, in order, until the connection is lost; from `SetWatches` on it is there again, without
+//! what happened meanwhile. Several watches of one session that a change reaches are told of it once.
+//!
+//! Who may not read a node is not told of it; a one-shot watch is used up by that.
+//!
 //! Where a run ended quietly, with everything delivered, nobody who is still connected waits for the event of a change.
 //!
 //! Source: ZooKeeper's guarantees on watches; `WatchManager`, `DataTree.setWatches`; ZOOKEEPER-1412 is a bug it finds. Before
@@ -24,11 +30,11 @@
 use super::history::{Call, History, NEVER};
 use super::replay::Replay;
 use super::{Check, Evidence, Finding};
-use crate::reference::{WatchList, watch_of};
+use crate::reference::{WatchList, grants, watch_of};
 use std::collections::{BTreeMap, BTreeSet};
 use zabsim_types::{
-    AddWatchMode, HistoryEvent, HistoryKind, Op, ProcessId, SessionChange, SessionId, Time,
-    WatchEvent, WatchKind, WatcherType, Zxid,
+    AddWatchMode, ErrorCode, HistoryEvent, HistoryKind, Op, Perms, ProcessId, Reply, SessionChange,
+    SessionId, Time, WatchEvent, WatchKind, WatcherType, Zxid,
 };
 
 pub(super) const CHECK: Check = Check {
@@ -43,6 +49,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         Err(why) => return Finding::nothing(&why),
     };
     let mut scan = Scan {
+        history: &evidence.history,
         replay,
         survive: evidence.options.watches_survive_reconnect,
         finding: Finding::default(),
@@ -52,8 +59,11 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut clients: BTreeMap<ProcessId, Client<'_>> = BTreeMap::new();
     for event in evidence.history.events {
         // Most clients leave no watches most of the time: only what concerns watches gets this far.
-        let client = clients.entry(event.process).or_default();
-        scan.take(&evidence.history, client, event);
+        let client = clients.entry(event.process).or_insert_with(|| Client {
+            process: event.process,
+            ..Client::default()
+        });
+        scan.take(client, event);
     }
     if evidence.options.quiet_end {
         let end = evidence.history.time(NEVER);
@@ -70,35 +80,61 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     finding.with_detail(format!("{left} watches left, {events} events"))
 }
 
-type Key<'a> = (WatchList, &'a str);
+/// A watch: of which kind, where.
+type Key<'a> = (Kind, &'a str);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Kind {
+    Once(WatchList),
+    Persistent,
+    Recursive,
+}
+
+/// Whether a client is told of a change: who may not read the node is not. From when on a proof of its identity counted is not
+/// certain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    Yes,
+    Perhaps,
+    No,
+}
+
+/// A change that a watch waits for, by its place among all that fired.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Due {
+    zxid: Zxid,
+    place: u32,
+}
 
 /// What a client's watches are, as its server must see them.
 #[derive(Default)]
 struct Client<'a> {
+    process: ProcessId,
     session: SessionId,
     /// The connection broke or is new: the watches are not set on any server.
     detached: bool,
     set: BTreeMap<Key<'a>, Watch>,
-    /// The watches that stay. An event for one of them is expected; that one is missing is not seen.
-    staying: BTreeSet<(&'a str, AddWatchMode)>,
     /// Those that have become due, by their transaction.
-    due: BTreeSet<(Zxid, Key<'a>)>,
+    due: BTreeSet<(Due, Key<'a>)>,
     /// The events without a zxid since the connection began.
     caught_up: Vec<(Key<'a>, Watch, WatchKind)>,
     /// Of those the last path that was gone and watched in both lists: it may be told of once more.
     may_repeat: Option<&'a str>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Watch {
     /// The state behind which it watches.
     since: Zxid,
     /// Whether the node was there.
     present: bool,
-    due: Option<(Zxid, WatchKind)>,
+    /// The changes that it waits for: one, or of one that stays all of one transaction, whose order is open where a session's
+    /// end removes several nodes.
+    due: Vec<Due>,
 }
 
 struct Scan<'r, 'a> {
+    history: &'r History<'a>,
     replay: &'r Replay<'a>,
     survive: bool,
     finding: Finding,
@@ -107,10 +143,10 @@ struct Scan<'r, 'a> {
 }
 
 impl<'a> Scan<'_, 'a> {
-    fn take(&mut self, history: &History<'a>, client: &mut Client<'a>, event: &'a HistoryEvent) {
+    fn take(&mut self, client: &mut Client<'a>, event: &'a HistoryEvent) {
         match &event.kind {
             HistoryKind::Ok { id, .. } | HistoryKind::Fail { id, .. } => {
-                if let Some(call) = history.call(*id).filter(|call| call.is_definite()) {
+                if let Some(call) = self.history.call(*id).filter(|call| call.is_definite()) {
                     self.reply(client, call, event.time);
                 }
             }
@@ -152,28 +188,59 @@ impl<'a> Scan<'_, 'a> {
         }
         client.detached = false;
         self.late(client, call.zxid, true, call.process, at);
-        let found = call.observed().is_some_and(|observed| observed.is_ok());
-        match call.op {
-            Op::AddWatch { path, mode } if found => {
-                client.staying.insert((path, *mode));
-            }
-            Op::RemoveWatches { path, kind } if found => client.removed(path, *kind),
-            _ => {}
-        }
-        if let Some((list, path)) = watch_of(call.op, found) {
-            let key = (list, &**path);
-            if client.set.contains_key(&key) {
+        self.leave(client, call.op, call.observed(), call.zxid);
+    }
+
+    /// Leaves the watches that a request asks for and that its result lets it.
+    fn leave(
+        &mut self,
+        client: &mut Client<'a>,
+        op: &'a Op,
+        observed: Option<Result<&'a Reply, ErrorCode>>,
+        zxid: Zxid,
+    ) {
+        let present = match observed {
+            Some(Ok(_)) => true,
+            // An absent node can be watched, one that may not be seen cannot.
+            Some(Err(ErrorCode::NoNode)) => false,
+            _ => return,
+        };
+        let key: Key<'a> = match (op, observed) {
+            (Op::AddWatch { path, mode }, _) if present => match mode {
+                AddWatchMode::Persistent => (Kind::Persistent, path),
+                AddWatchMode::PersistentRecursive => (Kind::Recursive, path),
+            },
+            (Op::RemoveWatches { path, kind }, _) if present => {
+                client.remove(path, *kind);
                 return;
             }
-            self.left += 1;
-            self.finding.examined += 1;
-            let watch = Watch {
-                since: call.zxid,
-                present: found,
-                due: self.first_after(key, call.zxid),
-            };
-            client.arm(key, watch);
+            (Op::MultiRead { ops }, Some(Ok(Reply::MultiRead { results }))) => {
+                for (op, result) in ops.iter().zip(results) {
+                    self.leave(
+                        client,
+                        op,
+                        Some(result.as_ref().map_err(|code| *code)),
+                        zxid,
+                    );
+                }
+                return;
+            }
+            _ => match watch_of(op, present) {
+                Some((list, path)) => (Kind::Once(list), path),
+                None => return,
+            },
+        };
+        if client.set.contains_key(&key) {
+            return;
         }
+        self.left += 1;
+        self.finding.examined += 1;
+        let watch = Watch {
+            since: zxid,
+            present,
+            due: self.next_after(key, zxid, client.process),
+        };
+        client.arm(key, watch);
     }
 
     /// Reports the watches that were due before `zxid` (or at it), and forgets them.
@@ -185,13 +252,16 @@ impl<'a> Scan<'_, 'a> {
         process: ProcessId,
         at: Time,
     ) {
-        while let Some((due, key)) = client.due.first().copied() {
+        while let Some((at_place, key)) = client.due.first().copied() {
+            let due = at_place.zxid;
             if due > zxid || (due == zxid && !or_at) {
                 return;
             }
-            client.due.pop_first();
-            let watch = client.set.remove(&key).expect("what is due is set");
-            if self.replay.guarded.contains(&(due, key.1)) {
+            let watch = client.disarm(key).expect("what is due is set");
+            if self.told(at_place, process) != Told::Yes {
+                if !matches!(key.0, Kind::Once(_)) {
+                    self.go_on(client, key, watch, at_place);
+                }
                 continue;
             }
             let what = if or_at { "a reply" } else { "an event" };
@@ -209,13 +279,14 @@ impl<'a> Scan<'_, 'a> {
         if client.detached {
             return;
         }
-        let guarded = &self.replay.guarded;
-        let due = client.due.iter();
-        for (due, (_, path)) in due.filter(|(due, (_, path))| !guarded.contains(&(*due, *path))) {
+        for (due, (_, path)) in &client.due {
+            if self.told(*due, process) != Told::Yes {
+                continue;
+            }
             self.finding.fail(end, || {
                 format!(
-                    "client {} never got the event of {due} at {path}",
-                    process.0
+                    "client {} never got the event of {} at {path}",
+                    process.0, due.zxid
                 )
             });
         }
@@ -223,16 +294,58 @@ impl<'a> Scan<'_, 'a> {
 
     fn event(&mut self, client: &mut Client<'a>, zxid: Zxid, e: &'a WatchEvent, at: &HistoryEvent) {
         self.late(client, zxid, false, at.process, at.time);
-        let fits = |key: &Key<'_>| {
-            let watch = client.set.get(key);
-            watch.is_some_and(|watch| watch.due == Some((zxid, e.kind)))
+        let fired = &self.replay.fired;
+        let from = Due { zxid, place: 0 };
+        let to = Due {
+            zxid,
+            place: u32::MAX,
         };
-        let keys: Vec<Key<'_>> = keys_of(e).filter(fits).collect();
-        if (keys.is_empty() && !client.hears(e)) || client.detached {
+        let here = client
+            .due
+            .range((from, (Kind::Once(WatchList::Data), ""))..);
+        let here = here.take_while(|(due, _)| *due <= to);
+        let fits = |due: &Due| {
+            let fired = &fired[due.place as usize];
+            fired.kind == e.kind && fired.path == e.path && self.told(*due, at.process) != Told::No
+        };
+        let first = here.clone().map(|(due, _)| *due).find(fits);
+        let Some(due) = first.filter(|_| !client.detached) else {
             self.unexpected(client, Some(zxid), e, at);
-        }
+            // Of a watch that fired wrongly nothing is known any more.
+            for key in keys_of(e) {
+                client.disarm(key);
+            }
+            return;
+        };
+        let keys: Vec<Key<'a>> = here
+            .filter(|(other, _)| *other == due)
+            .map(|(_, key)| *key)
+            .collect();
         for key in keys {
-            client.disarm(key);
+            let watch = client.disarm(key).expect("what is due is set");
+            if !matches!(key.0, Kind::Once(_)) {
+                self.go_on(client, key, watch, due);
+            }
+        }
+    }
+
+    /// A watch that stays waits for the next change.
+    fn go_on(&self, client: &mut Client<'a>, key: Key<'a>, mut watch: Watch, due: Due) {
+        watch.due.retain(|other| *other != due);
+        if watch.due.is_empty() {
+            watch.due = self.next_after(key, due.zxid, client.process);
+        }
+        client.arm(key, watch);
+    }
+
+    fn told(&self, due: Due, process: ProcessId) -> Told {
+        match &self.replay.fired[due.place as usize].guard {
+            None => Told::Yes,
+            Some(acl) if !grants(acl, Perms::READ, self.history.all_identities(process)) => {
+                Told::No
+            }
+            Some(acl) if grants(acl, Perms::READ, self.history.common()) => Told::Yes,
+            Some(_) => Told::Perhaps,
         }
     }
 
@@ -250,8 +363,11 @@ impl<'a> Scan<'_, 'a> {
                 (Some(_), true) if zxid.is_some() => {
                     "its watches were not set again yet".to_owned()
                 }
-                (Some(watch), _) => match watch.due {
-                    Some((due, kind)) => format!("its watch was due at {due} with {kind:?}"),
+                (Some(watch), _) => match watch.due.first() {
+                    Some(due) => {
+                        let kind = self.replay.fired[due.place as usize].kind;
+                        format!("its watch was due at {} with {kind:?}", due.zxid)
+                    }
                     None => "nothing happened there".to_owned(),
                 },
             };
@@ -292,7 +408,7 @@ impl<'a> Scan<'_, 'a> {
 
     fn watches_set(&mut self, client: &mut Client<'a>, rel: Zxid, zr: Zxid, at: &HistoryEvent) {
         for (key, watch, kind) in std::mem::take(&mut client.caught_up) {
-            let expected = self.missed(key, watch, rel, zr);
+            let expected = self.missed(key, &watch, rel, zr);
             if expected != Some(kind) {
                 self.finding.fail(at.time, || {
                     format!(
@@ -309,19 +425,22 @@ impl<'a> Scan<'_, 'a> {
         for (key, watch) in set {
             self.finding.examined += 1;
             // What it was shown was behind the change, yet no event came: lost before the connection was (ZOOKEEPER-1412).
-            if let Some((due, _)) = self
-                .first_after(key, watch.since)
-                .filter(|(due, _)| *due <= rel && !self.replay.guarded.contains(&(*due, key.1)))
-            {
+            let next = if matches!(key.0, Kind::Once(_)) {
+                self.first_after(key, Due::behind(watch.since), client.process)
+            } else {
+                watch.due.first().copied()
+            };
+            let next = next.filter(|due| due.zxid <= rel);
+            if let Some(due) = next.filter(|due| self.told(*due, at.process) == Told::Yes) {
                 self.finding.fail(at.time, || {
                     format!(
-                        "client {} sets its watches again from {rel} and never got the event of {due} at {}",
-                        at.process.0, key.1
+                        "client {} sets its watches again from {rel} and never got the event of {} at {}",
+                        at.process.0, due.zxid, key.1
                     )
                 });
                 continue;
             }
-            if let Some(kind) = self.missed(key, watch, rel, zr) {
+            if let Some(kind) = self.missed(key, &watch, rel, zr) {
                 self.finding.fail(at.time, || {
                     format!(
                         "client {} set its watches again at {zr} from {rel} and was not told {kind:?} at {}",
@@ -330,7 +449,7 @@ impl<'a> Scan<'_, 'a> {
                 });
                 continue;
             }
-            let (since, due) = (zr, self.first_after(key, zr));
+            let (since, due) = (zr, self.next_after(key, zr, client.process));
             client.arm(
                 key,
                 Watch {
@@ -344,18 +463,21 @@ impl<'a> Scan<'_, 'a> {
 
     /// What a server at `zr` must tell of a watch that is set again by a client that was shown `rel` last. A client that
     /// names less than it was shown when it left the watch makes no news of the old.
-    fn missed(&self, key: Key<'_>, watch: Watch, rel: Zxid, zr: Zxid) -> Option<WatchKind> {
+    fn missed(&self, key: Key<'_>, watch: &Watch, rel: Zxid, zr: Zxid) -> Option<WatchKind> {
         let rel = rel.max(watch.since);
+        // What stays is set again, and that is all.
+        let Kind::Once(list) = key.0 else { return None };
         let triggers = self.replay.triggers.get(key.1)?;
         let upto = |list| {
             let triggers = triggers.of(list);
-            &triggers[..triggers.partition_point(|(zxid, _)| *zxid <= zr)]
+            &triggers[..triggers.partition_point(|(zxid, ..)| *zxid <= zr)]
         };
         // Without any change it is absent, or of the initial tree and as it was.
         let last = upto(WatchList::Data).last();
-        let gone = last.is_some_and(|(_, kind)| *kind == WatchKind::NodeDeleted);
-        let news = |last: Option<&(Zxid, WatchKind)>| last.is_some_and(|(zxid, _)| *zxid > rel);
-        match key.0 {
+        let gone = last.is_some_and(|(_, kind, _)| *kind == WatchKind::NodeDeleted);
+        let news =
+            |last: Option<&(Zxid, WatchKind, u32)>| last.is_some_and(|(zxid, ..)| *zxid > rel);
+        match list {
             WatchList::Data if !watch.present => {
                 last.filter(|_| !gone).map(|_| WatchKind::NodeCreated)
             }
@@ -365,34 +487,120 @@ impl<'a> Scan<'_, 'a> {
                 // A node made anew has its own creation for the last change of its children.
                 let made = upto(WatchList::Data)
                     .iter()
-                    .rfind(|(_, kind)| *kind == WatchKind::NodeCreated);
+                    .rfind(|(_, kind, _)| *kind == WatchKind::NodeCreated);
                 (news(upto(WatchList::Child).last()) || news(made))
                     .then_some(WatchKind::NodeChildrenChanged)
             }
         }
     }
 
-    fn first_after(&self, (list, path): Key<'_>, since: Zxid) -> Option<(Zxid, WatchKind)> {
-        let triggers = self.replay.triggers.get(path)?.of(list);
-        let at = triggers.partition_point(|(zxid, _)| *zxid <= since);
-        triggers.get(at).copied()
+    /// What the watch waits for from the state `zxid` on.
+    fn next_after(&self, key: Key<'_>, zxid: Zxid, process: ProcessId) -> Vec<Due> {
+        let mut due: Vec<Due> = self
+            .first_after(key, Due::behind(zxid), process)
+            .into_iter()
+            .collect();
+        while let (Some(last), false) = (due.last().copied(), matches!(key.0, Kind::Once(_))) {
+            match self
+                .first_after(key, last, process)
+                .filter(|next| next.zxid == last.zxid)
+            {
+                Some(next) => due.push(next),
+                None => break,
+            }
+        }
+        due
     }
+
+    /// The first change behind that one that the watch is for. A watch that stays waits for nothing that it may not be told.
+    fn first_after(&self, (kind, path): Key<'_>, after: Due, process: ProcessId) -> Option<Due> {
+        let is_behind = |zxid: Zxid, place: u32| Due { zxid, place } > after;
+        let of = |list| {
+            let triggers = self.replay.triggers.get(path)?.of(list);
+            let at = triggers.partition_point(|(zxid, _, place)| !is_behind(*zxid, *place));
+            let shown = |(zxid, _, place): &&(Zxid, WatchKind, u32)| {
+                let due = Due {
+                    zxid: *zxid,
+                    place: *place,
+                };
+                matches!(kind, Kind::Once(_)) || self.told(due, process) != Told::No
+            };
+            let (zxid, _, place) = *triggers[at..].iter().find(shown)?;
+            Some(Due { zxid, place })
+        };
+        match kind {
+            Kind::Once(list) => of(list),
+            Kind::Persistent => {
+                let both = [of(WatchList::Data), of(WatchList::Child)];
+                both.into_iter().flatten().min()
+            }
+            Kind::Recursive => {
+                let fired = &self.replay.fired;
+                let from = match after.place {
+                    u32::MAX => fired.partition_point(|fired| fired.zxid <= after.zxid),
+                    place => place as usize + 1,
+                };
+                let mut behind = (from..fired.len()).map(|place| Due {
+                    zxid: fired[place].zxid,
+                    place: place as u32,
+                });
+                behind.find(|due| {
+                    let fired = &fired[due.place as usize];
+                    fired.data
+                        && is_within(&fired.path, path)
+                        && self.told(*due, process) != Told::No
+                })
+            }
+        }
+    }
+}
+
+impl Due {
+    /// Behind everything of that transaction.
+    fn behind(zxid: Zxid) -> Due {
+        Due {
+            zxid,
+            place: u32::MAX,
+        }
+    }
+}
+
+/// Whether a path is at or below another.
+fn is_within(path: &str, above: &str) -> bool {
+    above == "/"
+        || path
+            .strip_prefix(above)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl<'a> Client<'a> {
     fn arm(&mut self, key: Key<'a>, watch: Watch) {
-        if let Some((zxid, _)) = watch.due {
-            self.due.insert((zxid, key));
+        for due in &watch.due {
+            self.due.insert((*due, key));
         }
         self.set.insert(key, watch);
     }
 
     fn disarm(&mut self, key: Key<'a>) -> Option<Watch> {
         let watch = self.set.remove(&key)?;
-        if let Some((zxid, _)) = watch.due {
-            self.due.remove(&(zxid, key));
+        for due in &watch.due {
+            self.due.remove(&(*due, key));
         }
         Some(watch)
+    }
+
+    fn remove(&mut self, path: &'a str, kind: WatcherType) {
+        let (data, child) = (Kind::Once(WatchList::Data), Kind::Once(WatchList::Child));
+        let kinds: &[Kind] = match kind {
+            WatcherType::Children => &[child],
+            WatcherType::Data => &[data],
+            WatcherType::Any => &[data, child, Kind::Persistent, Kind::Recursive],
+            WatcherType::Persistent => &[Kind::Persistent],
+            WatcherType::PersistentRecursive => &[Kind::Recursive],
+        };
+        for kind in kinds {
+            self.disarm((*kind, path));
+        }
     }
 
     /// No server has the watches now: nothing is due, though the client keeps them.
@@ -403,41 +611,8 @@ impl<'a> Client<'a> {
         self.may_repeat = None;
     }
 
-    /// Whether a watch that stays hears of it: at the node itself, or above it of anything but changed children.
-    fn hears(&self, event: &WatchEvent) -> bool {
-        let below = |path: &str| {
-            let rest = event.path.strip_prefix(path);
-            rest.is_some_and(|rest| path == "/" || rest.is_empty() || rest.starts_with('/'))
-        };
-        self.staying.iter().any(|(path, mode)| match mode {
-            AddWatchMode::Persistent => **path == *event.path,
-            AddWatchMode::PersistentRecursive => {
-                event.kind != WatchKind::NodeChildrenChanged && below(path)
-            }
-        })
-    }
-
-    /// The server has taken watches away.
-    fn removed(&mut self, path: &'a str, kind: WatcherType) {
-        let any = kind == WatcherType::Any;
-        if any || kind == WatcherType::Data {
-            self.disarm((WatchList::Data, path));
-        }
-        if any || kind == WatcherType::Children {
-            self.disarm((WatchList::Child, path));
-        }
-        self.staying.retain(|(other, mode)| {
-            let meant = match mode {
-                AddWatchMode::Persistent => WatcherType::Persistent,
-                AddWatchMode::PersistentRecursive => WatcherType::PersistentRecursive,
-            };
-            *other != path || !(any || kind == meant)
-        });
-    }
-
     fn forget(&mut self) {
         self.set.clear();
-        self.staying.clear();
         self.due.clear();
         self.caught_up.clear();
     }
@@ -452,8 +627,8 @@ fn keys_of(event: &WatchEvent) -> impl Iterator<Item = Key<'_>> {
     );
     let path = &*event.path;
     [
-        data.then_some((WatchList::Data, path)),
-        child.then_some((WatchList::Child, path)),
+        data.then_some((Kind::Once(WatchList::Data), path)),
+        child.then_some((Kind::Once(WatchList::Child), path)),
     ]
     .into_iter()
     .flatten()

@@ -20,7 +20,7 @@ pub struct Rights<'a> {
 }
 
 /// Whether a list grants any of `wanted`. An empty one, which no request can make, grants all.
-pub(super) fn grants(acl: &Acl, wanted: Perms, ids: &[Id]) -> bool {
+pub(crate) fn grants(acl: &Acl, wanted: Perms, ids: &[Id]) -> bool {
     if acl.is_open() || acl.entries().is_empty() {
         return true;
     }

@@ -20,6 +20,7 @@ mod tests;
 mod tree;
 mod watches;
 
+pub(crate) use acl::grants;
 pub use acl::{Rights, digest};
 pub use model::{Model, Stamp, Trigger, WatchList};
 pub use service::{Notice, Served, Service, WatchesToSet};
