@@ -31,8 +31,10 @@ pub mod checks;
 pub mod conformance;
 pub mod intake;
 pub mod linear;
+pub mod mutate;
 pub mod reference;
 mod witness;
+pub mod znode;
 
 pub use checks::{Options, Staleness, check_all};
 pub use reference::{

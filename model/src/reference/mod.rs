@@ -10,6 +10,7 @@
 mod acl;
 mod change;
 mod config;
+mod digest;
 mod model;
 mod quota;
 mod service;
@@ -27,6 +28,6 @@ pub use service::{Notice, Served, Service, WatchesToSet};
 pub use settings::Settings;
 pub use size::frame_len;
 pub use tree::Life;
-pub(crate) use tree::Lookup;
+pub(crate) use tree::{Fnv, Lookup};
 pub use watches::WatchTable;
 pub(crate) use watches::watch_of;

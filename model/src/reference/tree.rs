@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zabsim_types::{Acl, Data, SessionId, Stat, ZPath, Zxid};
 
 /// What the servers' sweep does with a node without children.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Life {
     /// Nothing.
     #[default]

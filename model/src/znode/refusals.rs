@@ -1,0 +1,246 @@
+//! What is no history is refused, with its line, what was found and what was allowed; and nothing makes the reader panic.
+
+use super::*;
+use proptest::prelude::*;
+
+const GOOD: &[&str] = &[
+    r#"{"i":0,"type":"meta","nodes":1,"server":"3.9.5","time_ns":1000}"#,
+    r#"{"i":1,"type":"session","event":"connected","process":0,"session":"0x7","server":"127.0.0.1:2181","conn":1,"rseq":1,"time_ns":2000}"#,
+    r#"{"i":2,"type":"invoke","process":0,"session":"0x7","id":1,"op":"create2","path":"/a","data":"x","mode":"persistent","acl":[[31,"world","anyone"]],"time_ns":3000}"#,
+    r#"{"i":3,"type":"ok","process":0,"session":"0x7","id":1,"op":"create2","result":{"path":"/a","stat":{"czxid":2,"mzxid":2,"ctime":5,"mtime":5,"version":0,"cversion":0,"aversion":0,"ephemeralOwner":0,"dataLength":1,"numChildren":0,"pzxid":2}},"zxid":2,"xid":1,"conn":1,"rseq":2,"time_ns":4000}"#,
+    r#"{"i":4,"type":"nemesis","process":-1,"op":"meteor","time_ns":5000}"#,
+    r#"{"i":5,"type":"invoke","process":0,"session":"0x7","id":2,"op":"multi","ops":[{"op":"check","path":"/a","version":3},{"op":"delete","path":"/a","version":-1}],"time_ns":6000}"#,
+    r#"{"i":6,"type":"fail","process":0,"session":"0x7","id":2,"result":{"results":[{"err":-103},{"err":-2}]},"zxid":3,"xid":2,"conn":1,"rseq":3,"time_ns":7000}"#,
+    r#"{"i":7,"type":"invoke","process":0,"session":"0x7","id":3,"op":"delete","path":"/a","version":0,"time_ns":8000}"#,
+    r#"{"i":8,"type":"info","process":0,"session":"0x7","id":3,"error":"ConnectionLoss","sent":true,"xid":3,"conn":1,"time_ns":9000}"#,
+    r#"{"i":9,"type":"session","event":"disconnected","process":0,"session":"0x7","conn":1,"time_ns":9500}"#,
+    r#"{"i":10,"type":"meta","event":"end","time_ns":10000}"#,
+];
+
+fn lines() -> Vec<String> {
+    GOOD.iter().map(|line| (*line).to_owned()).collect()
+}
+
+fn read_lines(lines: &[String]) -> Result<Recording, Fault> {
+    read(lines.join("\n").as_bytes(), &mut |_| {})
+}
+
+#[test]
+fn the_small_history_is_understood() {
+    let recording = read_lines(&lines()).expect("a history");
+    let judged = judge(&recording, &Settings::default()).expect("completions fit");
+    assert!(judged.is_legal(), "{:?}", judged.violation());
+    let text = judged.understood.to_string();
+    assert!(
+        text.contains("3 operations of 1 clients in 1 sessions"),
+        "{text}"
+    );
+    assert!(
+        text.contains("2 answered, 1 updates of unknown outcome"),
+        "{text}"
+    );
+    assert!(text.ends_with("noted: 1 × meteor"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line() {
+    let replaced = |line: usize, from: &str, to: &str| {
+        let mut lines = lines();
+        assert!(lines[line - 1].contains(from), "{from}");
+        lines[line - 1] = lines[line - 1].replace(from, to);
+        lines
+    };
+    let without = |line: usize| {
+        let mut lines = lines();
+        lines.remove(line - 1);
+        lines
+    };
+    let cases = [
+        (without(11), 11, "ends without its last line"),
+        (without(1), 1, "`meta` was expected"),
+        (without(3), 3, "call 1 ends, but no line before invokes it"),
+        (
+            replaced(6, "\"id\":2", "\"id\":1"),
+            6,
+            "call 1 is invoked a second time; the first is on line 3",
+        ),
+        (
+            replaced(7, "\"id\":2", "\"id\":1"),
+            7,
+            "call 1, of line 3, ends a second time",
+        ),
+        (
+            replaced(7, "\"process\":0", "\"process\":4"),
+            7,
+            "call 2 of process 0, on line 6, ends at process 4",
+        ),
+        (
+            replaced(6, "\"i\":5", "\"i\":4"),
+            6,
+            "stands behind number 4",
+        ),
+        (
+            replaced(5, "5000", "99000000000000"),
+            6,
+            "the clock goes back",
+        ),
+        (replaced(6, "time_ns", "time_us"), 6, "mixed clocks"),
+        (
+            replaced(6, "\"op\":\"multi\"", "\"op\":\"flutter\""),
+            6,
+            "there is no operation `flutter`; known are create,",
+        ),
+        (
+            replaced(6, "\"op\":\"check\"", "\"op\":\"chek\""),
+            6,
+            "there is no operation `chek`",
+        ),
+        (
+            replaced(3, "\"mode\":\"persistent\"", "\"mode\":\"eternal\""),
+            3,
+            "`eternal` is no mode of create2",
+        ),
+        (
+            replaced(3, "\"path\":\"/a\",", ""),
+            3,
+            "`path` is missing; a string was expected",
+        ),
+        (
+            replaced(3, "[31,", "[\"all\","),
+            3,
+            "[permissions, \"scheme\", \"id\"] was expected",
+        ),
+        (
+            replaced(4, "\"czxid\":2", "\"czxid\":-2"),
+            4,
+            "`czxid` is -2; a number, 0 or greater, was expected",
+        ),
+        (
+            replaced(4, "\"zxid\":2,\"xid\"", "\"xid\""),
+            4,
+            "`zxid` is missing",
+        ),
+        (
+            replaced(7, "{\"err\":-2}", "{\"err\":-2},{\"err\":-2}"),
+            7,
+            "3 results of a multi with 2 parts",
+        ),
+        (
+            replaced(7, "-103", "-999"),
+            7,
+            "-999 is no error of ZooKeeper's",
+        ),
+        (
+            replaced(2, "\"connected\"", "\"conected\""),
+            2,
+            "`conected` is nothing that happens to a session",
+        ),
+        (replaced(2, "0x7", "seven"), 2, "a number in hexadecimal"),
+        (
+            replaced(8, "\"invoke\"", "\"invok\""),
+            8,
+            "`invok` is no type of line; known are meta, invoke,",
+        ),
+        (
+            vec!["PK\u{3}\u{4} garbage".to_owned()],
+            1,
+            "this is no history",
+        ),
+        (vec![], 0, "the file is empty"),
+    ];
+    for (lines, line, what) in cases {
+        let fault = read_lines(&lines).expect_err(what);
+        assert!(fault.what.contains(what), "{fault} is not: {what}");
+        assert_eq!(fault.line, line, "{fault}");
+    }
+    let cut = GOOD.join("\n");
+    let fault = read(&cut.as_bytes()[..cut.len() - 9], &mut |_| {}).expect_err("cut off");
+    assert_eq!(
+        (fault.line, fault.what.contains("no complete JSON object")),
+        (11, true),
+        "{fault}"
+    );
+}
+
+#[test]
+fn a_gzip_that_ends_early_is_refused() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/histories/r12-restart-5c-1n.jsonl.gz"
+    );
+    let bytes = std::fs::read(path).expect("it is part of the sources");
+    let fault = read(&bytes[..bytes.len() / 2], &mut |_| {}).expect_err("cut off");
+    assert!(
+        fault.line > 100 && fault.what.contains("ends badly"),
+        "{fault}"
+    );
+}
+
+/// What a run of ours saves is read by the same function.
+#[test]
+fn our_own_histories_are_read() {
+    let recording = read_lines(&lines()).expect("a history");
+    let own: Vec<String> = recording
+        .events
+        .iter()
+        .map(|event| serde_json::to_string(event).expect("JSON"))
+        .collect();
+    let again = read_lines(&own).expect("a history of ours");
+    assert_eq!(
+        (again.format, &again.events),
+        (Format::Own, &recording.events)
+    );
+    let judged = judge(&again, &Settings::default()).expect("completions fit");
+    assert!(judged.is_legal(), "{:?}", judged.violation());
+    let mut twice = own.clone();
+    twice.insert(2, own[1].clone());
+    let fault = read_lines(&twice).expect_err("invoked twice");
+    assert_eq!(
+        fault.to_string(),
+        "line 3: call 1 is invoked a second time; the first is on line 2"
+    );
+}
+
+/// A notification that was written down behind a later reply goes where its number says.
+#[test]
+fn notifications_are_put_in_their_place() {
+    let mut lines = lines();
+    let watch = r#"{"type":"watch","process":0,"session":"0x7","event":"NodeCreated","path":"/a","zxid":2,"conn":1,"rseq":2,"time_ns":4500}"#;
+    lines.insert(4, watch.to_owned());
+    lines[3] = lines[3].replace("\"rseq\":2", "\"rseq\":3");
+    lines[7] = lines[7].replace("\"rseq\":3", "\"rseq\":4");
+    let events = read_lines(&lines).expect("a history").events;
+    let place = events
+        .iter()
+        .position(|event| matches!(event.kind, HistoryKind::Watch { .. }));
+    assert_eq!(place, Some(2), "before the reply that came after it");
+}
+
+proptest! {
+    /// Whatever is done to the lines: an error or a history, never a panic.
+    #[test]
+    fn mangled_lines_never_panic(edits in prop::collection::vec((0..11usize, any::<prop::sample::Index>(), any::<u8>(), 0..5u8), 1..4)) {
+        let mut lines: Vec<Vec<u8>> = GOOD.iter().map(|line| line.as_bytes().to_vec()).collect();
+        for (line, at, byte, how) in edits {
+            let other = lines[(line * 7 + 3) % 11].clone();
+            let text = &mut lines[line];
+            let place = at.index(text.len().max(1)).min(text.len());
+            match how {
+                0 => text.truncate(place),
+                1 => text.insert(place, byte),
+                2 if place < text.len() => text[place] = byte,
+                // Digits are where numbers are: another digit is still JSON.
+                3 => {
+                    if let Some(digit) = text.iter_mut().skip(place).find(|b| b.is_ascii_digit()) {
+                        *digit = b'0' + byte % 10;
+                    }
+                }
+                _ => *text = other,
+            }
+        }
+        if let Ok(recording) = read(&lines.join(&b'\n')[..], &mut |_| {}) {
+            let settings = Settings { effort: 10_000, options: None };
+            let _ = judge(&recording, &settings);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The recorded histories of real servers: accepted, in the order of the servers' own logs, and refused once corrupted.
+
+use super::*;
+use crate::intake::source::Source;
+use crate::mutate::{Corruption, Mutator};
+use crate::witness::TxnKind;
+use serde_json::Value;
+use std::fs::File;
+use std::path::PathBuf;
+use zabsim_types::{ErrorCode, Op, Reply, Zxid};
+
+const NAMES: [&str; 6] = [
+    "r01-seq-1c-1n",
+    "r02-calm-5c-1n",
+    "r04-calm-10c-5n-pipelined",
+    "r05-killleader-10c-3n",
+    "r08-followers-10c-3n",
+    "r12-restart-5c-1n",
+];
+
+fn file(name: &str) -> File {
+    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/histories");
+    File::open(data.join(name)).expect("it is part of the sources")
+}
+
+fn recording(name: &str) -> Recording {
+    read(file(&format!("{name}.jsonl.gz")), &mut |_| {}).expect("a history")
+}
+
+fn judged(recording: &Recording) -> Judged {
+    judge(recording, &Settings::default()).expect("completions fit")
+}
+
+#[test]
+fn recorded_histories_are_accepted() {
+    // Operations, updates of unknown outcome, how many of those happened, transactions that no reply names.
+    let expected = [
+        (3_376, 0, 0, 2),
+        (5_758, 0, 0, 6),
+        (7_737, 0, 0, 15),
+        (8_041, 14, 1, 15),
+        (7_900, 2, 1, 15),
+        (5_744, 3, 0, 7),
+    ];
+    for (name, expected) in NAMES.into_iter().zip(expected) {
+        let judged = judged(&recording(name));
+        assert_eq!(judged.violation(), None, "{name}");
+        assert_eq!(
+            judged.verdict(),
+            Verdict::Pass,
+            "{name}: {:?}",
+            judged.filled.fill
+        );
+        let filled = &judged.filled;
+        let found = (
+            judged.understood.operations,
+            filled.unknown,
+            filled.happened,
+            filled.gaps,
+        );
+        assert_eq!(found, expected, "{name}");
+        // A check that looked at nothing proves nothing.
+        let idle = |report: &&Report| report.examined == 0;
+        let idle: Vec<&str> = judged
+            .reports
+            .iter()
+            .filter(idle)
+            .map(|report| report.name)
+            .collect();
+        let lost = filled.unknown == 0;
+        for name in idle {
+            let of_runs = [
+                "timeliness",
+                "fencing",
+                "mutual-exclusion",
+                "one-leader-per-term",
+                "no-lost-wakeup",
+            ];
+            assert!(
+                of_runs.contains(&name) || lost && name == "unknown-outcomes",
+                "{name}"
+            );
+        }
+    }
+}
+
+/// What a transaction did, in the words of the servers' log.
+fn said(what: &TxnKind) -> String {
+    match what {
+        TxnKind::CreateSession { .. } => "createSession".into(),
+        TxnKind::CloseSession => "closeSession".into(),
+        TxnKind::Create { path, .. } => format!("create {path}"),
+        TxnKind::Delete { path } => format!("delete {path}"),
+        TxnKind::SetData { path, .. } => format!("setData {path}"),
+        TxnKind::SetAcl { path, .. } => format!("setACL {path}"),
+        TxnKind::Check { path } => format!("check {path}"),
+        TxnKind::Multi { .. } => "multi".into(),
+        TxnKind::Error { .. } => "error".into(),
+    }
+}
+
+/// The servers' log is the truth: what was reconstructed is it, but for the end of an epoch that nobody saw.
+#[test]
+fn the_log_that_is_reconstructed_is_that_of_the_servers() {
+    for name in NAMES {
+        let filled = judged(&recording(name)).filled;
+        let mut source = Source::new(file(&format!("{name}.txnlog.jsonl.gz"))).expect("gzip");
+        let mut compared = 0;
+        let mut unseen = 0;
+        let mut ours = filled.witness.txns.iter().peekable();
+        let mut last = Zxid::ZERO;
+        while let Some(line) = source.take_line().expect("text") {
+            let txn: Value = serde_json::from_str(&line).expect("JSON");
+            let zxid = Zxid(txn["zxid"].as_u64().expect("a zxid"));
+            if txn["discarded"].as_bool() == Some(true) {
+                continue;
+            }
+            let Some(own) = ours.next_if(|own| own.zxid == zxid) else {
+                // Nothing was named from there on in its epoch.
+                assert!(
+                    ours.peek()
+                        .is_none_or(|own| own.zxid.epoch() > zxid.epoch()),
+                    "{name}: {zxid} is missing"
+                );
+                unseen += 1;
+                continue;
+            };
+            assert!(last < zxid);
+            last = zxid;
+            let kind = txn["type"].as_str().expect("a type");
+            let failed = kind == "error" || txn["failed"].as_bool() == Some(true);
+            let path = txn["path"].as_str().unwrap_or_default();
+            let theirs = match kind {
+                _ if failed => "error".to_owned(),
+                "create" | "create2" | "createContainer" => format!("create {path}"),
+                "delete" | "deleteContainer" => format!("delete {path}"),
+                "setData" | "setACL" => format!("{kind} {path}"),
+                "createSession" | "closeSession" | "multi" => kind.to_owned(),
+                other => panic!("{name}: {other} at {zxid}"),
+            };
+            assert_eq!(said(&own.what), theirs, "{name} at {zxid}");
+            compared += 1;
+            if kind == "createSession" {
+                // Which of several sessions was made first nobody can see.
+                continue;
+            }
+            let session = txn["session"]
+                .as_str()
+                .expect("a session")
+                .trim_start_matches("0x");
+            let session = u64::from_str_radix(session, 16).expect("a number") as i64;
+            if failed && own.session.0 != session {
+                // Of several lost requests that would all have failed, nobody can see which it was.
+                unseen += 1;
+                continue;
+            }
+            assert_eq!(own.session.0, session, "{name} at {zxid}: {theirs}");
+        }
+        assert!(ours.next().is_none(), "{name}: more than the servers have");
+        assert!(
+            compared > 1_300 && unseen <= 1,
+            "{name}: {compared}, {unseen}"
+        );
+    }
+}
+
+/// Takes the replies of some answered updates away: as many as wanted, drawn with a stride.
+fn forget(recording: &Recording, wanted: usize, seed: usize) -> Recording {
+    let mut forgotten = recording.clone();
+    let mut updates = BTreeMap::new();
+    let mut answers = Vec::new();
+    for (at, event) in recording.events.iter().enumerate() {
+        match &event.kind {
+            HistoryKind::Invoke { id, request } => {
+                updates.insert(*id, request.is_update() && *request != Op::CloseSession);
+            }
+            HistoryKind::Ok { id, xid, .. } | HistoryKind::Fail { id, xid, .. } if updates[id] => {
+                answers.push((at, *id, *xid));
+            }
+            _ => {}
+        }
+    }
+    let stride = answers.len() / wanted;
+    for (at, id, xid) in answers.iter().skip(seed % stride).step_by(stride) {
+        forgotten.events[*at].kind = HistoryKind::Info {
+            id: *id,
+            error: ErrorCode::ConnectionLoss,
+            sent: true,
+            xid: Some(*xid),
+        };
+    }
+    forgotten
+}
+
+/// Replies that are forgotten leave gaps, and each gap is filled by the request that was there, by its traces.
+#[test]
+fn forgotten_replies_are_found_again() {
+    for (name, wanted, seed) in [
+        (NAMES[1], 10, 1),
+        (NAMES[1], 60, 7),
+        (NAMES[2], 40, 3),
+        (NAMES[5], 40, 5),
+    ] {
+        let recording = recording(name);
+        let whole = judged(&recording).filled;
+        let forgotten = judged(&forget(&recording, wanted, seed));
+        assert_eq!(forgotten.violation(), None, "{name}, {wanted}");
+        assert_eq!(forgotten.filled.fill, Fill::Whole, "{name}, {wanted}");
+        assert!(
+            forgotten.filled.happened >= wanted as u64 && forgotten.filled.gaps >= wanted as u64
+        );
+        let effects = |filled: &Filled| -> Vec<(Zxid, String)> {
+            let txns = filled.witness.txns.iter();
+            txns.map(|txn| (txn.zxid, said(&txn.what))).collect()
+        };
+        let (ours, theirs) = (effects(&forgotten.filled), effects(&whole));
+        let differ = ours
+            .iter()
+            .zip(&theirs)
+            .filter(|(one, other)| one != other)
+            .count();
+        assert_eq!((ours.len(), differ), (theirs.len(), 0), "{name}, {wanted}");
+    }
+}
+
+/// The search ends with "unknown" where it may not go on, never with a wrong answer.
+#[test]
+fn a_spent_effort_decides_nothing() {
+    let recording = recording(NAMES[1]);
+    let mut torn = forget(&recording, 60, 2);
+    let read = |event: &&mut HistoryEvent| {
+        matches!(
+            event.kind,
+            HistoryKind::Ok {
+                result: Reply::Data { .. },
+                ..
+            }
+        )
+    };
+    let last = torn.events.iter_mut().rev().find(read).expect("a read");
+    if let HistoryKind::Ok {
+        result: Reply::Data { stat, .. },
+        ..
+    } = &mut last.kind
+    {
+        stat.version += 7;
+    }
+    let settings = Settings {
+        effort: 0,
+        options: None,
+    };
+    let judged = judge(&torn, &settings).expect("completions fit");
+    assert_eq!(judged.verdict(), Verdict::Undecided);
+    let settings = Settings {
+        effort: 300_000,
+        options: None,
+    };
+    let judged = judge(&torn, &settings).expect("completions fit");
+    println!("{:?} {}", judged.filled.fill, judged.filled.effort);
+    assert!(!judged.is_legal());
+}
+
+/// Corrupts the recorded histories so many times each; prints and counts. Nothing illegal may be accepted.
+fn corrupted(times: u64) {
+    let (mut illegal, mut missed, mut legal) = (0, Vec::new(), BTreeMap::<String, u64>::new());
+    for (at, name) in NAMES.into_iter().enumerate() {
+        let recording = recording(name);
+        let mutator = Mutator::new(&recording.events).expect("a history");
+        for draw in 0..times {
+            for (number, kind) in Corruption::ALL.into_iter().enumerate() {
+                // Spread, so that few draws see every kind and every history.
+                if times == 1 && number % NAMES.len() != at {
+                    continue;
+                }
+                let Some(corrupted) = mutator.corrupt(kind, draw) else {
+                    continue;
+                };
+                let recording = Recording {
+                    events: corrupted.events,
+                    ..recording.clone()
+                };
+                let accepted = match judge(&recording, &Settings::default()) {
+                    Ok(judged) => judged.verdict() != Verdict::Fail,
+                    Err(_) => false,
+                };
+                match (corrupted.may_be_legal, accepted) {
+                    (None, false) => illegal += 1,
+                    (None, true) => {
+                        missed.push(format!("{name}, {kind:?}, draw {draw}: {}", corrupted.what))
+                    }
+                    (Some(why), true) => *legal.entry(format!("{kind:?}: {why}")).or_default() += 1,
+                    (Some(_), false) => {
+                        *legal
+                            .entry(format!("{kind:?}: refused all the same"))
+                            .or_default() += 1
+                    }
+                }
+            }
+        }
+    }
+    println!(
+        "{illegal} illegal ones refused; {} accepted; may be legal:",
+        missed.len()
+    );
+    for (what, count) in &legal {
+        println!("  {count:5} {what}");
+    }
+    for what in &missed {
+        println!("  MISSED {what}");
+    }
+    assert!(missed.is_empty());
+    assert!(illegal >= 10 * times);
+}
+
+#[test]
+fn corrupted_histories_are_refused() {
+    corrupted(1);
+}
+
+/// `cargo test --release -p zabsim-model -- --ignored two_thousand`: 120 histories a draw.
+#[test]
+#[ignore = "minutes"]
+fn two_thousand_corrupted_histories_are_refused() {
+    corrupted(20);
+}

@@ -1,0 +1,325 @@
+//! The words of a recorded history: operations and their results.
+
+use super::fields::{Fields, brief};
+use crate::intake::Fault;
+use serde_json::Value;
+use std::sync::Arc;
+use zabsim_types::{
+    Acl, AclEntry, AddWatchMode, CreateMode, Data, ErrorCode, Id, Op, Perms, Reply, SessionId,
+    Stat, SyncMode, WatcherType, ZPath,
+};
+
+/// The operations that the format has words for.
+const OPERATIONS: &str = "create, create2, createContainer, createTTL, delete, deleteContainer, setData, getData, exists, \
+     getChildren, getChildren2, getAllChildrenNumber, getEphemerals, sync, check, multi, multiRead, closeSession, getACL, \
+     setACL, addWatch, removeWatches, checkWatches, whoAmI";
+
+/// The operation of an invocation, or a part of a multi.
+pub(super) fn op(fields: &Fields<'_>) -> Result<Op, Fault> {
+    let name = fields.text("op")?;
+    let watch = || fields.flag("watch");
+    Ok(match name {
+        "create" | "create2" | "createContainer" | "createTTL" => Op::Create {
+            path: fields.path("path")?,
+            data: data(fields)?,
+            mode: mode(fields, name)?,
+            with_stat: name != "create",
+            acl: acl(fields)?.unwrap_or(Acl::OPEN),
+        },
+        "delete" => Op::Delete {
+            path: fields.path("path")?,
+            version: fields.i32("version")?,
+        },
+        "deleteContainer" => Op::DeleteContainer {
+            path: fields.path("path")?,
+        },
+        "setData" => Op::SetData {
+            path: fields.path("path")?,
+            data: data(fields)?,
+            version: fields.i32("version")?,
+        },
+        "getData" => Op::GetData {
+            path: fields.path("path")?,
+            watch: watch()?,
+        },
+        "exists" => Op::Exists {
+            path: fields.path("path")?,
+            watch: watch()?,
+        },
+        "getChildren" | "getChildren2" => Op::GetChildren {
+            path: fields.path("path")?,
+            watch: watch()?,
+            with_stat: name == "getChildren2",
+        },
+        "getAllChildrenNumber" => Op::GetAllChildrenNumber {
+            path: fields.path("path")?,
+        },
+        "getEphemerals" => Op::GetEphemerals {
+            prefix: fields.path("path")?,
+        },
+        "sync" => Op::Sync {
+            path: fields.path("path")?,
+            mode: SyncMode::Leader,
+        },
+        "check" => Op::Check {
+            path: fields.path("path")?,
+            version: fields.i32("version")?,
+        },
+        "multi" => Op::Multi { ops: ops(fields)? },
+        "multiRead" => Op::MultiRead { ops: ops(fields)? },
+        "closeSession" => Op::CloseSession,
+        "getACL" => Op::GetAcl {
+            path: fields.path("path")?,
+        },
+        "setACL" => Op::SetAcl {
+            path: fields.path("path")?,
+            acl: match acl(fields)? {
+                Some(acl) => acl,
+                None => return fields.fault("a setACL without its `acl`"),
+            },
+            version: fields.i32("version")?,
+        },
+        "addWatch" => Op::AddWatch {
+            path: fields.path("path")?,
+            mode: match fields.text("mode")? {
+                "persistent" => AddWatchMode::Persistent,
+                "persistentRecursive" => AddWatchMode::PersistentRecursive,
+                other => {
+                    return fields.fault(format!(
+                        "`{other}` is no mode of addWatch; it knows persistent, persistentRecursive"
+                    ));
+                }
+            },
+        },
+        "removeWatches" | "checkWatches" => {
+            let kind = match fields.text("kind")? {
+                "children" => WatcherType::Children,
+                "data" => WatcherType::Data,
+                "any" => WatcherType::Any,
+                "persistent" => WatcherType::Persistent,
+                "persistentRecursive" => WatcherType::PersistentRecursive,
+                other => {
+                    return fields.fault(format!(
+                        "`{other}` is no kind of watch; {name} knows children, data, any, persistent, persistentRecursive"
+                    ));
+                }
+            };
+            let path = fields.path("path")?;
+            if name == "removeWatches" {
+                Op::RemoveWatches { path, kind }
+            } else {
+                Op::CheckWatches { path, kind }
+            }
+        }
+        "whoAmI" => Op::WhoAmI,
+        other => {
+            return fields.fault(format!(
+                "there is no operation `{other}`; known are {OPERATIONS}"
+            ));
+        }
+    })
+}
+
+fn ops(fields: &Fields<'_>) -> Result<Vec<Op>, Fault> {
+    let parts = fields.list("ops")?.iter();
+    parts.map(|part| op(&fields.element(part)?)).collect()
+}
+
+/// Text, or bytes in hexadecimal, or null.
+fn data(fields: &Fields<'_>) -> Result<Data, Fault> {
+    match fields.get("data") {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_bytes().into())),
+        Some(value) => match value["hex"].as_str().and_then(bytes_of_hex) {
+            Some(bytes) => Ok(Some(bytes.into())),
+            None => fields.fault(format!(
+                "`data` is {}; a string, {{\"hex\": …}} or null was expected",
+                brief(value)
+            )),
+        },
+    }
+}
+
+fn bytes_of_hex(hex: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u32> = hex.chars().map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+    let pairs = digits.chunks(2);
+    digits
+        .len()
+        .is_multiple_of(2)
+        .then(|| pairs.map(|pair| (pair[0] * 16 + pair[1]) as u8).collect())
+}
+
+fn mode(fields: &Fields<'_>, name: &str) -> Result<CreateMode, Fault> {
+    if name == "createContainer" {
+        return Ok(CreateMode::Container);
+    }
+    let word = match fields.get("mode") {
+        None => "persistent",
+        Some(_) => fields.text("mode")?,
+    };
+    let ttl = name == "createTTL";
+    Ok(match word {
+        "persistent" | "persistent_with_ttl" if ttl => CreateMode::PersistentWithTtl {
+            ttl_ms: fields.i64("ttl")?,
+        },
+        "persistent_sequential" | "persistent_sequential_with_ttl" if ttl => {
+            CreateMode::PersistentSequentialWithTtl {
+                ttl_ms: fields.i64("ttl")?,
+            }
+        }
+        "persistent" => CreateMode::Persistent,
+        "ephemeral" => CreateMode::Ephemeral,
+        "persistent_sequential" => CreateMode::PersistentSequential,
+        "ephemeral_sequential" => CreateMode::EphemeralSequential,
+        other => {
+            return fields.fault(format!(
+                "`{other}` is no mode of {name}; known are persistent, ephemeral, persistent_sequential, ephemeral_sequential"
+            ));
+        }
+    })
+}
+
+fn acl(fields: &Fields<'_>) -> Result<Option<Acl>, Fault> {
+    if fields.get("acl").is_none() {
+        return Ok(None);
+    }
+    let entry = |value: &Value| {
+        let perms = i32::try_from(value[0].as_i64()?).ok()?;
+        let id = Id::new(value[1].as_str()?, value[2].as_str()?);
+        Some(AclEntry {
+            perms: Perms(perms),
+            id,
+        })
+    };
+    let entries = fields.list("acl")?.iter().map(|value| match entry(value) {
+        Some(entry) => Ok(entry),
+        None => fields.fault(format!(
+            "`acl` has the entry {}; [permissions, \"scheme\", \"id\"] was expected",
+            brief(value)
+        )),
+    });
+    Ok(Some(Acl::new(entries.collect::<Result<_, _>>()?)))
+}
+
+/// What a request came to: the reply, as success or as the vector of a multi that failed.
+pub(super) fn reply(op: &Op, result: &Fields<'_>) -> Result<Reply, Fault> {
+    Ok(match op {
+        Op::Create {
+            with_stat, path, ..
+        } => Reply::Created {
+            // A real server's reply to createTTL or createContainer has it too.
+            path: match result.get("path") {
+                Some(_) => result.path("path")?,
+                None => path.clone(),
+            },
+            stat: with_stat.then(|| stat(result)).transpose()?,
+        },
+        Op::Delete { .. } | Op::DeleteContainer { .. } => Reply::Deleted,
+        Op::SetData { .. } => Reply::Set {
+            stat: stat(result)?,
+        },
+        Op::GetData { .. } => Reply::Data {
+            data: data(result)?,
+            stat: stat(result)?,
+        },
+        Op::Exists { .. } => Reply::Exists {
+            stat: stat(result)?,
+        },
+        Op::GetChildren { with_stat, .. } => Reply::Children {
+            names: sorted(result, "children")?,
+            stat: with_stat.then(|| stat(result)).transpose()?,
+        },
+        Op::GetEphemerals { .. } => Reply::Ephemerals {
+            paths: sorted(result, "ephemerals")?,
+        },
+        Op::GetAllChildrenNumber { .. } => Reply::ChildrenNumber {
+            number: result.i32("totalNumber")?,
+        },
+        Op::Sync { .. } => Reply::Synced {
+            path: result.path("path")?,
+        },
+        Op::GetAcl { .. } => Reply::Acl {
+            acl: match acl(result)? {
+                Some(acl) => acl,
+                None => return result.fault("the reply to getACL has no `acl`"),
+            },
+            stat: stat(result)?,
+        },
+        Op::SetAcl { .. } => Reply::AclSet {
+            stat: stat(result)?,
+        },
+        Op::AddWatch { .. } => Reply::WatchAdded,
+        Op::RemoveWatches { .. } => Reply::WatchesRemoved,
+        Op::CheckWatches { .. } => Reply::WatchesChecked,
+        Op::Check { .. } => Reply::Checked,
+        Op::CloseSession => Reply::Closed,
+        Op::Multi { ops } => multi(ops, result)?,
+        Op::AddAuth { .. } => Reply::AuthAdded,
+        Op::WhoAmI | Op::MultiRead { .. } | Op::Reconfig { .. } => {
+            return result.fault(format!(
+                "a reply to {:?}: nobody has described it",
+                op.kind()
+            ));
+        }
+    })
+}
+
+fn multi(ops: &[Op], result: &Fields<'_>) -> Result<Reply, Fault> {
+    let results = result.list("results")?;
+    if results.len() != ops.len() {
+        return result.fault(format!(
+            "{} results of a multi with {} parts",
+            results.len(),
+            ops.len()
+        ));
+    }
+    let parts = results.iter().map(|part| result.element(part));
+    let parts: Vec<Fields<'_>> = parts.collect::<Result<_, _>>()?;
+    let failed = |part: &Fields<'_>| part.get("err").is_some();
+    if parts.iter().any(failed) {
+        let errors = parts.iter().map(|part| {
+            let number = part.i32("err")?;
+            match ErrorCode::from_code(number) {
+                Some(code) => Ok(code),
+                None => part.fault(format!("{number} is no error of ZooKeeper's")),
+            }
+        });
+        return Ok(Reply::MultiFailed {
+            errors: errors.collect::<Result<_, _>>()?,
+        });
+    }
+    let results = ops.iter().zip(&parts).map(|(op, part)| reply(op, part));
+    Ok(Reply::Multi {
+        results: results.collect::<Result<_, _>>()?,
+    })
+}
+
+fn sorted<T: From<ZPath> + Ord>(result: &Fields<'_>, name: &str) -> Result<Vec<T>, Fault> {
+    let texts = result.list(name)?.iter().map(|value| match value {
+        Value::String(text) => Ok(T::from(Arc::from(text.as_str()))),
+        other => result.fault(format!(
+            "`{name}` has {}; a string was expected",
+            brief(other)
+        )),
+    });
+    let mut all: Vec<T> = texts.collect::<Result<_, _>>()?;
+    all.sort_unstable();
+    Ok(all)
+}
+
+fn stat(result: &Fields<'_>) -> Result<Stat, Fault> {
+    let stat = result.object("stat")?;
+    Ok(Stat {
+        czxid: stat.zxid("czxid")?,
+        mzxid: stat.zxid("mzxid")?,
+        ctime: stat.i64("ctime")?,
+        mtime: stat.i64("mtime")?,
+        version: stat.i32("version")?,
+        cversion: stat.i32("cversion")?,
+        aversion: stat.i32("aversion")?,
+        ephemeral_owner: SessionId(stat.i64("ephemeralOwner")?),
+        data_length: stat.i32("dataLength")?,
+        num_children: stat.i32("numChildren")?,
+        pzxid: stat.zxid("pzxid")?,
+    })
+}
