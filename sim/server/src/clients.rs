@@ -96,6 +96,8 @@ pub(crate) struct SetWatches {
     pub(crate) data: Vec<ZPath>,
     pub(crate) exists: Vec<ZPath>,
     pub(crate) child: Vec<ZPath>,
+    pub(crate) persistent: Vec<ZPath>,
+    pub(crate) recursive: Vec<ZPath>,
 }
 
 impl Clients {

@@ -30,15 +30,15 @@ pub fn not_yet(op: &Op) -> bool {
         | Op::Exists { .. }
         | Op::GetChildren { .. }
         | Op::Sync { .. }
+        | Op::AddWatch { .. }
+        | Op::RemoveWatches { .. }
+        | Op::CheckWatches { .. }
         | Op::CloseSession => false,
         Op::GetAcl { .. }
         | Op::SetAcl { .. }
         | Op::AddAuth { .. }
         | Op::WhoAmI
         | Op::DeleteContainer { .. }
-        | Op::AddWatch { .. }
-        | Op::RemoveWatches { .. }
-        | Op::CheckWatches { .. }
         | Op::MultiRead { .. }
         | Op::GetEphemerals { .. }
         | Op::GetAllChildrenNumber { .. }

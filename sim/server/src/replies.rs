@@ -3,7 +3,7 @@
 //! The guarantee is the order of what one connection hears: replies in the order of requests, each event before any reply
 //! from its state or a later one, and zxids that never go back.
 //!
-//! Source: ZooKeeper 3.9 `CommitProcessor`, `FinalRequestProcessor`, `DataTree.setWatches`; ZOOKEEPER-1412 (the header's
+//! Source: ZooKeeper 3.9 `CommitProcessor`, `FinalRequestProcessor`, `DataTree.setWatches/addWatch`; ZOOKEEPER-1412 (the header's
 //! zxid is the last applied here), 2623 (a bare check is no write).
 
 use crate::clients::{Pending, SetWatches, WithStat, frame};
@@ -32,14 +32,15 @@ impl Service {
                 data,
                 exists,
                 child,
-                // Come with `addWatch`: see `not_yet`.
-                persistent: _,
-                recursive: _,
+                persistent,
+                recursive,
             } => Pending::SetWatches(Box::new(SetWatches {
                 relative,
                 data,
                 exists,
                 child,
+                persistent,
+                recursive,
             })),
             ClientFrame::Request { xid, op } => match op {
                 op if not_yet(&op) => Pending::Read { xid, op },
@@ -348,6 +349,18 @@ fn read(db: &Database, watches: &mut Watches, conn: ConnId, op: &Op) -> OpResult
                 stat: with_stat.then(|| node.stat()),
             })
         }
+        Op::AddWatch { path, mode } => {
+            watches.add((*mode).into(), path, conn);
+            Ok(Reply::WatchAdded)
+        }
+        Op::RemoveWatches { path, kind } => match watches.remove(*kind, path, conn) {
+            true => Ok(Reply::WatchesRemoved),
+            false => Err(ErrorCode::NoWatcher),
+        },
+        Op::CheckWatches { path, kind } => match watches.has(*kind, path, conn) {
+            true => Ok(Reply::WatchesChecked),
+            false => Err(ErrorCode::NoWatcher),
+        },
         // A check outside a multi never enters the write path (ZOOKEEPER-2623).
         Op::Check { .. } => Err(ErrorCode::Unimplemented),
         op if not_yet(op) => Err(ErrorCode::Unimplemented),
@@ -356,7 +369,8 @@ fn read(db: &Database, watches: &mut Watches, conn: ConnId, op: &Op) -> OpResult
 }
 
 /// Registers watches anew, and makes up for what happened since the client last looked: compares with `relative`. An
-/// exists-watch is blind to a node that came and went meanwhile; ZooKeeper's is, too.
+/// exists-watch is blind to a node that came and went meanwhile; ZooKeeper's is, too. Those that stay are set as they are:
+/// whoever leaves them looks for itself at what it missed.
 fn set_watches(
     db: &Database,
     watches: &mut Watches,
@@ -391,6 +405,14 @@ fn set_watches(
                 missed(WatchKind::NodeChildrenChanged, path, out);
             }
             Some(_) => watches.add(List::Child, path, conn),
+        }
+    }
+    for (list, paths) in [
+        (List::Persistent, &set.persistent),
+        (List::Recursive, &set.recursive),
+    ] {
+        for path in paths {
+            watches.add(list, path, conn);
         }
     }
 }

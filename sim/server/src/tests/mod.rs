@@ -6,6 +6,7 @@ mod damage;
 mod fuzzy;
 mod ordering;
 mod sessions;
+mod watching;
 
 use crate::service::{Out, Service};
 use crate::{Config, ConnId, Effect, Note, Stage, Timer};
