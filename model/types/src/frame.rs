@@ -117,6 +117,18 @@ pub enum WatchKind {
     PersistentWatchRemoved,
 }
 
+impl WatchKind {
+    /// Whether a client's library tells it by itself: no server sends it, and no history has it.
+    pub const fn is_local(self) -> bool {
+        matches!(
+            self,
+            WatchKind::DataWatchRemoved
+                | WatchKind::ChildWatchRemoved
+                | WatchKind::PersistentWatchRemoved
+        )
+    }
+}
+
 /// A notification: what happened, where.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct WatchEvent {

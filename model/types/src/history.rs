@@ -74,7 +74,7 @@ pub enum HistoryKind {
     Info {
         /// Which.
         id: CallId,
-        /// Why: `ConnectionLoss` or `SessionExpired`.
+        /// Why: `ConnectionLoss`, `SessionExpired` or `AuthFailed`.
         error: ErrorCode,
         /// Whether the request left the client at all. If not, it certainly never happened.
         sent: bool,
@@ -128,6 +128,8 @@ pub enum SessionChange {
     Disconnected,
     /// A server said that the session has expired.
     Expired,
+    /// A server refused an identity: the client has given the session up, and its timeout will end it.
+    AuthFailed,
     /// The client closed it.
     Closed,
 }

@@ -56,9 +56,10 @@ pub enum Effect {
         /// What came of it.
         outcome: Outcome,
     },
-    /// A watch fired: tell the program. In order with `Complete`.
+    /// A watch fired, or was removed (its kind [is local](zabsim_types::WatchKind::is_local)): tell the program. In order
+    /// with `Complete`.
     Event {
-        /// The transaction of the change; `None` for a catch-up event.
+        /// The transaction of the change; `None` for a catch-up event and for a removal.
         zxid: Option<Zxid>,
         /// The connection it came by.
         conn: u32,
@@ -90,7 +91,7 @@ pub enum Outcome {
     },
     /// No reply will come.
     Lost {
-        /// `ConnectionLoss` (the session may live on) or `SessionExpired`.
+        /// `ConnectionLoss` (the session may live on), `SessionExpired` or `AuthFailed`.
         error: ErrorCode,
         /// Whether it had left the client: if not, it certainly never happens.
         sent: bool,

@@ -4,16 +4,18 @@
 //! ([`Client::submit`] hands over at once, and [`join`](crate::join) waits for many). A future that is dropped leaves
 //! its request under way.
 
+mod operations;
+
 use crate::port::{Litter, Notice, SessionState, Watched, wake};
-use crate::{ClientError, Command, Multi, Outcome, Port};
+use crate::{ClientError, Command, Outcome, Port};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use zabsim_types::{
-    Acl, CallId, CreateMode, Data, ErrorCode, Op, OpKind, OpResult, RecipeEvent, Reply, ServerId,
-    SessionId, Stat, SyncMode, Time, ZPath, Zxid,
+    CallId, Data, ErrorCode, Op, OpKind, OpResult, RecipeEvent, Reply, ServerId, SessionId, Time,
+    Zxid,
 };
 
 /// A program's handle on its session. Clones share it.
@@ -58,7 +60,9 @@ impl Client {
     pub async fn close(&self) -> Result<(), ClientError> {
         match self.answer(Op::CloseSession).await?.0 {
             Reply::Closed => Ok(()),
-            _ => Err(wrong(OpKind::CloseSession)),
+            _ => Err(ClientError::WrongReply {
+                asked: OpKind::CloseSession,
+            }),
         }
     }
 
@@ -147,242 +151,12 @@ impl Client {
         call.answer(outcome)
     }
 
-    async fn answer_watched(&self, op: Op) -> (Result<Reply, ClientError>, Option<Watch>) {
+    /// As [`Client::answer`], with the name of the watch that the answer left.
+    async fn answer_watched(&self, op: Op) -> (Result<Reply, ClientError>, Option<u64>) {
         let mut call = self.submit_watching(op, true);
         let outcome = (&mut call).await;
         let watch = call.watch.take();
         (call.answer(outcome).map(|(reply, _)| reply), watch)
-    }
-
-    /// Makes a node; its path, with the sequence number if it has one.
-    pub async fn create(
-        &self,
-        path: impl Into<ZPath>,
-        data: impl AsRef<[u8]>,
-        mode: CreateMode,
-    ) -> Result<ZPath, ClientError> {
-        let op = Op::Create {
-            path: path.into(),
-            data: bytes(data),
-            mode,
-            with_stat: false,
-            acl: Acl::OPEN,
-        };
-        match self.answer(op).await?.0 {
-            Reply::Created { path, .. } => Ok(path),
-            _ => Err(wrong(OpKind::Create)),
-        }
-    }
-
-    /// Makes a node; its path and its stat (`create2`).
-    pub async fn create_stat(
-        &self,
-        path: impl Into<ZPath>,
-        data: impl AsRef<[u8]>,
-        mode: CreateMode,
-    ) -> Result<(ZPath, Stat), ClientError> {
-        let op = Op::Create {
-            path: path.into(),
-            data: bytes(data),
-            mode,
-            with_stat: true,
-            acl: Acl::OPEN,
-        };
-        match self.answer(op).await?.0 {
-            Reply::Created {
-                path,
-                stat: Some(stat),
-            } => Ok((path, stat)),
-            _ => Err(wrong(OpKind::Create)),
-        }
-    }
-
-    /// Makes a persistent node and those above it, where they are missing. Repeats what a lost connection left in doubt.
-    pub async fn ensure_path(&self, path: &str) -> Result<(), ClientError> {
-        let mut depth = path.len();
-        loop {
-            let made = &path[..depth];
-            match self.create(made, b"", CreateMode::Persistent).await {
-                Ok(_) | Err(ClientError::Service(ErrorCode::NodeExists)) if depth == path.len() => {
-                    return Ok(());
-                }
-                Ok(_) | Err(ClientError::Service(ErrorCode::NodeExists)) => {
-                    let below = path[depth + 1..].find('/');
-                    depth = below.map_or(path.len(), |at| depth + 1 + at);
-                }
-                Err(ClientError::Service(ErrorCode::NoNode)) => {
-                    depth = match zabsim_types::parent_of(made) {
-                        Some(parent) if parent != "/" => parent.len(),
-                        _ => return Err(ClientError::Service(ErrorCode::NoNode)),
-                    };
-                }
-                Err(ClientError::ConnectionLoss { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Removes a childless node of that version; −1 for any.
-    pub async fn delete(&self, path: impl Into<ZPath>, version: i32) -> Result<(), ClientError> {
-        let op = Op::Delete {
-            path: path.into(),
-            version,
-        };
-        match self.answer(op).await?.0 {
-            Reply::Deleted => Ok(()),
-            _ => Err(wrong(OpKind::Delete)),
-        }
-    }
-
-    /// Replaces a node's data if it has that version; −1 for any.
-    pub async fn set_data(
-        &self,
-        path: impl Into<ZPath>,
-        data: impl AsRef<[u8]>,
-        version: i32,
-    ) -> Result<Stat, ClientError> {
-        let op = Op::SetData {
-            path: path.into(),
-            data: bytes(data),
-            version,
-        };
-        match self.answer(op).await?.0 {
-            Reply::Set { stat } => Ok(stat),
-            _ => Err(wrong(OpKind::SetData)),
-        }
-    }
-
-    /// Reads a node.
-    pub async fn get_data(&self, path: impl Into<ZPath>) -> Result<(Data, Stat), ClientError> {
-        let op = Op::GetData {
-            path: path.into(),
-            watch: false,
-        };
-        data_and_stat(self.answer(op).await?.0)
-    }
-
-    /// Reads a node and watches it: for new data, or its deletion. A node that is not there leaves no watch.
-    pub async fn get_data_watch(
-        &self,
-        path: impl Into<ZPath>,
-    ) -> Result<((Data, Stat), Watch), ClientError> {
-        let op = Op::GetData {
-            path: path.into(),
-            watch: true,
-        };
-        let (answer, watch) = self.answer_watched(op).await;
-        let read = data_and_stat(answer?)?;
-        Ok((read, watch.ok_or(wrong(OpKind::GetData))?))
-    }
-
-    /// A node's stat, if it is there.
-    pub async fn exists(&self, path: impl Into<ZPath>) -> Result<Option<Stat>, ClientError> {
-        let op = Op::Exists {
-            path: path.into(),
-            watch: false,
-        };
-        stat_if_there(self.answer(op).await.map(|(reply, _)| reply))
-    }
-
-    /// A node's stat, if it is there, and a watch: for its creation, new data, or its deletion.
-    pub async fn exists_watch(
-        &self,
-        path: impl Into<ZPath>,
-    ) -> Result<(Option<Stat>, Watch), ClientError> {
-        let op = Op::Exists {
-            path: path.into(),
-            watch: true,
-        };
-        let (answer, watch) = self.answer_watched(op).await;
-        let read = stat_if_there(answer)?;
-        Ok((read, watch.ok_or(wrong(OpKind::Exists))?))
-    }
-
-    /// The names of a node's children.
-    pub async fn get_children(&self, path: impl Into<ZPath>) -> Result<Vec<Arc<str>>, ClientError> {
-        let op = Op::GetChildren {
-            path: path.into(),
-            watch: false,
-            with_stat: false,
-        };
-        children(self.answer(op).await?.0).map(|(names, _)| names)
-    }
-
-    /// The names of a node's children, and its stat (`getChildren2`).
-    pub async fn get_children_stat(
-        &self,
-        path: impl Into<ZPath>,
-    ) -> Result<(Vec<Arc<str>>, Stat), ClientError> {
-        let op = Op::GetChildren {
-            path: path.into(),
-            watch: false,
-            with_stat: true,
-        };
-        let (names, stat) = children(self.answer(op).await?.0)?;
-        Ok((names, stat.ok_or(wrong(OpKind::GetChildren))?))
-    }
-
-    /// The names of a node's children, and a watch: for a child that comes or goes, or the node's deletion.
-    pub async fn get_children_watch(
-        &self,
-        path: impl Into<ZPath>,
-    ) -> Result<(Vec<Arc<str>>, Watch), ClientError> {
-        let op = Op::GetChildren {
-            path: path.into(),
-            watch: true,
-            with_stat: false,
-        };
-        let (answer, watch) = self.answer_watched(op).await;
-        let (names, _) = children(answer?)?;
-        Ok((names, watch.ok_or(wrong(OpKind::GetChildren))?))
-    }
-
-    /// A barrier: later reads see at least what the leader had proposed; with [`SyncMode::Quorum`], all that was committed.
-    pub async fn sync(&self, path: impl Into<ZPath>, mode: SyncMode) -> Result<(), ClientError> {
-        let op = Op::Sync {
-            path: path.into(),
-            mode,
-        };
-        match self.answer(op).await?.0 {
-            Reply::Synced { .. } => Ok(()),
-            _ => Err(wrong(OpKind::Sync)),
-        }
-    }
-
-    /// Carries out all parts or none; one answer for each part.
-    pub async fn multi(&self, multi: Multi) -> Result<Vec<Reply>, ClientError> {
-        match self.answer(multi.into()).await?.0 {
-            Reply::Multi { results } => Ok(results),
-            Reply::MultiFailed { errors } => Err(ClientError::MultiFailed { errors }),
-            _ => Err(wrong(OpKind::Multi)),
-        }
-    }
-}
-
-fn wrong(asked: OpKind) -> ClientError {
-    ClientError::WrongReply { asked }
-}
-
-fn data_and_stat(reply: Reply) -> Result<(Data, Stat), ClientError> {
-    match reply {
-        Reply::Data { data, stat } => Ok((data, stat)),
-        _ => Err(wrong(OpKind::GetData)),
-    }
-}
-
-fn stat_if_there(answer: Result<Reply, ClientError>) -> Result<Option<Stat>, ClientError> {
-    match answer {
-        Ok(Reply::Exists { stat }) => Ok(Some(stat)),
-        Ok(_) => Err(wrong(OpKind::Exists)),
-        Err(ClientError::Service(ErrorCode::NoNode)) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn children(reply: Reply) -> Result<(Vec<Arc<str>>, Option<Stat>), ClientError> {
-    match reply {
-        Reply::Children { names, stat } => Ok((names, stat)),
-        _ => Err(wrong(OpKind::GetChildren)),
     }
 }
 
@@ -395,7 +169,8 @@ pub struct Call {
     litter: Option<Litter>,
     session: SessionId,
     state: SessionState,
-    watch: Option<Watch>,
+    /// The name of the watch that the answer left.
+    watch: Option<u64>,
 }
 
 impl Call {
@@ -416,6 +191,7 @@ impl Call {
                     ClientError::NotOpen
                 }
                 (ErrorCode::SessionExpired, _) => ClientError::SessionExpired,
+                (ErrorCode::AuthFailed, _) => ClientError::AuthFailed,
                 _ => ClientError::ConnectionLoss { sent },
             }),
         }
@@ -425,6 +201,7 @@ impl Call {
 fn accept(result: OpResult) -> Result<Reply, ClientError> {
     result.map_err(|code| match code {
         ErrorCode::SessionExpired => ClientError::SessionExpired,
+        ErrorCode::AuthFailed => ClientError::AuthFailed,
         // The service cuts the connection behind it; the session goes on elsewhere, and this request did nothing.
         ErrorCode::SessionMoved => ClientError::ConnectionLoss { sent: false },
         code => ClientError::Service(code),
@@ -442,10 +219,7 @@ impl Future for Call {
             this.call = None;
             this.session = completion.session;
             this.state = completion.state;
-            this.watch = completion.watch.map(|name| Watch {
-                name: Some(name),
-                port: this.port.clone(),
-            });
+            this.watch = completion.watch;
             completion.outcome
         })
     }
@@ -456,6 +230,9 @@ impl Drop for Call {
         if let Some(call) = self.call {
             let litter = self.litter.take();
             self.port.lock().abandon_call(call, litter);
+        }
+        if let Some(watch) = self.watch {
+            self.port.lock().forget_watch(watch);
         }
     }
 }
@@ -519,6 +296,27 @@ impl Discarded {
     pub(crate) fn new(port: Port, ticket: u64) -> Discarded {
         let name = Some(ticket);
         Discarded { port, name }
+    }
+}
+
+/// A watch that stays, from [`Client::add_watch`]: what it hears, in order.
+///
+/// Dropping it stops the listening, not the watch: that takes [`Client::remove_watches`].
+pub struct Standing {
+    port: Port,
+    name: u64,
+}
+
+impl Standing {
+    /// What it hears next; `None` when its watch was removed or its session has ended, and that was told.
+    pub async fn next(&mut self) -> Option<Watched> {
+        std::future::poll_fn(|cx| self.port.lock().poll_standing(self.name, cx)).await
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.port.lock().forget_standing(self.name);
     }
 }
 

@@ -23,6 +23,10 @@ pub enum ClientError {
     /// The session is over; its ephemeral nodes and watches are or will be gone. Go on with `Client::open`.
     #[error("the session has expired")]
     SessionExpired,
+    /// The session is over because an identity was refused. The servers keep its ephemeral nodes until its timeout. Go on
+    /// with `Client::open`.
+    #[error("the session was given up: an identity was refused")]
+    AuthFailed,
     /// No session was ever opened, or the program closed it.
     #[error("no session is open")]
     NotOpen,
@@ -48,6 +52,9 @@ impl ClientError {
 
     /// Whether the session is over, so that only a new one helps.
     pub fn ends_session(&self) -> bool {
-        matches!(self, ClientError::SessionExpired | ClientError::NotOpen)
+        matches!(
+            self,
+            ClientError::SessionExpired | ClientError::AuthFailed | ClientError::NotOpen
+        )
     }
 }

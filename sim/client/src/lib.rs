@@ -32,10 +32,10 @@ mod session;
 mod watches;
 
 pub use api::*;
-pub use client::{Call, Client, Discarded, Notices, Sleep, UntilState, Watch};
+pub use client::{Call, Client, Discarded, Notices, Sleep, Standing, UntilState, Watch};
 pub use combine::{Either, join, join_all, select};
 pub use error::ClientError;
-pub use multi::Multi;
+pub use multi::{Multi, MultiRead, Reconfig};
 pub use port::{Notice, Port, SessionState, Watched};
 pub use recipes::contender::Loss;
 pub use session::Session;

@@ -46,18 +46,21 @@
 mod holds;
 mod janitor;
 mod notices;
+mod standing;
 
 pub(crate) use holds::{Contest, HoldRefused};
 pub(crate) use janitor::{Litter, child};
 
-use crate::watches::{Asked, WatchList};
+use crate::watches::{Asked, Stake, WatchList};
 use crate::{Client, Command, Outcome};
 use holds::Hold;
+use standing::Standing;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use zabsim_types::{
-    CallId, Op, RecipeEvent, ServerId, SessionChange, SessionId, Time, WatchEvent, ZPath, Zxid,
+    AddWatchMode, CallId, Op, RecipeEvent, ServerId, SessionChange, SessionId, Time, WatchEvent,
+    WatcherType, ZPath, Zxid,
 };
 
 /// The driver's side of a client: see the module's documentation.
@@ -80,6 +83,8 @@ pub enum SessionState {
     },
     /// Over, not by the program's will.
     Expired,
+    /// Given up, because a server refused an identity.
+    AuthFailed,
     /// Closed by the program.
     Closed,
 }
@@ -89,7 +94,10 @@ impl SessionState {
     pub const fn is_over(self) -> bool {
         matches!(
             self,
-            SessionState::NotOpen | SessionState::Expired | SessionState::Closed
+            SessionState::NotOpen
+                | SessionState::Expired
+                | SessionState::AuthFailed
+                | SessionState::Closed
         )
     }
 
@@ -109,6 +117,8 @@ pub enum Watched {
         /// The change.
         event: WatchEvent,
     },
+    /// One that stays was set again on a new connection: of what changed in between it heard nothing.
+    SetAgain,
     /// Its session ended, and the watch with it. It survives a mere disconnection.
     SessionEnded,
 }
@@ -160,8 +170,8 @@ impl Port {
 
     /// A request is over.
     pub fn complete(&self, call: CallId, outcome: Outcome) {
-        let waker = self.lock().complete(call, outcome);
-        wake(waker);
+        let wakers = self.lock().complete(call, outcome);
+        wake(wakers);
     }
 
     /// A sleeper's time has come.
@@ -221,6 +231,7 @@ pub(crate) struct Inner {
     sleepers: BTreeMap<u64, Wait<()>>,
     watches: BTreeMap<u64, WatchSlot>,
     watches_of_path: BTreeMap<ZPath, Vec<u64>>,
+    standing: BTreeMap<u64, Standing>,
     subscribers: BTreeMap<u64, Subscriber>,
     state_waits: BTreeMap<u64, StateWait>,
     holds: BTreeMap<u64, Hold>,
@@ -230,10 +241,21 @@ pub(crate) struct Inner {
 /// Who is told of a request's outcome.
 enum Caller {
     Program {
-        watch: Option<(Asked, ZPath)>,
+        wanted: Wanted,
         wait: Wait<Completion>,
     },
     Janitor(Litter),
+}
+
+/// What a request's success means for those who wait for watches.
+enum Wanted {
+    Nothing,
+    /// It leaves a watch that its program waits for.
+    Watch(Asked, ZPath),
+    /// It leaves one that stays, and that its program follows.
+    Standing(AddWatchMode, ZPath),
+    /// It takes watches away.
+    Removal(WatcherType, ZPath),
 }
 
 /// What a request came to, with what the port knows of that moment.
@@ -331,6 +353,7 @@ impl Inner {
             sleepers: BTreeMap::new(),
             watches: BTreeMap::new(),
             watches_of_path: BTreeMap::new(),
+            standing: BTreeMap::new(),
             subscribers: BTreeMap::new(),
             state_waits: BTreeMap::new(),
             holds: BTreeMap::new(),
@@ -375,46 +398,68 @@ impl Inner {
             Op::CloseSession => self.give_up_holds(),
             _ => Vec::new(),
         };
-        let watch = match WatchList::asked_by(&op) {
-            Some((asked, path)) if wants_watch => Some((asked, path.clone())),
-            _ => None,
+        let wanted = match Stake::of(&op) {
+            Stake::Read(asked, path) if wants_watch => Wanted::Watch(asked, path),
+            Stake::Add(mode, path) if wants_watch => Wanted::Standing(mode, path),
+            Stake::Remove(kind, path) => Wanted::Removal(kind, path),
+            _ => Wanted::Nothing,
         };
         let wait = Wait::default();
-        (self.submit(op, Caller::Program { watch, wait }), wakers)
+        (self.submit(op, Caller::Program { wanted, wait }), wakers)
     }
 
-    fn complete(&mut self, call: CallId, outcome: Outcome) -> Option<Waker> {
+    fn complete(&mut self, call: CallId, outcome: Outcome) -> Vec<Waker> {
+        let mut wakers = Vec::new();
         match self.calls.get_mut(&call) {
-            None => None, // Nobody waits for it any more.
+            None => {} // Nobody waits for it any more.
             Some(Caller::Janitor(_)) => {
                 let Some(Caller::Janitor(litter)) = self.calls.remove(&call) else {
                     unreachable!("it was looked at above");
                 };
-                self.clean_up(litter, outcome)
+                wakers.extend(self.clean_up(litter, outcome));
             }
-            Some(Caller::Program { watch, wait }) => {
-                let mut completion = Completion {
+            Some(Caller::Program { wanted, .. }) => {
+                let wanted = std::mem::replace(wanted, Wanted::Nothing);
+                let completion = Completion {
+                    watch: self.settle(wanted, &outcome, &mut wakers),
                     outcome,
                     session: self.session,
                     state: self.state,
-                    watch: None,
                 };
-                if let Some((asked, path)) = watch.take()
-                    && let Outcome::Replied { result, .. } = &completion.outcome
-                    && let Some(list) = asked.registered_by(result)
-                {
-                    self.next_name += 1;
-                    completion.watch = Some(self.next_name);
-                    self.watches_of_path
-                        .entry(path.clone())
-                        .or_default()
-                        .push(self.next_name);
-                    let wait = Wait::default();
-                    let slot = WatchSlot { list, path, wait };
-                    self.watches.insert(self.next_name, slot);
+                if let Some(Caller::Program { wait, .. }) = self.calls.get_mut(&call) {
+                    wakers.extend(wait.fulfil(completion));
                 }
-                wait.fulfil(completion)
             }
+        }
+        wakers
+    }
+
+    /// The name of the watch that an answer leaves for its program, if it leaves one.
+    fn settle(
+        &mut self,
+        wanted: Wanted,
+        outcome: &Outcome,
+        wakers: &mut Vec<Waker>,
+    ) -> Option<u64> {
+        let Outcome::Replied { result, .. } = outcome else {
+            return None;
+        };
+        match wanted {
+            Wanted::Watch(asked, path) => {
+                let list = asked.registered_by(result)?;
+                let name = self.name();
+                let waiting = self.watches_of_path.entry(path.clone()).or_default();
+                waiting.push(name);
+                let wait = Wait::default();
+                self.watches.insert(name, WatchSlot { list, path, wait });
+                Some(name)
+            }
+            Wanted::Standing(mode, path) if result.is_ok() => Some(self.stand(path, mode)),
+            Wanted::Removal(kind, path) if result.is_ok() => {
+                wakers.extend(self.end_standing(kind, &path));
+                None
+            }
+            _ => None,
         }
     }
 

@@ -15,6 +15,10 @@
 //! - Watches survive a reconnection: `SetWatches` goes ahead of every other request. Its relative zxid is the last one of
 //!   a *reply header*: two notifications of one transaction can be parted by the end of a connection, and counting
 //!   the first as "seen up to here" would lose the second for good.
+//!   Those that stay are set again as they are: what changed meanwhile is not told.
+//! - The identities that were accepted belong to the client: they are proven again on each connection, ahead of all else. One
+//!   that is refused ends the session here, with all its requests; at the servers it lives on until its timeout.
+//! - Who removes watches is told of each kind that there was, before the answer; no server sends that.
 //! - A session is over when a server says so, when the close of it was answered, or when for 4/3 of its timeout no server was
 //!   heard from (ZOOKEEPER-4508). A close whose reply is lost leaves the session open or
 //!   expired, whichever the next connection shows. (ZooKeeper gives up there and leaves the session to its timeout.)
@@ -55,12 +59,13 @@
 //! assert_eq!(session.id(), SessionId(0x01_0000));
 //! ```
 
-use crate::watches::{Asked, WatchList, Watches};
+use crate::watches::{Stake, Watches};
 use crate::{Config, Effect, Input, Outcome};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use zabsim_types::{
     CallId, ClientFrame, ConnectReply, ConnectRequest, ErrorCode, Op, OpResult, ServerFrame,
-    ServerId, SessionChange, SessionId, Time, WatchEvent, Xid, ZPath, Zxid,
+    ServerId, SessionChange, SessionId, Time, WatchEvent, Xid, Zxid,
 };
 
 /// ZooKeeper's `MAX_SEND_PING_INTERVAL`.
@@ -89,6 +94,8 @@ pub struct Session {
     in_flight: VecDeque<InFlight>,
     queue: VecDeque<(CallId, Op)>,
     watches: Watches,
+    /// Schemes and proofs that servers have accepted.
+    identities: Vec<Identity>,
     heard: Time,
     sent: Time,
     /// What the driver's timer is set to. It may go off early: deadlines move on with every frame, and setting
@@ -111,14 +118,22 @@ enum Link {
     Up { server: ServerId },
 }
 
+/// A scheme and what proves an identity in it.
+type Identity = (Arc<str>, Arc<str>);
+
 /// A request under way.
 #[derive(Debug)]
 enum InFlight {
     Request {
         call: CallId,
         xid: Xid,
-        watch: Option<(Asked, ZPath)>,
+        stake: Stake,
+        identity: Option<Identity>,
         closes: bool,
+    },
+    /// An identity that the session proves anew.
+    Identity {
+        xid: Xid,
     },
     SetWatches {
         relative: Zxid,
@@ -155,6 +170,7 @@ impl Session {
             in_flight: VecDeque::new(),
             queue: VecDeque::new(),
             watches: Watches::default(),
+            identities: Vec::new(),
             heard: Time::ZERO,
             sent: Time::ZERO,
             timer: None,
@@ -213,7 +229,8 @@ impl Session {
         under_way + self.queue.len()
     }
 
-    /// A new session, with nothing carried over from the one before: not its watches, its zxid or its numbers.
+    /// A new session, with nothing carried over from the one before but who the client is: not its watches, its zxid or
+    /// its numbers.
     fn open(&mut self, now: Time, out: &mut Vec<Effect>) {
         if self.link != Link::None {
             return; // A second `Open` asks for what is under way already.
@@ -287,16 +304,36 @@ impl Session {
     }
 
     fn send_request(&mut self, now: Time, call: CallId, op: Op, out: &mut Vec<Effect>) {
-        let xid = Xid(self.next_xid);
-        // Negative numbers mean something else on the wire.
-        self.next_xid = self.next_xid.checked_add(1).unwrap_or(1);
+        let xid = self.take_xid();
+        let identity = match &op {
+            Op::AddAuth { scheme, auth } => Some((scheme.clone(), auth.clone())),
+            _ => None,
+        };
         self.in_flight.push_back(InFlight::Request {
             call,
             xid,
-            watch: WatchList::asked_by(&op).map(|(asked, path)| (asked, path.clone())),
+            stake: Stake::of(&op),
+            identity,
             closes: matches!(op, Op::CloseSession),
         });
         self.send(now, ClientFrame::Request { xid, op }, out);
+    }
+
+    fn take_xid(&mut self) -> Xid {
+        let xid = Xid(self.next_xid);
+        // Negative numbers mean something else on the wire.
+        self.next_xid = self.next_xid.checked_add(1).unwrap_or(1);
+        xid
+    }
+
+    fn prove_identities(&mut self, now: Time, out: &mut Vec<Effect>) {
+        for at in 0..self.identities.len() {
+            let (scheme, auth) = self.identities[at].clone();
+            let xid = self.take_xid();
+            let op = Op::AddAuth { scheme, auth };
+            self.in_flight.push_back(InFlight::Identity { xid });
+            self.send(now, ClientFrame::Request { xid, op }, out);
+        }
     }
 
     fn take_frame(&mut self, now: Time, frame: ServerFrame, out: &mut Vec<Effect>) {
@@ -345,6 +382,7 @@ impl Session {
                 reattached,
             },
         });
+        self.prove_identities(now, out);
         let relative = self.replied;
         if let Some(frame) = self.watches.set_watches(relative) {
             self.in_flight.push_back(InFlight::SetWatches { relative });
@@ -388,28 +426,45 @@ impl Session {
         result: OpResult,
         out: &mut Vec<Effect>,
     ) {
-        match self.in_flight.front() {
-            Some(InFlight::Request { xid: due, .. }) if *due == xid => {}
+        let due = match self.in_flight.front() {
+            Some(InFlight::Request { xid, .. } | InFlight::Identity { xid }) => Some(*xid),
+            Some(InFlight::SetWatches { .. }) | None => None,
+        };
+        if due != Some(xid) {
             // Out of order: nothing on this connection can be matched with its request any more.
-            _ => return self.drop_connection(now, out),
+            return self.drop_connection(now, out);
         }
+        self.note_reply(zxid);
         let Some(InFlight::Request {
             call,
-            watch,
+            stake,
+            identity,
             closes,
             ..
         }) = self.in_flight.pop_front()
         else {
-            unreachable!("the front was looked at above");
+            // It was accepted before; now it is not.
+            if result == Err(ErrorCode::AuthFailed) {
+                self.identities.clear();
+                self.fail_authentication(out);
+            }
+            return;
         };
-        self.note_reply(zxid);
-        if let Some((asked, path)) = watch
-            && let Some(list) = asked.registered_by(&result)
+        let conn = self.conn;
+        self.watches.settle(stake, &result, &mut |event| {
+            out.push(Effect::Event {
+                zxid: None,
+                conn,
+                event,
+            });
+        });
+        let refused = identity.is_some() && result == Err(ErrorCode::AuthFailed);
+        if let Some(identity) = identity.filter(|_| result.is_ok())
+            && !self.identities.contains(&identity)
         {
-            self.watches.register(list, path);
+            self.identities.push(identity);
         }
         let closed = closes && result.is_ok();
-        let conn = self.conn;
         out.push(Effect::Complete {
             call,
             outcome: Outcome::Replied {
@@ -424,13 +479,27 @@ impl Session {
                 self.in_flight.is_empty(),
                 "nothing is sent behind a closeSession"
             );
-            self.lose_queue(out);
+            self.lose_queue(ErrorCode::SessionExpired, out);
             out.push(Effect::Disconnect);
             self.end(SessionChange::Closed, out);
         } else if closes {
             self.closing = false;
             self.flush(now, out);
+        } else if refused {
+            self.fail_authentication(out);
         }
+    }
+
+    /// The server says that the client is not who it says, and hangs up: no other server would say anything else.
+    fn fail_authentication(&mut self, out: &mut Vec<Effect>) {
+        for request in self.in_flight.drain(..) {
+            if let InFlight::Request { call, xid, .. } = request {
+                out.push(lost(call, ErrorCode::AuthFailed, Some(xid)));
+            }
+        }
+        self.lose_queue(ErrorCode::AuthFailed, out);
+        out.push(Effect::Disconnect);
+        self.end(SessionChange::AuthFailed, out);
     }
 
     fn note_reply(&mut self, zxid: Zxid) {
@@ -512,13 +581,13 @@ impl Session {
 
     fn expire(&mut self, out: &mut Vec<Effect>) {
         assert!(self.in_flight.is_empty(), "lost with their connection");
-        self.lose_queue(out);
+        self.lose_queue(ErrorCode::SessionExpired, out);
         self.end(SessionChange::Expired, out);
     }
 
-    fn lose_queue(&mut self, out: &mut Vec<Effect>) {
+    fn lose_queue(&mut self, error: ErrorCode, out: &mut Vec<Effect>) {
         for (call, _) in self.queue.drain(..) {
-            out.push(lost(call, ErrorCode::SessionExpired, None));
+            out.push(lost(call, error, None));
         }
     }
 

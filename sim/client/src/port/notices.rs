@@ -15,6 +15,7 @@ impl Inner {
             conn,
             event: event.clone(),
         });
+        wakers.extend(self.tell_standing(zxid, &event));
         let Some(mut waiting) = self.watches_of_path.remove(&event.path) else {
             return wakers;
         };
@@ -46,8 +47,9 @@ impl Inner {
     }
 
     pub(crate) fn forget_watch(&mut self, watch: u64) {
+        // A request that nobody awaits any more may have left one that stays.
         let Some(slot) = self.watches.remove(&watch) else {
-            return;
+            return self.forget_standing(watch);
         };
         if let Some(waiting) = self.watches_of_path.get_mut(&slot.path) {
             waiting.retain(|name| *name != watch);
@@ -117,18 +119,23 @@ impl Inner {
                     self.regain_holds();
                 }
             }
-            SessionChange::WatchesSet { .. } => return wakers,
+            SessionChange::WatchesSet { .. } => {
+                wakers.extend(self.tell_all_standing(&Watched::SetAgain, false));
+                return wakers;
+            }
             SessionChange::Disconnected => {
                 self.state = SessionState::Connecting;
                 wakers.extend(self.doubt_holds());
             }
-            SessionChange::Expired | SessionChange::Closed => {
+            SessionChange::Expired | SessionChange::AuthFailed | SessionChange::Closed => {
                 self.state = match change {
                     SessionChange::Expired => SessionState::Expired,
+                    SessionChange::AuthFailed => SessionState::AuthFailed,
                     _ => SessionState::Closed,
                 };
                 self.session = SessionId::NONE;
                 wakers.extend(self.give_up_holds());
+                wakers.extend(self.tell_all_standing(&Watched::SessionEnded, true));
                 self.watches_of_path.clear();
                 for slot in self.watches.values_mut() {
                     if slot.wait.value.is_none() {

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use zabsim_client::{Effect, Input, Session};
 use zabsim_types::{
-    ClientFrame, ErrorCode, Op, Reply, SessionChange, SessionId, Time, WatchKind, Xid,
+    AddWatchMode, ClientFrame, ErrorCode, Op, Reply, SessionChange, SessionId, Time, WatchKind,
+    WatcherType, Xid,
 };
 
 /// What a driver may do at any moment, whether or not it makes sense just then.
@@ -18,6 +19,8 @@ enum Act {
     Refused,
     AnswerNext(bool),
     AnswerWrong,
+    /// The server does not believe the oldest request of all, whatever it was.
+    RefuseIdentity,
     WatchesSet,
     Event,
     Wait(u64),
@@ -34,10 +37,11 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Refused),
         6 => any::<bool>().prop_map(Act::AnswerNext),
         1 => Just(Act::AnswerWrong),
+        1 => Just(Act::RefuseIdentity),
         2 => Just(Act::WatchesSet),
         1 => Just(Act::Event),
         3 => (1_u64..3_000).prop_map(Act::Wait),
-        8 => (0_u8..6).prop_map(Act::Submit),
+        8 => (0_u8..9).prop_map(Act::Submit),
         1 => Just(Act::Move),
     ]
 }
@@ -51,7 +55,7 @@ struct Driver {
     /// Each call with how often it was completed.
     completed: BTreeMap<u64, u32>,
     /// Numbers of the requests sent on this connection and not answered.
-    sent: Vec<(Xid, bool)>,
+    sent: Vec<(Xid, Op)>,
     attached: bool,
     open: bool,
 }
@@ -71,10 +75,14 @@ impl Driver {
                     assert!(self.attached, "a request without a session");
                     let last = self.sent.last().map(|(xid, _)| *xid);
                     assert!(last.is_none_or(|last| last < xid), "numbers grow");
-                    self.sent.push((xid, op == Op::CloseSession));
+                    self.sent.push((xid, op));
                 }
                 Effect::Send(ClientFrame::SetWatches { .. }) => {
-                    assert!(self.sent.is_empty(), "watches go first");
+                    let identity = |(_, op): &(Xid, Op)| matches!(op, Op::AddAuth { .. });
+                    assert!(
+                        self.sent.iter().all(identity),
+                        "watches go first, but for identities"
+                    );
                 }
                 Effect::Send(_) | Effect::Event { .. } => {}
                 Effect::Complete { call, .. } => *self.completed.entry(call.0).or_default() += 1,
@@ -89,7 +97,7 @@ impl Driver {
                         self.sent.clear();
                     }
                     SessionChange::WatchesSet { .. } => assert!(self.attached),
-                    SessionChange::Expired | SessionChange::Closed => {
+                    SessionChange::Expired | SessionChange::AuthFailed | SessionChange::Closed => {
                         self.attached = false;
                         self.open = false;
                         self.sent.clear();
@@ -131,13 +139,21 @@ impl Driver {
             }
             Act::AnswerNext(well) => {
                 if self.attached && !self.sent.is_empty() {
-                    let (xid, closes) = self.sent.remove(0);
-                    let result = match (well, closes) {
-                        (true, true) => Ok(Reply::Closed),
-                        (true, false) => data(),
+                    let (xid, op) = self.sent.remove(0);
+                    let result = match (well, op) {
+                        (true, Op::CloseSession) => Ok(Reply::Closed),
+                        (true, Op::AddAuth { .. }) => Ok(Reply::AuthAdded),
+                        (true, Op::AddWatch { .. }) => Ok(Reply::WatchAdded),
+                        (true, Op::RemoveWatches { .. }) => Ok(Reply::WatchesRemoved),
+                        (true, _) => data(),
                         (false, _) => Err(ErrorCode::NoNode),
                     };
                     self.step(reply(xid.0, self.calls as u32 + 1, result));
+                }
+            }
+            Act::RefuseIdentity => {
+                if let (true, Some((xid, _))) = (self.attached, self.sent.first()) {
+                    self.step(reply(xid.0, 0, Err(ErrorCode::AuthFailed)));
                 }
             }
             Act::AnswerWrong => self.step(reply(i32::MAX, 1, data())),
@@ -160,6 +176,9 @@ impl Driver {
                     2 => exists("/2"),
                     3 => list("/"),
                     4 => sync(),
+                    5 => add_auth("me:secret"),
+                    6 => add_watch("/1", AddWatchMode::Persistent),
+                    7 => remove_watches("/1", WatcherType::Any),
                     _ => Op::CloseSession,
                 };
                 self.completed.insert(self.calls, 0);

@@ -2,8 +2,9 @@
 
 use zabsim_client::{Config, Effect, Input, Outcome, Session};
 use zabsim_types::{
-    CallId, ClientFrame, ConnectReply, CreateMode, Op, OpResult, Reply, ServerFrame, ServerId,
-    SessionChange, SessionId, Stat, SyncMode, Time, WatchEvent, WatchKind, Xid, Zxid,
+    AddWatchMode, CallId, ClientFrame, ConnectReply, CreateMode, Op, OpResult, Reply, ServerFrame,
+    ServerId, SessionChange, SessionId, Stat, SyncMode, Time, WatchEvent, WatchKind, WatcherType,
+    Xid, Zxid,
 };
 
 /// A session with its inputs and effects as text.
@@ -93,6 +94,7 @@ pub(crate) fn op_text(op: &Op) -> String {
 
 pub(crate) fn event_text(zxid: &Option<Zxid>, event: &WatchEvent) -> String {
     match zxid {
+        None if event.kind.is_local() => format!("{:?} {}", event.kind, event.path),
         Some(zxid) => format!("{:?} {} at {zxid}", event.kind, event.path),
         None => format!("{:?} {} caught up", event.kind, event.path),
     }
@@ -115,10 +117,17 @@ pub(crate) fn effect_text(effect: &Effect) -> String {
             data,
             exists,
             child,
-            ..
-        }) => format!(
-            "-> send SetWatches since {relative} data {data:?} exists {exists:?} child {child:?}"
-        ),
+            persistent,
+            recursive,
+        }) => {
+            let staying = match (&persistent[..], &recursive[..]) {
+                ([], []) => String::new(),
+                _ => format!(" persistent {persistent:?} recursive {recursive:?}"),
+            };
+            format!(
+                "-> send SetWatches since {relative} data {data:?} exists {exists:?} child {child:?}{staying}"
+            )
+        }
         Effect::SetTimer { at } => format!("-> timer at {} ms", at.as_ms()),
         Effect::Complete { call, outcome } => match outcome {
             Outcome::Replied { result: Ok(_), .. } => format!("-> {} done", call.0),
@@ -232,6 +241,23 @@ pub(crate) fn sync() -> Op {
         path: "/".into(),
         mode: SyncMode::Leader,
     }
+}
+
+pub(crate) fn add_auth(auth: &str) -> Op {
+    Op::AddAuth {
+        scheme: "digest".into(),
+        auth: auth.into(),
+    }
+}
+
+pub(crate) fn add_watch(path: &str, mode: AddWatchMode) -> Op {
+    let path = path.into();
+    Op::AddWatch { path, mode }
+}
+
+pub(crate) fn remove_watches(path: &str, kind: WatcherType) -> Op {
+    let path = path.into();
+    Op::RemoveWatches { path, kind }
 }
 
 pub(crate) fn data() -> OpResult {
