@@ -185,9 +185,14 @@ impl Conn {
         let mut events = Vec::new();
         while let Some(notice) = self.notices.try_next() {
             match notice {
+                // The recorded client tells itself nothing.
+                Notice::Event { event, .. } if event.kind.is_local() => {}
                 Notice::Event { zxid, event, .. } => events.push((zxid, event)),
                 Notice::Changed { change, .. } => {
-                    self.closed |= matches!(change, SessionChange::Closed | SessionChange::Expired);
+                    self.closed |= matches!(
+                        change,
+                        SessionChange::Closed | SessionChange::Expired | SessionChange::AuthFailed
+                    );
                 }
             }
         }

@@ -150,6 +150,11 @@ impl Story {
                 let what = format!("loses its session to expiry; {}", event.session);
                 self.line(at, who, Topic::Expiry, what);
             }
+            SessionChange::AuthFailed => {
+                client.lost = None;
+                let what = "gives its session up: an identity was refused".to_string();
+                self.line(at, who, Topic::Session, what);
+            }
             SessionChange::Closed => {
                 client.had_session = true;
                 client.lost = None;

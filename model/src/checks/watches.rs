@@ -164,7 +164,9 @@ impl<'a> Scan<'_, 'a> {
                     self.watches_set(client, *relative, *zxid, event);
                 }
                 SessionChange::Disconnected => client.detach(),
-                SessionChange::Expired | SessionChange::Closed => client.forget(),
+                SessionChange::Expired | SessionChange::AuthFailed | SessionChange::Closed => {
+                    client.forget();
+                }
             },
             _ => {}
         }

@@ -288,6 +288,7 @@ enums! {
         2 Disconnected,
         3 Expired,
         4 Closed,
+        5 AuthFailed,
     }
     RecipeStep {
         0 LockWanted,

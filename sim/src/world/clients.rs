@@ -112,12 +112,14 @@ impl World {
             }
             Effect::Complete { call, outcome } => self.complete(client, call, outcome),
             Effect::Event { zxid, conn, event } => {
-                let kind = HistoryKind::Watch {
-                    zxid,
-                    conn,
-                    event: event.clone(),
-                };
-                self.happened(client, kind);
+                if !event.kind.is_local() {
+                    let kind = HistoryKind::Watch {
+                        zxid,
+                        conn,
+                        event: event.clone(),
+                    };
+                    self.happened(client, kind);
+                }
                 self.clients[client].port.event(zxid, conn, event);
             }
             Effect::Changed { session, change } => self.session_changed(client, session, change),
@@ -187,7 +189,9 @@ impl World {
 
     fn session_changed(&mut self, client: usize, session: SessionId, change: SessionChange) {
         match &change {
-            SessionChange::Expired if session != SessionId::NONE => self.given_up.push(session),
+            SessionChange::Expired | SessionChange::AuthFailed if session != SessionId::NONE => {
+                self.given_up.push(session);
+            }
             SessionChange::Connected { .. } => self.clients[client].opened = true,
             _ => {}
         }
@@ -199,12 +203,10 @@ impl World {
             },
         );
         self.clients[client].port.changed(session, &change);
+        let over = matches!(change, SessionChange::Expired | SessionChange::AuthFailed);
         // A client without a program, or whose program has returned, goes on with a new session by itself: scripted
         // operations may follow.
-        if change == SessionChange::Expired
-            && !self.clients[client].runs_program()
-            && !self.clients[client].directed
-        {
+        if over && !self.clients[client].runs_program() && !self.clients[client].directed {
             self.queue.push(
                 self.now,
                 Event::Wake {
