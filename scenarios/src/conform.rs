@@ -4,10 +4,12 @@
 //!
 //! How a case is played: each connection is a client of its own. `drop` cuts the client off; taking the session up again
 //! heals the cut and connects at once. Between two steps the world has time to carry every commit to every server, so that
-//! it does not matter where a client is attached.
+//! it does not matter where a client is attached. Where a case does what no client lets anybody do, it is played [`by_hand`],
+//! frame by frame.
 //!
-//! What the servers cannot do yet ([`zabsim::not_yet`]), and what a client does not let anybody do by hand, is not played,
-//! and the reason is told.
+//! What the servers cannot do yet ([`zabsim::not_yet`]) is not played, and the reason is told.
+
+mod by_hand;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -65,15 +67,23 @@ pub fn run_on_ensemble(case: &Case, placement: Placement, seed: u64) -> OnEnsemb
     if let Some(why) = lacking(case) {
         return OnEnsemble::NotYet(why);
     }
+    let by_hand = by_hand::is_by_hand(case);
     let found: Arc<Mutex<Vec<Difference>>> = Arc::default();
     let (differences, played) = (found.clone(), Arc::new(case.clone()));
     let outcome = zabsim::ensemble(3)
-        .tick(TICK)
+        .tick(if by_hand { by_hand::TICK } else { TICK })
         .session_timeout(Duration::from_millis(timeout_ms(case) as u64))
         .outcome(seed, move |sim| async move {
-            let mut play = Play::new(sim, placement, resumes(&played));
+            let mut play = match by_hand {
+                true => Player::ByHand(by_hand::Play::new(sim, placement)),
+                false => Player::Clients(Play::new(sim, placement, resumes(&played))),
+            };
             for (at, step) in played.steps.iter().enumerate() {
-                if let Err(mismatch) = play.step(step).await {
+                let compared = match &mut play {
+                    Player::ByHand(play) => play.step(step).await,
+                    Player::Clients(play) => play.step(step).await,
+                };
+                if let Err(mismatch) = compared {
                     let mut differences =
                         differences.lock().unwrap_or_else(PoisonError::into_inner);
                     differences.push(Difference {
@@ -111,37 +121,18 @@ fn lacking(case: &Case) -> Option<String> {
     for request in case.requests() {
         match request {
             Request::Op(op) if not_yet(op) => return Some(format!("{:?}", op.kind())),
-            Request::Op(Op::Check { .. }) => return Some("a check outside a multi".into()),
             Request::Op(op) if frame_len(op) > Settings::MAX_FRAME => {
                 return Some("a request longer than a frame may be".into());
             }
-            Request::Op(_) => {}
-            Request::Ping => return Some("a ping by hand".into()),
-            Request::SetWatches(_) => return Some("setWatches by hand".into()),
+            Request::Op(_) | Request::Ping | Request::SetWatches(_) => {}
         }
     }
-    let mut dropped = Vec::new();
-    for step in &case.steps {
-        match &step.action {
-            Action::Restart => return Some("a restart of all servers".into()),
-            Action::Drop => dropped.push(&step.conn),
-            Action::Sleep { silent, .. } if !silent.is_empty() => {
-                return Some("a client without pings".into());
-            }
-            Action::Connect(connect) => match &connect.resume {
-                _ if connect.last_zxid > 0 => return Some("a chosen lastZxidSeen".into()),
-                _ if connect.without_read_only => return Some("an old client's frame".into()),
-                None => {}
-                Some(Resume::Of {
-                    conn,
-                    password_fits: true,
-                }) if dropped.contains(&conn) => {}
-                Some(_) => return Some("a session taken up by hand".into()),
-            },
-            _ => {}
-        }
-    }
-    None
+    let mut steps = case.steps.iter();
+    let chosen =
+        |step: &Step| matches!(&step.action, Action::Connect(connect) if connect.last_zxid > 0);
+    steps
+        .any(chosen)
+        .then(|| "a chosen lastZxidSeen".to_owned())
 }
 
 fn resumes(case: &Case) -> bool {
@@ -159,6 +150,12 @@ fn timeout_ms(case: &Case) -> i64 {
         _ => None,
     });
     asked.min().unwrap_or(TIMEOUT_MS)
+}
+
+/// How a case is played.
+enum Player {
+    Clients(Play),
+    ByHand(by_hand::Play),
 }
 
 struct Play {

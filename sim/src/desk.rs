@@ -2,14 +2,15 @@
 
 use crate::executor::BoxFuture;
 use crate::plan::Action;
-use std::collections::BTreeMap;
+use crate::wire::Mailbox;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use zabsim_client::Client;
-use zabsim_types::{ServerId, Time};
+use zabsim_types::{ClientFrame, ServerId, Time};
 
 /// What a test wishes.
 pub(crate) enum Wish {
@@ -25,6 +26,12 @@ pub(crate) enum Wish {
     CutClient(Client, u64),
     /// Something to run beside the test.
     Spawn(BoxFuture),
+    /// A connection by hand to that server.
+    Wire(ServerId),
+    /// A frame on such a connection.
+    Say(u32, ClientFrame),
+    /// The end of one.
+    HangUp(u32),
 }
 
 /// What the world answers.
@@ -35,6 +42,8 @@ pub(crate) enum Answer {
     Client(Client),
     /// The leader.
     Leader(ServerId),
+    /// What arrives by the new connection.
+    Wire(Mailbox),
     /// What a fault did; `None`: it found nobody.
     Struck(Option<String>),
 }
@@ -44,6 +53,7 @@ impl fmt::Debug for Answer {
         match self {
             Answer::Done => write!(f, "Done"),
             Answer::Client(_) => write!(f, "Client"),
+            Answer::Wire(mailbox) => write!(f, "Wire({})", mailbox.link),
             Answer::Leader(leader) => write!(f, "Leader({leader})"),
             Answer::Struck(what) => write!(f, "Struck({what:?})"),
         }
@@ -60,6 +70,8 @@ struct Inner {
     next: u32,
     wishes: Vec<(u32, Wish)>,
     answers: BTreeMap<u32, Answer>,
+    /// Wishes whose answers are for nobody.
+    unawaited: BTreeSet<u32>,
     wakers: BTreeMap<u32, Waker>,
 }
 
@@ -85,9 +97,13 @@ impl Desk {
         }
     }
 
-    /// Has something run beside the test.
-    pub(crate) fn spawn(&self, future: BoxFuture) {
-        self.wish(Wish::Spawn(future));
+    /// Makes a wish of which nobody awaits the end; it reaches the world when the test waits.
+    pub(crate) fn command(&self, wish: Wish) {
+        let mut inner = self.lock();
+        let name = inner.next;
+        inner.next += 1;
+        inner.unawaited.insert(name);
+        inner.wishes.push((name, wish));
     }
 
     /// The world takes the wishes.
@@ -102,7 +118,9 @@ impl Desk {
         let waker = {
             let mut inner = self.lock();
             inner.now = now;
-            inner.answers.insert(name, answer);
+            if !inner.unawaited.remove(&name) {
+                inner.answers.insert(name, answer);
+            }
             inner.wakers.remove(&name)
         };
         if let Some(waker) = waker {

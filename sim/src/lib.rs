@@ -46,6 +46,8 @@ mod trace;
 #[cfg(madsim)]
 mod wall;
 #[cfg(madsim)]
+mod wire;
+#[cfg(madsim)]
 mod witness;
 #[cfg(madsim)]
 mod world;
@@ -67,6 +69,8 @@ pub use stream::Stream;
 #[cfg(madsim)]
 pub use testing::{Setup, Sim, check, ensemble};
 pub use trace::TraceLine;
+#[cfg(madsim)]
+pub use wire::Wire;
 
 pub use zabsim_client as client;
 pub use zabsim_client::recipes;

@@ -89,6 +89,7 @@ use crate::run::{
 use crate::seed::parse_seed;
 use crate::server::RealSoftware;
 use crate::wall;
+use crate::wire::Wire;
 use crate::world::World;
 use std::future::Future;
 use std::pin::Pin;
@@ -374,6 +375,11 @@ impl Sim {
         self.fault(Action::Heal, None).await;
     }
 
+    /// A connection to that server by hand: see [`Wire`].
+    pub async fn wire(&self, server: u8) -> Wire {
+        Wire::open(self.desk.clone(), ServerId(server)).await
+    }
+
     /// Runs something beside the test. Its panic fails the test.
     pub fn spawn<T: Send + 'static>(
         &self,
@@ -384,7 +390,7 @@ impl Sim {
             waker: None,
         }));
         let task = Task { slot: slot.clone() };
-        self.desk.spawn(Box::pin(async move {
+        self.desk.command(Wish::Spawn(Box::pin(async move {
             let value = future.await;
             let waker = {
                 let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -394,7 +400,7 @@ impl Sim {
             if let Some(waker) = waker {
                 waker.wake();
             }
-        }));
+        })));
         task
     }
 

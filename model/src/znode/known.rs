@@ -193,7 +193,9 @@ impl Known {
                         }
                     }
                     SessionChange::Expired => *process = Some(at as u32),
-                    SessionChange::Closed | SessionChange::Disconnected => {}
+                    SessionChange::Closed
+                    | SessionChange::AuthFailed
+                    | SessionChange::Disconnected => {}
                 },
                 _ => {}
             }

@@ -34,6 +34,8 @@ pub(crate) enum LinkKind {
     Client,
     /// The second connection of a client's session (`client-duplicate`); no session core listens at its client end.
     Ghost,
+    /// A client's, by hand: a test listens at its client end.
+    Wire,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -239,13 +239,18 @@ impl World {
             self.arrive_at_ghost(client, arrival);
             return;
         }
+        let link = arrival.link;
+        let kind = arrival.kind;
         let input = match arrival.item {
             Item::Accepted => Input::Connected,
             Item::Refused | Item::Broken => Input::Disconnected,
             Item::ToClient(frame) => Input::Frame(*frame),
             item => unreachable!("{item:?} at a client"),
         };
-        self.client_input(client, Some(arrival.link), input);
+        match kind {
+            LinkKind::Wire => self.arrive_by_wire(client, link, input),
+            _ => self.client_input(client, Some(link), input),
+        }
     }
 
     /// Runs the programs that are awake, and carries out what they want, until all of them wait.

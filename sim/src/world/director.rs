@@ -4,10 +4,15 @@ use super::World;
 use crate::desk::{Answer, Desk, Wish};
 use crate::executor::{BoxFuture, Outcome, contained};
 use crate::nemesis::Ends;
+use crate::net::{Item, LinkKind, Node};
 use crate::plan::{Action, Fault, Trigger};
 use crate::queue::Event;
 use crate::run::Ending;
 use crate::testing::overdue;
+use crate::trace::{Entry, Place};
+use crate::wire::Mailbox;
+use zabsim_client::Input;
+use zabsim_types::{ClientFrame, ServerId};
 
 /// A test, as the world knows it.
 pub(super) struct Director {
@@ -131,6 +136,15 @@ impl World {
                 let action = Action::ClientCut { clients };
                 Answer::Struck(self.strike_for_test(action, Some(lasts_us)))
             }
+            Wish::Wire(server) => Answer::Wire(self.open_wire(server)),
+            Wish::Say(link, frame) => {
+                self.say_by_wire(link, frame);
+                Answer::Done
+            }
+            Wish::HangUp(link) => {
+                self.hang_up(link);
+                Answer::Done
+            }
             Wish::Spawn(future) => {
                 let (future, outcome) = contained(future, &self.moment);
                 if let Some(director) = &mut self.director {
@@ -163,5 +177,37 @@ impl World {
         let index = self.nemesis.add(fault.clone(), self.seed);
         self.plan.faults.push(fault);
         self.strike_once(index, Ends::default())
+    }
+}
+
+/// Connections by hand: each has a client process of its own, which does nothing else.
+impl World {
+    fn open_wire(&mut self, server: ServerId) -> Mailbox {
+        let client = self.new_client();
+        self.clients[client].directed = true;
+        let (node, to) = (self.client_node(client), Node::from(server.0) - 1);
+        let kind = LinkKind::Wire;
+        let link = self.net.connect(&mut self.queue, self.now, kind, node, to);
+        let mailbox = Mailbox::new(link);
+        self.wires.insert(link, mailbox.clone());
+        mailbox
+    }
+
+    fn say_by_wire(&mut self, link: u32, frame: ClientFrame) {
+        let node = self.net.initiator(link);
+        let item = Item::ToServer(Box::new(frame));
+        self.net.send(&mut self.queue, self.now, link, node, item);
+    }
+
+    fn hang_up(&mut self, link: u32) {
+        let node = self.net.initiator(link);
+        self.net.close(&mut self.queue, self.now, link, node);
+    }
+
+    pub(super) fn arrive_by_wire(&mut self, client: usize, link: u32, input: Input) {
+        let place = Place::Client(self.clients[client].id.0);
+        self.record(place, &Entry::ClientInput(&input));
+        self.wires[&link].put(input);
+        self.awake = true;
     }
 }

@@ -29,6 +29,7 @@ use crate::program::{Program, ProgramContext, Stopping};
 use crate::queue::{Event, Queue};
 use crate::stream::Stream;
 use crate::trace::{Entry, Place, Trace};
+use crate::wire::Mailbox;
 use crate::witness::Log;
 use director::{DIRECTOR_EVENT, Director};
 use faults::Strike;
@@ -106,6 +107,8 @@ pub(crate) struct World {
     server_effects: Vec<zabsim_server::Effect>,
     client_effects: Vec<zabsim_client::Effect>,
     commands: Vec<zabsim_client::Command>,
+    /// A test's connections by hand, by their links.
+    pub(crate) wires: BTreeMap<u32, Mailbox>,
     director: Option<Director>,
     /// Programs may have been woken since they last ran.
     awake: bool,
@@ -182,6 +185,7 @@ impl World {
             client_effects: Vec::new(),
             commands: Vec::new(),
             director: None,
+            wires: BTreeMap::new(),
             awake: false,
             plan,
         };
