@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zab::{Note, Zxid};
 use zabsim_model::{CommittedTxn, Life, TxnKind, Witness};
-use zabsim_server::{Txn, TxnBody};
+use zabsim_server::{Owner, Txn, TxnBody};
 use zabsim_types::{ErrorCode, SessionId};
 
 /// Gathers the committed log.
@@ -103,12 +103,16 @@ fn kind(body: TxnBody) -> TxnKind {
         } => TxnKind::Create {
             path,
             data,
-            ephemeral: owner != SessionId::NONE,
-            // The servers make no others yet.
-            life: Life::Unbound,
+            ephemeral: owner.is_session(),
+            life: match owner {
+                Owner::Nobody | Owner::Session(_) => Life::Unbound,
+                Owner::Container => Life::Container,
+                Owner::Ttl { ttl_ms } => Life::Ttl(ttl_ms),
+            },
         },
         TxnBody::Delete { path } => TxnKind::Delete { path },
         TxnBody::SetData { path, data, .. } => TxnKind::SetData { path, data },
+        TxnBody::SetAcl { path, acl, .. } => TxnKind::SetAcl { path, acl },
         TxnBody::Check { path } => TxnKind::Check { path },
         TxnBody::Error(code) => TxnKind::Error { code },
         TxnBody::Multi(parts) => {

@@ -11,6 +11,7 @@
 //!
 //! Source: ZooKeeper 3.9 `ZooKeeperServer.processConnectRequest`, `FinalRequestProcessor`, `DataTree.setWatches`.
 
+use crate::auth::Identities;
 use crate::request::{App, Request, RequestKind};
 use crate::service::{Out, Service, Serving};
 use crate::sessions::{first_session_id, negotiate, password};
@@ -42,6 +43,7 @@ pub(crate) struct Clients {
 pub(crate) struct Conn {
     pub(crate) state: State,
     pub(crate) session: SessionId,
+    pub(crate) ids: Identities,
     pub(crate) timeout_ms: u32,
     pub(crate) queue: VecDeque<Pending>,
     /// Whether it is in `ready`.
@@ -171,6 +173,7 @@ impl Service {
         let conn = Conn {
             state: State::Fresh,
             session: SessionId::NONE,
+            ids: Identities::default(),
             timeout_ms: 0,
             queue: VecDeque::new(),
             ready: false,
@@ -257,6 +260,7 @@ impl Service {
             session,
             conn: id,
             xid: Xid(0),
+            ids: Identities::default(),
             kind: RequestKind::CreateSession { timeout_ms },
         };
         self.submit(request, out);

@@ -7,8 +7,9 @@
 //! where the snapshot's writing ended. From then on the same zxid means the same digest on every server, and a transaction
 //! that does not fit (a create of a node that exists) is a bug: we panic. Before, misfits are expected and passed over.
 
+use crate::node::Node;
 use crate::tree::Tree;
-use crate::txn::{Txn, TxnBody};
+use crate::txn::{Owner, Txn, TxnBody};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zabsim_types::{ErrorCode, SessionId, Stat, ZPath, Zxid};
@@ -43,7 +44,7 @@ pub(crate) enum ChangeKind {
 pub(crate) struct Outcome {
     /// Changes of the tree, in order.
     pub(crate) changes: Vec<Change>,
-    /// For each part the node after it (create, setData), or zeros.
+    /// For each part the node after it (create, setData, setACL), or zeros.
     pub(crate) stats: Vec<Stat>,
 }
 
@@ -180,23 +181,22 @@ impl Database {
             TxnBody::Create {
                 path,
                 data,
+                acl,
                 owner,
                 parent_creates,
             } => {
-                let owned = *owner == SessionId::NONE || self.sessions.contains_key(owner);
+                let owned = match owner {
+                    Owner::Session(session) => self.sessions.contains_key(session),
+                    Owner::Nobody | Owner::Container | Owner::Ttl { .. } => true,
+                };
                 self.must_fit(
                     zxid,
                     txn,
                     owned.then_some(()).ok_or(ErrorCode::SessionExpired),
                 );
-                let made = self.tree.create(
-                    path,
-                    data.clone(),
-                    *owner,
-                    *parent_creates,
-                    zxid,
-                    txn.time_ms,
-                );
+                let (data, acl) = (data.clone(), acl.clone());
+                let node = Node::new(path, data, acl, *owner, zxid, txn.time_ms);
+                let made = self.tree.create(path, node, *parent_creates);
                 stat = made.unwrap_or_default();
                 self.must_fit(zxid, txn, made.map(|_| ()));
                 Some((ChangeKind::Created, path))
@@ -217,6 +217,13 @@ impl Database {
                 stat = set.unwrap_or_default();
                 self.must_fit(zxid, txn, set.map(|_| ()));
                 Some((ChangeKind::DataSet, path))
+            }
+            // No watch hears of it.
+            TxnBody::SetAcl { path, acl, version } => {
+                let set = self.tree.set_acl(path, acl.clone(), *version);
+                stat = set.unwrap_or_default();
+                self.must_fit(zxid, txn, set.map(|_| ()));
+                None
             }
             TxnBody::Check { .. } | TxnBody::Error(_) => None,
             TxnBody::Multi(_) | TxnBody::CreateSession { .. } | TxnBody::CloseSession { .. } => {
@@ -256,7 +263,7 @@ fn session_hash(session: SessionId, timeout_ms: u32) -> u64 {
 mod tests {
     use super::*;
     use crate::ConnId;
-    use zabsim_types::Xid;
+    use zabsim_types::{Acl, Xid};
 
     fn txn(session: i64, body: TxnBody) -> Txn {
         Txn {
@@ -272,7 +279,11 @@ mod tests {
         TxnBody::Create {
             path: path.into(),
             data: None,
-            owner: SessionId(owner),
+            acl: Acl::OPEN,
+            owner: match owner {
+                0 => Owner::Nobody,
+                session => Owner::Session(SessionId(session)),
+            },
             parent_creates,
         }
     }
@@ -333,7 +344,9 @@ mod tests {
     #[should_panic(expected = "does not fit the state of ⟨0,2⟩: UnknownSession (-12)")]
     fn an_unknown_session_is_closed_for_its_ephemerals_alone() {
         let mut tree = Tree::new();
-        tree.create(&"/e".into(), None, SessionId(5), 1, Zxid(1), 0)
+        let owner = Owner::Session(SessionId(5));
+        let node = Node::new("/e", None, Acl::OPEN, owner, Zxid(1), 0);
+        tree.create(&"/e".into(), node, 1)
             .expect("the tree is empty");
         let mut db = Database::restored(tree, BTreeMap::new(), Zxid(1), Zxid(1));
         let mut out = Outcome::default();

@@ -1,6 +1,7 @@
 //! What only the leader's service has: the queue of requests to prepare, the overlay of outstanding changes, and the
 //! tracker of sessions. It lives exactly as long as one established leadership.
 
+use crate::auth::Identities;
 use crate::database::Database;
 use crate::prep::{Overlay, prepare};
 use crate::request::{App, Request, RequestKind};
@@ -113,6 +114,7 @@ fn expiry(session: SessionId) -> Request {
         session,
         conn: ConnId::NONE,
         xid: Xid(0),
+        ids: Identities::default(),
         kind: RequestKind::Expire,
     }
 }

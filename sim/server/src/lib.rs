@@ -86,6 +86,7 @@
 //! ```
 
 mod api;
+mod auth;
 mod body;
 mod clients;
 mod codec;
@@ -114,4 +115,4 @@ pub use not_yet::not_yet;
 pub use recovery::digest_of;
 pub use request::describe;
 pub use server::Server;
-pub use txn::{Txn, TxnBody};
+pub use txn::{Owner, Txn, TxnBody};

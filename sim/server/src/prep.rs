@@ -23,10 +23,10 @@ use crate::database::Database;
 use crate::request::{Request, RequestKind};
 use crate::sessions::Tracker;
 use crate::tree::{CONFIG_NODE, SPECIAL, split};
-use crate::txn::{Txn, TxnBody};
+use crate::txn::{Owner, Txn, TxnBody};
 use overlay::NodeRecord;
 use zab::Time;
-use zabsim_types::{CreateMode, Data, ErrorCode, Op, SessionId, ZPath, Zxid, validate};
+use zabsim_types::{Acl, CreateMode, Data, ErrorCode, Op, SessionId, ZPath, Zxid, validate};
 
 /// One request on its way to a transaction.
 struct Preparing<'a> {
@@ -151,12 +151,12 @@ impl Preparing<'_> {
         if self.node(&path).is_some() {
             return Err(ErrorCode::NodeExists);
         }
-        if parent.owner != SessionId::NONE {
+        if parent.owner.is_session() {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
         let owner = match mode.is_ephemeral() {
-            true => self.session,
-            false => SessionId::NONE,
+            true => Owner::Session(self.session),
+            false => Owner::Nobody,
         };
         parent.creates = parent.creates.wrapping_add(1);
         parent.children += 1;
@@ -171,6 +171,7 @@ impl Preparing<'_> {
         Ok(TxnBody::Create {
             path,
             data: data.clone(),
+            acl: Acl::OPEN,
             owner,
             parent_creates: parent.creates,
         })

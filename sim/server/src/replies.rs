@@ -66,11 +66,12 @@ impl Service {
             Op::Multi { ops } => WithStat::Parts(ops.iter().map(wants_stat).collect()),
             op => WithStat::One(wants_stat(op)),
         };
-        let session = self.clients.conns[&id].session;
+        let conn = &self.clients.conns[&id];
         let request = Request {
-            session,
+            session: conn.session,
             conn: id,
             xid,
+            ids: conn.ids.clone(),
             kind: RequestKind::Op(op),
         };
         self.submit(request, out);
@@ -306,6 +307,7 @@ fn part_reply(part: &TxnBody, stat: Stat, with_stat: bool) -> Reply {
         },
         TxnBody::Delete { .. } => Reply::Deleted,
         TxnBody::SetData { .. } => Reply::Set { stat },
+        TxnBody::SetAcl { .. } => Reply::AclSet { stat },
         TxnBody::Check { .. } => Reply::Checked,
         other => unreachable!("{other} is answered elsewhere"),
     }

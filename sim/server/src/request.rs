@@ -1,11 +1,12 @@
 //! What servers say to each other about clients: writes that a learner hands to the leader, session touches, and the
 //! revalidation of a session that reattaches (ZooKeeper's REQUEST, PING and REVALIDATE packets).
 
+use crate::auth::Identities;
 use crate::body::{Place, kind};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::{ConnId, txn};
 use std::fmt;
-use zabsim_types::{Acl, CreateMode, Op, SessionId, Xid, Zxid};
+use zabsim_types::{CreateMode, Op, SessionId, Xid, Zxid};
 
 /// The first byte of an encoded request.
 const REQUEST: u8 = b'R';
@@ -19,6 +20,8 @@ pub(crate) struct Request {
     /// Where it came in; unique in a run, so it also says who owns the session.
     pub(crate) conn: ConnId,
     pub(crate) xid: Xid,
+    /// Who asks: the leader judges what the connection may do, wherever it came in.
+    pub(crate) ids: Identities,
     pub(crate) kind: RequestKind,
 }
 
@@ -64,6 +67,7 @@ impl Request {
         w.session(self.session);
         w.u64(self.conn.0);
         w.i32(self.xid.0);
+        w.list(self.ids.proven().iter(), Writer::id);
         match &self.kind {
             RequestKind::CreateSession { timeout_ms } => {
                 w.u8(CREATE_SESSION);
@@ -90,6 +94,7 @@ impl Request {
             session: r.session()?,
             conn: ConnId(r.u64()?),
             xid: Xid(r.i32()?),
+            ids: Identities::new(r.list(8, Reader::id)?),
             kind: match r.u8()? {
                 CREATE_SESSION => RequestKind::CreateSession {
                     timeout_ms: r.u32()?,
@@ -110,11 +115,10 @@ fn encode_op(w: &mut Writer, op: &Op) {
             data,
             mode,
             with_stat,
-            // Always open, and the mode one of four: see `not_yet`.
-            acl: _,
+            acl,
         } => {
-            w.create(path, data);
-            w.u8(u8::from(mode.is_ephemeral()) | u8::from(mode.is_sequential()) << 1);
+            w.create(path, data, acl);
+            encode_mode(w, *mode);
             w.u8(u8::from(*with_stat));
         }
         Op::Delete { path, version } => {
@@ -131,10 +135,26 @@ fn encode_op(w: &mut Writer, op: &Op) {
             w.i32(*version);
         }
         Op::Multi { ops } => w.multi(ops, |w, op| match op {
-            Op::Multi { .. } => w.u8(kind::ALIEN),
-            op => encode_op(w, op),
+            Op::Create { .. } | Op::Delete { .. } | Op::SetData { .. } | Op::Check { .. } => {
+                encode_op(w, op)
+            }
+            _ => w.u8(kind::ALIEN),
         }),
         Op::CloseSession => w.u8(kind::CLOSE_SESSION),
+        Op::SetAcl { path, acl, version } => w.set_acl(path, acl, *version),
+        Op::DeleteContainer { path } => w.on_node(kind::DELETE_CONTAINER, path),
+        Op::Reconfig {
+            joining,
+            leaving,
+            new_members,
+            from_config,
+        } => {
+            w.u8(kind::RECONFIG);
+            w.text(joining.as_deref());
+            w.text(leaving.as_deref());
+            w.text(new_members.as_deref());
+            w.i64(*from_config);
+        }
         _ => w.u8(kind::ALIEN),
     }
 }
@@ -146,9 +166,9 @@ fn decode_op(r: &mut Reader<'_>, place: Place) -> Result<Op, DecodeError> {
             Op::Create {
                 path,
                 data,
+                acl: r.acl()?,
                 mode: decode_mode(r)?,
                 with_stat: r.flag()?,
-                acl: Acl::OPEN,
             }
         }
         kind::DELETE => Op::Delete {
@@ -170,11 +190,48 @@ fn decode_op(r: &mut Reader<'_>, place: Place) -> Result<Op, DecodeError> {
         kind::MULTI if place == Place::Whole => Op::Multi {
             ops: r.parts(decode_op)?,
         },
-        kind::CLOSE_SESSION => Op::CloseSession,
+        kind::CLOSE_SESSION if place == Place::Whole => Op::CloseSession,
+        kind::SET_ACL if place == Place::Whole => Op::SetAcl {
+            path: r.path()?,
+            acl: r.acl()?,
+            version: r.i32()?,
+        },
+        kind::DELETE_CONTAINER if place == Place::Whole => Op::DeleteContainer { path: r.path()? },
+        kind::RECONFIG if place == Place::Whole => Op::Reconfig {
+            joining: r.text()?,
+            leaving: r.text()?,
+            new_members: r.text()?,
+            from_config: r.i64()?,
+        },
         // Any of them will do: none is allowed where it stands.
         kind::ALIEN if place == Place::Part => Op::Multi { ops: Vec::new() },
         other => return Err(r.no_such_kind(other, place, "operation")),
     })
+}
+
+/// ZooKeeper's flags of a mode, and the TTL of those that have one; 7, which it has not, for what makes no node.
+fn encode_mode(w: &mut Writer, mode: CreateMode) {
+    match mode {
+        CreateMode::Persistent => w.u8(0),
+        CreateMode::Ephemeral => w.u8(1),
+        CreateMode::PersistentSequential => w.u8(2),
+        CreateMode::EphemeralSequential => w.u8(3),
+        CreateMode::Container => w.u8(4),
+        CreateMode::PersistentWithTtl { ttl_ms } => {
+            w.u8(5);
+            w.i64(ttl_ms);
+        }
+        CreateMode::PersistentSequentialWithTtl { ttl_ms } => {
+            w.u8(6);
+            w.i64(ttl_ms);
+        }
+        CreateMode::Invalid { flags, ttl_ms } => {
+            w.u8(7);
+            w.i32(flags);
+            w.u8(u8::from(ttl_ms.is_some()));
+            ttl_ms.into_iter().for_each(|ttl_ms| w.i64(ttl_ms));
+        }
+    }
 }
 
 fn decode_mode(r: &mut Reader<'_>) -> Result<CreateMode, DecodeError> {
@@ -183,6 +240,16 @@ fn decode_mode(r: &mut Reader<'_>) -> Result<CreateMode, DecodeError> {
         1 => CreateMode::Ephemeral,
         2 => CreateMode::PersistentSequential,
         3 => CreateMode::EphemeralSequential,
+        4 => CreateMode::Container,
+        5 => CreateMode::PersistentWithTtl { ttl_ms: r.i64()? },
+        6 => CreateMode::PersistentSequentialWithTtl { ttl_ms: r.i64()? },
+        7 => CreateMode::Invalid {
+            flags: r.i32()?,
+            ttl_ms: match r.flag()? {
+                true => Some(r.i64()?),
+                false => None,
+            },
+        },
         other => return Err(r.error(format!("{other} is no create mode"))),
     })
 }
@@ -301,15 +368,26 @@ pub fn describe(payload: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zabsim_types::{Acl, Id, Perms};
+
+    fn request(kind: RequestKind) -> Request {
+        Request {
+            session: SessionId(1),
+            conn: ConnId(2),
+            xid: Xid(3),
+            ids: Identities::new(vec![Id::new("digest", "me:hash")]),
+            kind,
+        }
+    }
 
     #[test]
     fn requests_survive_forwarding() {
-        let create = Op::Create {
+        let create = |mode, acl| Op::Create {
             path: "/a".into(),
             data: Some(b"x".as_slice().into()),
-            mode: CreateMode::EphemeralSequential,
+            mode,
             with_stat: true,
-            acl: Acl::OPEN,
+            acl,
         };
         let delete = Op::Delete {
             path: "/a".into(),
@@ -319,42 +397,66 @@ mod tests {
             path: "/a".into(),
             version: 3,
         };
+        let list = Acl::one(Perms::READ, "ip", "10.0.0.0/8");
+        let set_acl = Op::SetAcl {
+            path: "/a".into(),
+            acl: list.clone(),
+            version: 4,
+        };
+        let reconfig = Op::Reconfig {
+            joining: None,
+            leaving: Some("3".into()),
+            new_members: Some("".into()),
+            from_config: -1,
+        };
+        let invalid = |ttl_ms| CreateMode::Invalid { flags: 9, ttl_ms };
+        let ttl_ms = i64::MIN;
         for kind in [
             RequestKind::CreateSession { timeout_ms: 9 },
-            RequestKind::Op(create.clone()),
+            RequestKind::Op(create(CreateMode::Persistent, list)),
+            RequestKind::Op(create(CreateMode::Ephemeral, Acl::new(vec![]))),
+            RequestKind::Op(create(CreateMode::PersistentSequential, Acl::OPEN)),
+            RequestKind::Op(create(CreateMode::Container, Acl::OPEN)),
+            RequestKind::Op(create(CreateMode::PersistentWithTtl { ttl_ms }, Acl::OPEN)),
+            RequestKind::Op(create(
+                CreateMode::PersistentSequentialWithTtl { ttl_ms },
+                Acl::OPEN,
+            )),
+            RequestKind::Op(create(invalid(None), Acl::OPEN)),
+            RequestKind::Op(create(invalid(Some(5)), Acl::OPEN)),
+            RequestKind::Op(set_acl),
+            RequestKind::Op(Op::DeleteContainer { path: "/a".into() }),
+            RequestKind::Op(reconfig),
             RequestKind::Op(Op::CloseSession),
             RequestKind::Op(Op::Multi {
-                ops: vec![create, delete, check],
+                ops: vec![
+                    create(CreateMode::EphemeralSequential, Acl::OPEN),
+                    delete,
+                    check,
+                ],
             }),
         ] {
-            let request = Request {
-                session: SessionId(1),
-                conn: ConnId(2),
-                xid: Xid(3),
-                kind,
-            };
+            let request = request(kind);
             assert_eq!(Request::decode(&request.encode()), Ok(request));
         }
     }
 
     #[test]
-    fn a_read_inside_a_multi_arrives_as_something_forbidden() {
-        let request = Request {
-            session: SessionId(1),
-            conn: ConnId(2),
-            xid: Xid(3),
-            kind: RequestKind::Op(Op::Multi {
-                ops: vec![Op::Exists {
-                    path: "/a".into(),
-                    watch: false,
-                }],
-            }),
-        };
-        let RequestKind::Op(Op::Multi { ops }) = Request::decode(&request.encode()).unwrap().kind
-        else {
-            panic!("a multi stays a multi");
-        };
-        assert_eq!(ops, [Op::Multi { ops: vec![] }]);
+    fn what_is_no_part_of_a_multi_arrives_as_something_forbidden() {
+        let path = || "/a".into();
+        let aliens = vec![
+            Op::Exists {
+                path: path(),
+                watch: false,
+            },
+            Op::Multi { ops: vec![] },
+            Op::CloseSession,
+            Op::DeleteContainer { path: path() },
+        ];
+        let forbidden = vec![Op::Multi { ops: vec![] }; aliens.len()];
+        let request = request(RequestKind::Op(Op::Multi { ops: aliens }));
+        let arrived = Request::decode(&request.encode()).expect("it was encoded");
+        assert_eq!(arrived.kind, RequestKind::Op(Op::Multi { ops: forbidden }));
     }
 
     #[test]

@@ -12,11 +12,12 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::database::Database;
 use crate::node::Node;
 use crate::tree::Tree;
+use crate::txn::Owner;
 use zab::{Payload, SnapshotId};
-use zabsim_types::{ZPath, Zxid};
+use zabsim_types::{Acl, ZPath, Zxid};
 
 const MAGIC: u32 = u32::from_be_bytes(*b"ZSNP");
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const NODE: u8 = 1;
 const END: u8 = 2;
 
@@ -91,13 +92,14 @@ fn write_node(w: &mut Writer, path: &str, node: &Node) {
     w.i32(node.version);
     w.i32(node.creates);
     w.i32(node.aversion);
-    w.session(node.owner);
+    w.acl(&node.acl);
+    w.owner(node.owner);
 }
 
 fn read_node(r: &mut Reader<'_>) -> Result<(ZPath, Node), DecodeError> {
     let path = r.path()?;
     let data = r.data()?;
-    let mut node = Node::new(&path, data, zabsim_types::SessionId::NONE, r.zxid()?, 0);
+    let mut node = Node::new(&path, data, Acl::OPEN, Owner::Nobody, r.zxid()?, 0);
     node.mzxid = r.zxid()?;
     node.pzxid = r.zxid()?;
     node.ctime = r.i64()?;
@@ -105,7 +107,8 @@ fn read_node(r: &mut Reader<'_>) -> Result<(ZPath, Node), DecodeError> {
     node.version = r.i32()?;
     node.creates = r.i32()?;
     node.aversion = r.i32()?;
-    node.owner = r.session()?;
+    node.acl = r.acl()?;
+    node.owner = r.owner()?;
     node.rehash();
     Ok((path, node))
 }

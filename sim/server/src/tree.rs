@@ -11,11 +11,12 @@
 //! Source: ZooKeeper 3.9 `DataTree`, `AdHash`; ZOOKEEPER-1046, 3125, 3145, 3249 for what replay must not do.
 
 use crate::node::Node;
+use crate::txn::Owner;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Bound;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
-use zabsim_types::{Data, ErrorCode, SessionId, Stat, ZPath, Zxid};
+use zabsim_types::{Acl, Data, ErrorCode, SessionId, Stat, ZPath, Zxid};
 
 /// Hashes paths the same way in every run; only for look-ups, never walked.
 #[derive(Default)]
@@ -71,7 +72,7 @@ impl Tree {
         let mut tree = Tree::empty();
         for path in SPECIAL {
             let data = Some([].as_slice().into());
-            let mut node = Node::new(path, data, SessionId::NONE, Zxid::ZERO, 0);
+            let mut node = Node::new(path, data, Acl::OPEN, Owner::Nobody, Zxid::ZERO, 0);
             if path == CONFIG_NODE {
                 // As ZooKeeper makes it: its ACL was set before anything was counted.
                 node.aversion = -1;
@@ -120,14 +121,12 @@ impl Tree {
         self.ephemerals.keys().copied()
     }
 
+    /// Takes in a new node, the parent's `parent_creates`th child ever.
     pub(crate) fn create(
         &mut self,
         path: &ZPath,
-        data: Data,
-        owner: SessionId,
+        node: Node,
         parent_creates: i32,
-        zxid: Zxid,
-        time_ms: i64,
     ) -> Result<Stat, ErrorCode> {
         let (parent, name) = split(path).ok_or(ErrorCode::BadArguments)?;
         let exists = self.nodes.contains_key(path);
@@ -137,7 +136,7 @@ impl Tree {
             .ok_or(ErrorCode::NoNode)?;
         self.digest = self.digest.wrapping_sub(parent.digest);
         // Also where the node is there already: the snapshot may have its parent from before the create (ZOOKEEPER-1046).
-        parent.raise(parent_creates, zxid);
+        parent.raise(parent_creates, node.czxid);
         if !exists {
             parent.children.insert(name.into());
         }
@@ -146,7 +145,6 @@ impl Tree {
         if exists {
             return Err(ErrorCode::NodeExists);
         }
-        let node = Node::new(path, data, owner, zxid, time_ms);
         let stat = node.stat();
         self.insert(path.clone(), node);
         Ok(stat)
@@ -194,6 +192,21 @@ impl Tree {
         Ok(node.stat())
     }
 
+    pub(crate) fn set_acl(
+        &mut self,
+        path: &str,
+        acl: Acl,
+        version: i32,
+    ) -> Result<Stat, ErrorCode> {
+        let node = self.nodes.get_mut(resolve(path)).ok_or(ErrorCode::NoNode)?;
+        self.digest = self.digest.wrapping_sub(node.digest);
+        node.acl = acl;
+        node.aversion = version;
+        node.rehash();
+        self.digest = self.digest.wrapping_add(node.digest);
+        Ok(node.stat())
+    }
+
     /// Takes in a node of a snapshot, whose children's names follow from the nodes after it.
     pub(crate) fn insert_loaded(&mut self, path: ZPath, node: Node) -> Result<(), &'static str> {
         if self.nodes.contains_key(&path) {
@@ -213,9 +226,9 @@ impl Tree {
 
     fn insert(&mut self, path: ZPath, node: Node) {
         self.digest = self.digest.wrapping_add(node.digest);
-        if node.owner != SessionId::NONE {
+        if let Owner::Session(session) = node.owner {
             self.ephemerals
-                .entry(node.owner)
+                .entry(session)
                 .or_default()
                 .insert(path.clone());
         }
@@ -225,12 +238,12 @@ impl Tree {
     fn remove(&mut self, path: &str) -> Option<Node> {
         let node = self.nodes.remove(path)?;
         self.digest = self.digest.wrapping_sub(node.digest);
-        if node.owner != SessionId::NONE
-            && let Some(of_owner) = self.ephemerals.get_mut(&node.owner)
+        if let Owner::Session(session) = node.owner
+            && let Some(of_owner) = self.ephemerals.get_mut(&session)
         {
             of_owner.remove(path);
             if of_owner.is_empty() {
-                self.ephemerals.remove(&node.owner);
+                self.ephemerals.remove(&session);
             }
         }
         Some(node)
@@ -288,7 +301,10 @@ fn join(parent: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
-    const NONE: SessionId = SessionId::NONE;
+    fn create(tree: &mut Tree, path: &str, owner: Owner, nth: i32, zxid: u64) {
+        let node = Node::new(path, None, Acl::OPEN, owner, Zxid(zxid), 0);
+        tree.create(&path.into(), node, nth).unwrap();
+    }
 
     fn paths(tree: &Tree) -> Vec<String> {
         let mut at: Option<ZPath> = None;
@@ -319,8 +335,7 @@ mod tests {
     fn digests_tell_trees_apart_and_come_back() {
         let mut tree = Tree::new();
         let fresh = tree.digest();
-        let path: ZPath = "/a".into();
-        tree.create(&path, None, NONE, 1, Zxid(1), 0).unwrap();
+        create(&mut tree, "/a", Owner::Nobody, 1, 1);
         let mut other = tree.clone();
         tree.set_data("/a", None, 1, Zxid(2), 0).unwrap();
         assert_ne!(tree.digest(), other.digest(), "version and mzxid differ");
@@ -341,8 +356,7 @@ mod tests {
         let s = SessionId(9);
         for (i, path) in ["/f", "/e"].into_iter().enumerate() {
             let n = i as i32 + 1;
-            tree.create(&path.into(), None, s, n, Zxid(n as u64), 0)
-                .unwrap();
+            create(&mut tree, path, Owner::Session(s), n, n as u64);
         }
         let of_s: Vec<_> = tree.ephemerals(s).map(|p| p.to_string()).collect();
         assert_eq!(of_s, ["/e", "/f"]);
@@ -357,8 +371,7 @@ mod tests {
         let mut n = 0;
         let mut make = |tree: &mut Tree, path: &str| {
             n += 1;
-            tree.create(&path.into(), None, NONE, n, Zxid(n as u64), 0)
-                .unwrap();
+            create(tree, path, Owner::Nobody, n, n as u64);
         };
         for path in ["/a", "/a/x", "/a/x/y", "/b", "/c"] {
             make(&mut tree, path);
@@ -390,8 +403,8 @@ mod tests {
     fn replaying_a_delete_over_a_later_life_removes_all_below() {
         let mut tree = Tree::new();
         for (i, path) in ["/a", "/a/b", "/a/b/c"].into_iter().enumerate() {
-            tree.create(&path.into(), None, SessionId(7), 1, Zxid(20 + i as u64), 0)
-                .unwrap();
+            let owner = Owner::Session(SessionId(7));
+            create(&mut tree, path, owner, 1, 20 + i as u64);
         }
         assert_eq!(tree.delete("/a", Zxid(10)), Err(ErrorCode::NotEmpty));
         assert_eq!(tree.len(), 4);

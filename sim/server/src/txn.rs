@@ -12,7 +12,7 @@ use crate::ConnId;
 use crate::body::{Place, kind};
 use crate::codec::{DecodeError, Reader, Writer};
 use std::fmt;
-use zabsim_types::{Data, ErrorCode, SessionId, Xid, ZPath};
+use zabsim_types::{Acl, Data, ErrorCode, SessionId, Xid, ZPath};
 
 /// The first byte of an encoded transaction; requests and messages between servers begin otherwise.
 pub(crate) const MAGIC: u8 = b'T';
@@ -32,9 +32,73 @@ pub struct Txn {
     pub body: TxnBody,
 }
 
-/// What a transaction does.
+/// How long a node stays, as its creation decided.
 ///
-/// The next issue adds its kinds here: setACL, container and TTL creates, deleteContainer. Their numbers stand in `body.rs`.
+/// ZooKeeper folds this into the 64 bits of `ephemeralOwner` (a sign bit for containers, a top byte 0xff and 40 bits of
+/// milliseconds for a TTL), so that a session's id must never look like one of those. Here it is said in words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Owner {
+    /// Until somebody deletes it.
+    #[default]
+    Nobody,
+    /// As long as this session: an ephemeral.
+    Session(SessionId),
+    /// Until it has had children and has none any more: the leader's sweep removes it then.
+    Container,
+    /// Until it is childless and its data was not set for that long: the leader's sweep removes it then.
+    Ttl {
+        /// How long, in milliseconds.
+        ttl_ms: i64,
+    },
+}
+
+impl Owner {
+    /// The session that it goes with, as `Stat` shows it: `NONE` for all but ephemerals.
+    pub const fn session(self) -> SessionId {
+        match self {
+            Owner::Session(session) => session,
+            Owner::Nobody | Owner::Container | Owner::Ttl { .. } => SessionId::NONE,
+        }
+    }
+
+    /// Whether it is an ephemeral.
+    pub const fn is_session(self) -> bool {
+        matches!(self, Owner::Session(_))
+    }
+}
+
+impl Writer {
+    pub(crate) fn owner(&mut self, owner: Owner) {
+        match owner {
+            Owner::Nobody => self.u8(0),
+            Owner::Session(session) => {
+                self.u8(1);
+                self.session(session);
+            }
+            Owner::Container => self.u8(2),
+            Owner::Ttl { ttl_ms } => {
+                self.u8(3);
+                self.i64(ttl_ms);
+            }
+        }
+    }
+}
+
+impl Reader<'_> {
+    pub(crate) fn owner(&mut self) -> Result<Owner, DecodeError> {
+        Ok(match self.u8()? {
+            0 => Owner::Nobody,
+            1 => Owner::Session(self.session()?),
+            2 => Owner::Container,
+            3 => Owner::Ttl {
+                ttl_ms: self.i64()?,
+            },
+            other => return Err(self.error(format!("{other} is no kind of owner"))),
+        })
+    }
+}
+
+/// What a transaction does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TxnBody {
     /// A session begins.
@@ -53,8 +117,10 @@ pub enum TxnBody {
         path: ZPath,
         /// What it holds.
         data: Data,
-        /// The session that it goes with; `NONE` for one that stays.
-        owner: SessionId,
+        /// Who may do what to it: valid, without repetitions, and with identities in place of `auth:`.
+        acl: Acl,
+        /// How long it stays.
+        owner: Owner,
         /// The number of children ever created under the parent, this one included.
         parent_creates: i32,
     },
@@ -70,6 +136,15 @@ pub enum TxnBody {
         /// By what.
         data: Data,
         /// The version that it has afterwards.
+        version: i32,
+    },
+    /// A node's access control list is replaced; never as a part.
+    SetAcl {
+        /// Of which node.
+        path: ZPath,
+        /// By what: valid, without repetitions, and with identities in place of `auth:`.
+        acl: Acl,
+        /// The version of the list (`aversion`) that it has afterwards.
         version: i32,
     },
     /// A version was tested and found right; only as a part.
@@ -130,11 +205,12 @@ fn encode_body(w: &mut Writer, body: &TxnBody) {
         TxnBody::Create {
             path,
             data,
+            acl,
             owner,
             parent_creates,
         } => {
-            w.create(path, data);
-            w.session(*owner);
+            w.create(path, data, acl);
+            w.owner(*owner);
             w.i32(*parent_creates);
         }
         TxnBody::Delete { path } => w.on_node(kind::DELETE, path),
@@ -143,6 +219,7 @@ fn encode_body(w: &mut Writer, body: &TxnBody) {
             data,
             version,
         } => w.set_data(path, data, *version),
+        TxnBody::SetAcl { path, acl, version } => w.set_acl(path, acl, *version),
         TxnBody::Check { path } => w.on_node(kind::CHECK, path),
         TxnBody::Error(code) => {
             w.u8(kind::ERROR);
@@ -166,7 +243,8 @@ fn decode_body(r: &mut Reader<'_>, place: Place) -> Result<TxnBody, DecodeError>
             TxnBody::Create {
                 path,
                 data,
-                owner: r.session()?,
+                acl: r.acl()?,
+                owner: r.owner()?,
                 parent_creates: r.i32()?,
             }
         }
@@ -179,6 +257,11 @@ fn decode_body(r: &mut Reader<'_>, place: Place) -> Result<TxnBody, DecodeError>
                 version: r.i32()?,
             }
         }
+        kind::SET_ACL if whole => TxnBody::SetAcl {
+            path: r.path()?,
+            acl: r.acl()?,
+            version: r.i32()?,
+        },
         kind::CHECK if !whole => TxnBody::Check { path: r.path()? },
         kind::ERROR => {
             let code = r.i32()?;
@@ -203,15 +286,21 @@ impl fmt::Display for TxnBody {
             TxnBody::CloseSession { ephemerals } => {
                 write!(f, "closeSession and {}", ephemerals.join(", "))
             }
-            TxnBody::Create { path, owner, .. } if *owner == SessionId::NONE => {
-                write!(f, "create {path}")
-            }
             TxnBody::Create { path, owner, .. } => {
-                write!(f, "create {path} (ephemeral of {owner})")
+                write!(f, "create {path}")?;
+                match owner {
+                    Owner::Nobody => Ok(()),
+                    Owner::Session(session) => write!(f, " (ephemeral of {session})"),
+                    Owner::Container => write!(f, " (container)"),
+                    Owner::Ttl { ttl_ms } => write!(f, " (for {ttl_ms} ms)"),
+                }
             }
             TxnBody::Delete { path } => write!(f, "delete {path}"),
             TxnBody::SetData { path, version, .. } => {
                 write!(f, "setData {path} to version {version}")
+            }
+            TxnBody::SetAcl { path, acl, version } => {
+                write!(f, "setACL {path} to {acl:?}, version {version}")
             }
             TxnBody::Check { path } => write!(f, "check {path}"),
             TxnBody::Error(code) => write!(f, "error {code}"),
@@ -238,6 +327,7 @@ impl fmt::Display for Txn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zabsim_types::Perms;
 
     fn sample(body: TxnBody) -> Txn {
         Txn {
@@ -251,12 +341,15 @@ mod tests {
 
     #[test]
     fn every_kind_survives_encoding() {
-        let create = TxnBody::Create {
+        let made = |owner, acl| TxnBody::Create {
             path: "/a/n0000000001".into(),
             data: Some(b"x".as_slice().into()),
-            owner: SessionId(-5),
+            acl,
+            owner,
             parent_creates: i32::MIN,
         };
+        let create = made(Owner::Session(SessionId(-5)), Acl::OPEN);
+        let list = Acl::one(Perms::READ.and(Perms::ADMIN), "digest", "me:hash");
         let set = TxnBody::SetData {
             path: "/a".into(),
             data: None,
@@ -268,6 +361,14 @@ mod tests {
                 ephemerals: vec!["/e".into(), "/f".into()],
             },
             create.clone(),
+            made(Owner::Nobody, list.clone()),
+            made(Owner::Container, Acl::new(vec![])),
+            made(Owner::Ttl { ttl_ms: 7 }, Acl::OPEN),
+            TxnBody::SetAcl {
+                path: "/a".into(),
+                acl: list,
+                version: 3,
+            },
             set.clone(),
             TxnBody::Delete { path: "/a".into() },
             TxnBody::Error(ErrorCode::NoNode),

@@ -10,7 +10,7 @@
 use super::CheckId::EphemeralOwners as ID;
 use super::docket::Docket;
 use std::collections::{BTreeMap, BTreeSet};
-use zabsim_server::{Txn, TxnBody};
+use zabsim_server::{Owner, Txn, TxnBody};
 use zabsim_types::{SessionId, ZPath};
 
 pub(super) const NAME: &str = "ephemeral-owners";
@@ -57,7 +57,11 @@ impl EphemeralOwners {
                     )
                 });
             }
-            TxnBody::Create { path, owner, .. } if *owner != SessionId::NONE => {
+            TxnBody::Create {
+                path,
+                owner: Owner::Session(owner),
+                ..
+            } => {
                 let nodes = self.sessions.get_mut(owner);
                 d.require(ID, nodes.is_some(), || {
                     format!("{zxid} creates the ephemeral {path} of session {owner}, which is not in the session table")
@@ -75,6 +79,7 @@ impl EphemeralOwners {
             }
             TxnBody::Create { .. }
             | TxnBody::SetData { .. }
+            | TxnBody::SetAcl { .. }
             | TxnBody::Check { .. }
             | TxnBody::Error(_) => {}
         }

@@ -2,6 +2,7 @@
 //! changes. A multi that fails takes its records back.
 
 use crate::database::Database;
+use crate::txn::Owner;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zabsim_types::{SessionId, ZPath, Zxid};
 
@@ -20,7 +21,7 @@ pub(super) struct NodeRecord {
     pub(super) version: i32,
     pub(super) creates: i32,
     pub(super) children: i32,
-    pub(super) owner: SessionId,
+    pub(super) owner: Owner,
 }
 
 /// The outstanding changes.
@@ -92,7 +93,10 @@ impl Overlay {
     pub(super) fn ephemerals(&self, db: &Database, session: SessionId) -> BTreeSet<ZPath> {
         let mut paths: BTreeSet<ZPath> = db.tree.ephemerals(session).cloned().collect();
         for (path, record) in &self.latest {
-            if record.node.is_some_and(|n| n.owner == session) {
+            if record
+                .node
+                .is_some_and(|n| n.owner == Owner::Session(session))
+            {
                 paths.insert(path.clone());
             } else {
                 paths.remove(path);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ConnId;
+use crate::auth::Identities;
 use crate::database::Outcome;
 use zabsim_types::Xid;
 
@@ -35,6 +36,7 @@ impl Bench {
             session,
             conn: ConnId(session.0 as u64),
             xid: Xid(1),
+            ids: Identities::default(),
             kind,
         };
         let zxid = Zxid(self.prepared.len() as u64 + 1);
@@ -163,7 +165,8 @@ fn the_sequence_overflows_to_a_negative_number_and_goes_on() {
     let full = TxnBody::Create {
         path: "/s/full".into(),
         data: None,
-        owner: SessionId::NONE,
+        acl: Acl::OPEN,
+        owner: Owner::Nobody,
         parent_creates: i32::MAX,
     };
     let mut txn = b.prepared[2].clone();

@@ -1,11 +1,13 @@
 //! Bytes that are not what was written: every decoder says so, or reads something that has just these bytes. None panics.
 
 use super::*;
+use crate::auth::Identities;
 use crate::database::{Database, Outcome};
 use crate::request::{App, Request, RequestKind};
 use crate::snapshot::{SnapshotWriter, restore};
-use crate::{Txn, TxnBody, describe};
+use crate::{Owner, Txn, TxnBody, describe};
 use zab::SnapshotId;
+use zabsim_types::{Id, Perms};
 
 /// Each prefix, and each single bit flipped.
 fn damaged(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
@@ -28,10 +30,11 @@ fn txn(body: TxnBody) -> Txn {
     }
 }
 
-fn node(path: &str, owner: SessionId) -> TxnBody {
+fn node(path: &str, acl: Acl, owner: Owner) -> TxnBody {
     TxnBody::Create {
         path: path.into(),
         data: Some(b"data".as_slice().into()),
+        acl,
         owner,
         parent_creates: 1,
     }
@@ -39,8 +42,15 @@ fn node(path: &str, owner: SessionId) -> TxnBody {
 
 #[test]
 fn transactions() {
+    let list = Acl::one(Perms::READ, "digest", "me:hash");
+    let set_acl = TxnBody::SetAcl {
+        path: "/a".into(),
+        acl: list.clone(),
+        version: 3,
+    };
     let multi = TxnBody::Multi(vec![
-        node("/a", SessionId::NONE),
+        node("/a", Acl::OPEN, Owner::Nobody),
+        node("/b", list.clone(), Owner::Ttl { ttl_ms: 5 }),
         TxnBody::Check { path: "/a".into() },
         TxnBody::Delete { path: "/a".into() },
     ]);
@@ -48,7 +58,7 @@ fn transactions() {
         ephemerals: vec!["/e".into(), "/f".into()],
     };
     let failed = TxnBody::Error(ErrorCode::NoNode);
-    for body in [multi, close, failed] {
+    for body in [multi, close, failed, set_acl] {
         for bytes in damaged(&txn(body).encode()) {
             describe(&bytes);
             if let Ok(read) = Txn::decode(&bytes) {
@@ -65,11 +75,25 @@ fn requests_and_messages_between_servers() {
         set("/a", "x"),
         delete("/a"),
     ];
-    for op in [Op::Multi { ops }, Op::CloseSession] {
+    let container = Op::Create {
+        path: "/c".into(),
+        data: None,
+        mode: CreateMode::PersistentWithTtl { ttl_ms: 9 },
+        with_stat: true,
+        acl: Acl::one(Perms::ALL, "auth", ""),
+    };
+    let reconfig = Op::Reconfig {
+        joining: Some("server.4=four".into()),
+        leaving: None,
+        new_members: None,
+        from_config: -1,
+    };
+    for op in [Op::Multi { ops }, Op::CloseSession, container, reconfig] {
         let request = Request {
             session: SessionId(7),
             conn: ConnId(3),
             xid: Xid(5),
+            ids: Identities::new(vec![Id::new("digest", "me:hash")]),
             kind: RequestKind::Op(op),
         };
         for bytes in damaged(&request.encode()) {
@@ -100,8 +124,11 @@ fn requests_and_messages_between_servers() {
 fn snapshots() {
     let mut db = Database::new();
     let session = txn(TxnBody::CreateSession { timeout_ms: 1_000 });
-    let ephemeral = txn(node("/e", SessionId(7)));
-    for (counter, txn) in [session, ephemeral].iter().enumerate() {
+    let owner = Owner::Session(SessionId(7));
+    let list = Acl::one(Perms::READ, "world", "anyone");
+    let ephemeral = txn(node("/e", list, owner));
+    let kept = txn(node("/t", Acl::OPEN, Owner::Ttl { ttl_ms: 3 }));
+    for (counter, txn) in [session, ephemeral, kept].iter().enumerate() {
         let zxid = zabsim_types::Zxid::new(1, counter as u32 + 1);
         db.apply(zxid, txn, &mut Outcome::default());
     }

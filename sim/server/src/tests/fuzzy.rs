@@ -2,6 +2,7 @@
 //! operations, random chunks and random timing.
 
 use super::*;
+use crate::auth::Identities;
 use crate::database::{Database, Outcome};
 use crate::leader::Leader;
 use crate::request::{Request, RequestKind};
@@ -35,6 +36,7 @@ impl Live {
             session: SessionId(session + 1),
             conn: ConnId(session as u64),
             xid: Xid(self.log.len() as i32),
+            ids: Identities::default(),
             kind,
         });
         let now = Time(self.log.len() as u64 * 1_000);
@@ -257,6 +259,6 @@ fn a_damaged_snapshot_is_refused_with_the_reason() {
     let error = restore(&[other.into()]).err().unwrap();
     assert_eq!(
         error.to_string(),
-        "snapshot at byte 5: version 9; 1 is understood"
+        "snapshot at byte 5: version 9; 2 is understood"
     );
 }

@@ -1,7 +1,9 @@
 //! How sessions end, and what ends with them.
 
 use super::*;
+use crate::Owner;
 use crate::database::Database;
+use crate::node::Node;
 use crate::snapshot::SnapshotWriter;
 use crate::tree::Tree;
 use CreateMode::{Ephemeral, Persistent};
@@ -168,9 +170,14 @@ fn a_new_leader_removes_ephemerals_without_a_session() {
     let mut e = Ensemble::new(2);
     let begun = zabsim_types::Zxid::new(1, 1);
     let mut tree = Tree::new();
-    for (path, owner) in [("/p", 0), ("/p/lost", 9), ("/p/lost-too", 9)] {
-        let owner = SessionId(owner);
-        tree.create(&path.into(), None, owner, 1, begun, 0)
+    let gone = Owner::Session(SessionId(9));
+    for (path, owner) in [
+        ("/p", Owner::Nobody),
+        ("/p/lost", gone),
+        ("/p/lost-too", gone),
+    ] {
+        let node = Node::new(path, None, Acl::OPEN, owner, begun, 0);
+        tree.create(&path.into(), node, 1)
             .expect("its parent is there");
     }
     let orphaned = Database::restored(tree, BTreeMap::new(), begun, begun);

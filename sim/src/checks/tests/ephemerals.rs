@@ -14,7 +14,8 @@ fn create(path: &str, session: i64) -> TxnBody {
     TxnBody::Create {
         path: path.into(),
         data: None,
-        owner: SessionId(session),
+        acl: zabsim_types::Acl::OPEN,
+        owner: zabsim_server::Owner::Session(SessionId(session)),
         parent_creates: 1,
     }
 }
