@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use zabsim::client::{Client, Notice, Notices, Outcome as Answered, SessionState};
-use zabsim::{Sim, not_yet};
+use zabsim::{Rules, Sim, not_yet};
 use zabsim_model::Settings;
 use zabsim_model::conformance::{
     Action, Case, Comparison, Difference, Mismatch, Outcome, Request, Resume, Step,
+    recorded_settings,
 };
-use zabsim_model::reference::frame_len;
 use zabsim_types::run::Verdict;
 use zabsim_types::{Op, OpResult, ServerId, SessionChange, WatchEvent, Zxid};
 
@@ -29,6 +29,8 @@ use zabsim_types::{Op, OpResult, ServerId, SessionChange, WatchEvent, Zxid};
 const TICK: Duration = Duration::from_millis(200);
 /// Until everything that a step caused has arrived everywhere: some round trips and fsyncs.
 const SETTLE: Duration = Duration::from_millis(50);
+/// Longer than the steps take that look at a node once more before it goes, and with a tick shorter than the sleeps after.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(600);
 /// The timeout that was asked for where a case says nothing.
 const TIMEOUT_MS: i64 = 4_000;
 /// The timeout in a case that takes an expired session up again. A client gives its session up by itself after 4/3 of the
@@ -67,11 +69,17 @@ pub fn run_on_ensemble(case: &Case, placement: Placement, seed: u64) -> OnEnsemb
     if let Some(why) = lacking(case) {
         return OnEnsemble::NotYet(why);
     }
+    let rules = match recorded_settings(case.config.as_ref()) {
+        Ok(settings) => rules(settings),
+        Err(unknown) => return OnEnsemble::NotYet(unknown.to_string()),
+    };
     let by_hand = by_hand::is_by_hand(case);
     let found: Arc<Mutex<Vec<Difference>>> = Arc::default();
     let (differences, played) = (found.clone(), Arc::new(case.clone()));
     let outcome = zabsim::ensemble(3)
         .tick(if by_hand { by_hand::TICK } else { TICK })
+        .sweep_interval(SWEEP_INTERVAL)
+        .rules(rules)
         .session_timeout(Duration::from_millis(timeout_ms(case) as u64))
         .outcome(seed, move |sim| async move {
             let mut play = match by_hand {
@@ -113,17 +121,22 @@ pub fn run_on_ensemble(case: &Case, placement: Placement, seed: u64) -> OnEnsemb
     })
 }
 
+/// The recorded server's settings, as ours are told them.
+fn rules(settings: Settings) -> Rules {
+    Rules {
+        extended_types: settings.extended_types,
+        enforce_quota: settings.enforce_quota,
+        super_digest: settings.super_digest,
+        guard_delete_container: settings.guard_delete_container,
+        frame_bytes_max: settings.max_frame,
+    }
+}
+
 /// Why a case cannot be played yet, if it cannot.
 fn lacking(case: &Case) -> Option<String> {
-    if let Some(config) = &case.config {
-        return Some(format!("server settings {config}"));
-    }
     for request in case.requests() {
         match request {
             Request::Op(op) if not_yet(op) => return Some(format!("{:?}", op.kind())),
-            Request::Op(op) if frame_len(op) > Settings::MAX_FRAME => {
-                return Some("a request longer than a frame may be".into());
-            }
             Request::Op(_) | Request::Ping | Request::SetWatches(_) => {}
         }
     }

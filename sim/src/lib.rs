@@ -74,5 +74,5 @@ pub use wire::Wire;
 
 pub use zabsim_client as client;
 pub use zabsim_client::recipes;
-pub use zabsim_server::not_yet;
+pub use zabsim_server::{Rules, not_yet};
 pub use zabsim_types as types;

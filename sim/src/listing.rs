@@ -13,6 +13,15 @@ const WORLD_MARKS: &[(&str, &str)] = &[
         "Damage was not done, because no protocol would have survived it.",
     ),
     (
+        "auth-refused",
+        "A server refused to believe who a client says it is.",
+    ),
+    (
+        "frame-too-long",
+        "A client's request was longer than a frame may be.",
+    ),
+    ("swept", "A leader found containers or TTL nodes to remove."),
+    (
         "ephemeral-of-unknown-session",
         "A new leader ended a session of which only ephemerals were left.",
     ),

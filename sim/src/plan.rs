@@ -4,6 +4,7 @@
 //! Times are the world's, in microseconds from its start, unless a name says otherwise.
 
 use std::collections::BTreeMap;
+use zabsim_server::Rules;
 use zabsim_types::{CallId, Op, ServerId, Time};
 
 /// What to run.
@@ -60,6 +61,10 @@ pub struct Ensemble {
     pub counter_max: u32,
     /// Nodes in one piece of a snapshot.
     pub snapshot_chunk_nodes: u32,
+    /// How often the leader looks for containers and TTL nodes to remove, in milliseconds.
+    pub sweep_interval_ms: u32,
+    /// What the answers to clients depend on.
+    pub rules: Rules,
 }
 
 impl Ensemble {
@@ -78,6 +83,8 @@ impl Ensemble {
             disk_diff_bytes_max: 1 << 20,
             counter_max: u32::MAX,
             snapshot_chunk_nodes: 64,
+            sweep_interval_ms: 60_000,
+            rules: Rules::default(),
         }
     }
 }

@@ -19,7 +19,8 @@ use crate::world::{NOTIFY_TICKS_MAX, World};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
-use zabsim_model::{Options, Staleness};
+use zabsim_model::{Options, Settings, Staleness};
+use zabsim_server::Rules;
 use zabsim_types::run::{CheckReport, RUN_SCHEMA, Reached, RunReport, Verdict, Violation};
 use zabsim_types::{HistoryEvent, Time};
 
@@ -345,6 +346,25 @@ fn staleness_bound_us(plan: &Plan) -> u64 {
     bound_us + bound_us * u64::from(climate.clock_drift_ppm_max) / 1_000_000
 }
 
+/// What the servers were told, in the model's words.
+fn settings(rules: &Rules) -> Settings {
+    let Rules {
+        extended_types,
+        enforce_quota,
+        super_digest,
+        guard_delete_container,
+        frame_bytes_max,
+    } = rules.clone();
+    Settings {
+        extended_types,
+        enforce_quota,
+        super_digest,
+        guard_delete_container,
+        max_frame: frame_bytes_max,
+        ..Settings::default()
+    }
+}
+
 /// Holds the history against the committed log and the reference model.
 fn check_history(
     world: &World,
@@ -367,6 +387,7 @@ fn check_history(
             bound_ms: staleness_bound_us(&world.plan).div_ceil(1_000),
             unrest: world.records.unrest.spans(world.now),
         }),
+        settings: settings(&world.plan.ensemble.rules),
         ..Options::default()
     };
     let reports = zabsim_model::check_all(&world.records.history, Some(&witness), &options);

@@ -97,6 +97,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use zabsim_client::Client;
+use zabsim_server::Rules;
 use zabsim_types::run::{Topic, Verdict};
 use zabsim_types::{ServerId, Time};
 
@@ -137,6 +138,18 @@ impl Setup {
     /// Sets the tick (500 ms): heartbeats, timeouts and the bounds of session timeouts follow from it.
     pub fn tick(mut self, tick: Duration) -> Setup {
         self.plan.ensemble.tick_ms = tick.as_millis() as u32;
+        self
+    }
+
+    /// Sets how often the leader looks for containers and TTL nodes to remove (60 s).
+    pub fn sweep_interval(mut self, interval: Duration) -> Setup {
+        self.plan.ensemble.sweep_interval_ms = interval.as_millis() as u32;
+        self
+    }
+
+    /// Sets what the answers to clients depend on: the rules of a ZooKeeper with its default settings.
+    pub fn rules(mut self, rules: Rules) -> Setup {
+        self.plan.ensemble.rules = rules;
         self
     }
 

@@ -146,6 +146,7 @@ mod tests {
             cxid: zabsim_types::Xid(1),
             time_ms: 1,
             body,
+            counts: vec![],
         };
         let zxid = Zxid::new(Epoch(epoch), counter);
         Note::Proposed {

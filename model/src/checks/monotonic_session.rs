@@ -9,9 +9,10 @@
 //! `SetWatches` included). That an event counts is stricter than ZooKeeper: its client could be told of a change, and then read the
 //! state before it at a server that lags; the client here names events too.
 
+use super::history::Call;
 use super::{Check, Evidence, Finding};
 use std::collections::BTreeMap;
-use zabsim_types::{HistoryKind, SessionChange, SessionId, Zxid};
+use zabsim_types::{HistoryKind, Op, SessionChange, SessionId, Zxid};
 
 pub(super) const CHECK: Check = Check {
     name: "monotonic-session",
@@ -26,7 +27,10 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     for event in history.events {
         let (what, zxid) = match &event.kind {
             HistoryKind::Ok { id, zxid, .. } | HistoryKind::Fail { id, zxid, .. } => {
-                if !history.call(*id).is_some_and(|call| call.is_definite()) {
+                // An identity is proven to a connection: no state stands behind its answer, which carries zxid 0.
+                let counts =
+                    |call: &Call<'_>| call.is_definite() && !matches!(call.op, Op::AddAuth { .. });
+                if !history.call(*id).is_some_and(counts) {
                     continue;
                 }
                 ("got a reply", *zxid)
@@ -59,7 +63,9 @@ fn run(evidence: &Evidence<'_>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{World, create, get, report, set, watch};
+    use super::super::testing::{Run, World, create, get, report, set, watch};
+
+    use zabsim_types::{HistoryKind, Op, Zxid};
 
     const NAME: &str = "monotonic-session";
 
@@ -84,6 +90,30 @@ mod tests {
             "{}",
             report.detail
         );
+    }
+
+    #[test]
+    fn what_an_identity_is_answered_with_is_no_state() {
+        let mut world = World::new(1, 1);
+        world.now(1, create("/a"));
+        let (scheme, auth) = ("digest".into(), "me:secret".into());
+        world.now(1, Op::AddAuth { scheme, auth });
+        world.now(1, get("/a"));
+        let answered = |run: &mut Run, nth: usize| {
+            let mut zxids = run
+                .history
+                .iter_mut()
+                .filter_map(|event| match &mut event.kind {
+                    HistoryKind::Ok { zxid, .. } => Some(zxid),
+                    _ => None,
+                });
+            *zxids.nth(nth).expect("so many are answered") = Zxid::ZERO;
+        };
+        let mut run = world.finish();
+        answered(&mut run, 1);
+        assert!(report(&run, NAME).ok());
+        answered(&mut run, 2);
+        assert!(!report(&run, NAME).ok());
     }
 
     /// It was told of a change, and reads the state before it: on a server that ZooKeeper's own rule would let it use.

@@ -18,5 +18,5 @@ mod play;
 mod read;
 
 pub use compare::{Comparison, Mismatch};
-pub use play::{Difference, Outcome, run_on_model};
+pub use play::{Difference, Outcome, recorded_settings, run_on_model};
 pub use read::{Action, Case, CaseError, Connect, Request, Resume, Step, parse};

@@ -77,7 +77,7 @@ pub fn run_on_model(case: &Case) -> Outcome {
 }
 
 fn run_with(case: &Case, race: Race) -> Outcome {
-    let settings = match settings(case.config.as_ref()) {
+    let settings = match recorded_settings(case.config.as_ref()) {
         Ok(settings) => settings,
         Err(mismatch) => {
             return Outcome {
@@ -108,7 +108,9 @@ fn run_with(case: &Case, race: Race) -> Outcome {
 }
 
 /// The settings of the recorded server, as its configuration file and its command line say them.
-fn settings(config: Option<&Value>) -> Result<Settings, Mismatch> {
+///
+/// Fails where it says something that is not known here.
+pub fn recorded_settings(config: Option<&Value>) -> Result<Settings, Mismatch> {
     let mut settings = Settings {
         super_digest: Some(SUPER.into()),
         ..Settings::zookeeper_3_9_5()

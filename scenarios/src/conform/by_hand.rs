@@ -9,9 +9,11 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use zabsim::{Sim, Wire};
+use zabsim_model::Settings;
 use zabsim_model::conformance::{
     Action, Case, Comparison, Connect, Mismatch, Request, Resume, Step,
 };
+use zabsim_model::reference::frame_len;
 use zabsim_types::{
     ClientFrame, ConnectReply, ConnectRequest, Op, OpResult, ServerFrame, ServerId, SessionId,
     Time, WatchEvent, Xid, Zxid,
@@ -30,7 +32,8 @@ const ATTEMPTS_MAX: u32 = 500;
 pub(super) fn is_by_hand(case: &Case) -> bool {
     let by_hand = |request: &Request| match request {
         Request::Ping | Request::SetWatches(_) | Request::Op(Op::Check { .. }) => true,
-        Request::Op(_) => false,
+        // It costs the connection, and a client would open another.
+        Request::Op(op) => frame_len(op) > Settings::MAX_FRAME,
     };
     if case.requests().any(by_hand) {
         return true;

@@ -27,8 +27,8 @@ use places::{Places, in_workload};
 use reader::{Source, Table};
 use std::collections::BTreeMap;
 use toml::de::DeTable;
-use zabsim::parse_seed;
 use zabsim::plan::{Climate, Ensemble, Fault, Plan, ScriptedOp, Trigger};
+use zabsim::{Rules, parse_seed};
 use zabsim_types::run::Verdict;
 use zabsim_types::{ServerId, SyncMode};
 
@@ -324,6 +324,23 @@ fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
             1,
             1_000_000,
         )? as u32,
+        sweep_interval_ms: top
+            .get("sweep_interval")
+            .map_or(Ok(plain.sweep_interval_ms), |v| v.duration_ms())?,
+        rules: Rules {
+            extended_types: top
+                .get("extended_types")
+                .map_or(Ok(plain.rules.extended_types), |v| v.bool())?,
+            enforce_quota: top
+                .get("enforce_quota")
+                .map_or(Ok(plain.rules.enforce_quota), |v| v.bool())?,
+            super_digest: match top.get("super_digest") {
+                None => plain.rules.super_digest.clone(),
+                Some(digest) => Some(digest.str()?.into()),
+            },
+            // For comparison with recorded answers only.
+            ..plain.rules
+        },
     })
 }
 

@@ -299,6 +299,10 @@ fn the_file_with_every_key_is_read_and_has_every_key() {
         observers: 0,
         groups: Vec::new(),
         weights: BTreeMap::new(),
+        rules: zabsim::Rules {
+            super_digest: None,
+            ..scenario.plan.ensemble.rules.clone()
+        },
         ..scenario.plan.ensemble
     };
     assert_eq!(ensemble, least.plan.ensemble);

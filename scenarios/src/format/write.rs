@@ -52,6 +52,15 @@ impl Scenario {
             "snapshot_chunk_nodes = {}\nleave_broken = {}",
             e.snapshot_chunk_nodes, plan.leave_broken
         ));
+        line(format!(
+            "sweep_interval = \"{}\"\nextended_types = {}\nenforce_quota = {}",
+            duration_text(u64::from(e.sweep_interval_ms) * 1_000),
+            e.rules.extended_types,
+            e.rules.enforce_quota
+        ));
+        if let Some(digest) = &e.rules.super_digest {
+            line(format!("super_digest = {}", quoted(digest)));
+        }
         if !e.groups.is_empty() {
             let group = |g: &Vec<ServerId>| {
                 format!(

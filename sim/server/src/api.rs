@@ -1,5 +1,6 @@
 //! The words of the contract: what goes into a [`Server`](crate::Server) and what comes out.
 
+use std::sync::Arc;
 use zabsim_types::{ClientFrame, ServerFrame, SessionId, Zxid};
 
 /// One connection of a client to this server. Unique in a run: the driver never uses a number again.
@@ -28,7 +29,7 @@ pub enum Stage {
 pub enum Timer {
     /// The peer's.
     Zab(zab::Timer),
-    /// Leader: the next session bucket expires. Learner: time to report touched sessions.
+    /// Leader: the next session bucket expires, and the sweep may be due. Learner: time to report touched sessions.
     Sessions,
 }
 
@@ -143,4 +144,37 @@ pub struct Config {
     pub snapshot_chunk_nodes: usize,
     /// Makes session passwords: mixed with the session's id. Not a secret in a simulation.
     pub password_salt: u64,
+    /// How often the leader looks for containers and TTL nodes to remove, in milliseconds (ZooKeeper: 60 s). Rounded up to
+    /// when it next looks at its sessions: a tick at most.
+    pub sweep_interval_ms: u32,
+    /// What the answers to clients depend on.
+    pub rules: Rules,
+}
+
+/// The settings that change what clients are answered. All servers of an ensemble need the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// Whether there are TTL nodes (`zookeeper.extendedTypesEnabled`). Containers are always there.
+    pub extended_types: bool,
+    /// Whether hard limits of quotas are enforced (`enforceQuota`). The counts are kept in any case.
+    pub enforce_quota: bool,
+    /// Who may do everything: `user:base64(SHA1(user:password))` (`zookeeper.DigestAuthenticationProvider.superDigest`).
+    pub super_digest: Option<Arc<str>>,
+    /// Whether a client's own `deleteContainer` takes containers and TTL nodes only, and needs `DELETE` on the parent.
+    /// ZooKeeper 3.9.5 removes any childless node that is no ephemeral, for anybody.
+    pub guard_delete_container: bool,
+    /// The longest request, in bytes of its frame (`jute.maxbuffer`). A longer one costs the connection.
+    pub frame_bytes_max: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            extended_types: true,
+            enforce_quota: false,
+            super_digest: None,
+            guard_delete_container: true,
+            frame_bytes_max: 0xf_ffff,
+        }
+    }
 }

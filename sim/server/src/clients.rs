@@ -12,6 +12,7 @@
 //! Source: ZooKeeper 3.9 `ZooKeeperServer.processConnectRequest`, `FinalRequestProcessor`, `DataTree.setWatches`.
 
 use crate::auth::Identities;
+use crate::frame_len::fits;
 use crate::request::{App, Request, RequestKind};
 use crate::service::{Out, Service, Serving};
 use crate::sessions::{first_session_id, negotiate, password};
@@ -20,8 +21,8 @@ use crate::{ConnId, Effect, Note};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zab::{SyncId, Time};
 use zabsim_types::{
-    ClientFrame, ConnectReply, ConnectRequest, Op, ServerFrame, ServerId, SessionId, Xid, ZPath,
-    Zxid,
+    ClientFrame, ConnectReply, ConnectRequest, ErrorCode, Op, ServerFrame, ServerId, SessionId,
+    Xid, ZPath, Zxid,
 };
 
 /// All connections, and their watches.
@@ -44,6 +45,8 @@ pub(crate) struct Conn {
     pub(crate) state: State,
     pub(crate) session: SessionId,
     pub(crate) ids: Identities,
+    /// An identity was refused: nothing that comes behind is heard, and the connection ends with the answer.
+    pub(crate) refused: bool,
     pub(crate) timeout_ms: u32,
     pub(crate) queue: VecDeque<Pending>,
     /// Whether it is in `ready`.
@@ -82,6 +85,11 @@ pub(crate) enum Pending {
     Read {
         xid: Xid,
         op: Op,
+    },
+    /// What came of `addAuth`: it counts at once, and is answered in its turn.
+    Auth {
+        xid: Xid,
+        result: Result<(), ErrorCode>,
     },
     Ping,
     SetWatches(Box<SetWatches>),
@@ -157,7 +165,12 @@ impl Conn {
         match self.queue.front() {
             None | Some(Pending::Write { .. } | Pending::Held { .. }) => false,
             Some(Pending::Sync { done, .. }) => *done,
-            Some(Pending::Read { .. } | Pending::Ping | Pending::SetWatches(_)) => true,
+            Some(
+                Pending::Read { .. }
+                | Pending::Auth { .. }
+                | Pending::Ping
+                | Pending::SetWatches(_),
+            ) => true,
         }
     }
 }
@@ -174,6 +187,7 @@ impl Service {
             state: State::Fresh,
             session: SessionId::NONE,
             ids: Identities::default(),
+            refused: false,
             timeout_ms: 0,
             queue: VecDeque::new(),
             ready: false,
@@ -219,6 +233,13 @@ impl Service {
             (State::Fresh, ClientFrame::Connect(request)) => self.connect(id, &request, now, out),
             (State::Established, ClientFrame::Connect(_)) | (State::Fresh, _) => {
                 out.note(Note::Mark("client-out-of-turn"));
+                self.close_client(id, out);
+            }
+            (State::Established, _) if conn.refused => {}
+            (State::Established, ClientFrame::Request { op, .. })
+                if !fits(&op, self.config.rules.frame_bytes_max) =>
+            {
+                out.note(Note::Mark("frame-too-long"));
                 self.close_client(id, out);
             }
             (State::Established, frame) => {

@@ -8,11 +8,11 @@
 //! that does not fit (a create of a node that exists) is a bug: we panic. Before, misfits are expected and passed over.
 
 use crate::node::Node;
-use crate::tree::Tree;
+use crate::tree::{Tree, split};
 use crate::txn::{Owner, Txn, TxnBody};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
-use zabsim_types::{ErrorCode, SessionId, Stat, ZPath, Zxid};
+use zabsim_types::{Acl, ErrorCode, SessionId, Stat, ZPath, Zxid};
 
 /// The replicated state of one server.
 #[derive(Clone)]
@@ -30,6 +30,10 @@ pub(crate) struct Database {
 pub(crate) struct Change {
     pub(crate) kind: ChangeKind,
     pub(crate) path: ZPath,
+    /// The node's list: who may not read it is not told.
+    pub(crate) acl: Acl,
+    /// The parent's list.
+    pub(crate) parent_acl: Acl,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,6 +156,10 @@ impl Database {
             }
             part => self.apply_part(zxid, txn, part, outcome),
         }
+        for (path, data) in &txn.counts {
+            let fits = self.tree.set_counts(path, data.clone());
+            self.must_fit(zxid, txn, fits);
+        }
         self.applied = zxid;
     }
 
@@ -159,12 +167,10 @@ impl Database {
     /// parents must hear of it all the same (ZOOKEEPER-3145).
     fn delete_ephemerals(&mut self, zxid: Zxid, txn: &Txn, paths: &[ZPath], outcome: &mut Outcome) {
         for path in paths {
+            let change = self.change(ChangeKind::Deleted, path);
             let fits = self.tree.delete(path, zxid);
             self.must_fit(zxid, txn, fits);
-            outcome.changes.push(Change {
-                kind: ChangeKind::Deleted,
-                path: path.clone(),
-            });
+            outcome.changes.push(change);
         }
         if self.exact() {
             assert!(
@@ -199,12 +205,13 @@ impl Database {
                 let made = self.tree.create(path, node, *parent_creates);
                 stat = made.unwrap_or_default();
                 self.must_fit(zxid, txn, made.map(|_| ()));
-                Some((ChangeKind::Created, path))
+                Some(self.change(ChangeKind::Created, path))
             }
             TxnBody::Delete { path } => {
+                let change = self.change(ChangeKind::Deleted, path);
                 let gone = self.tree.delete(path, zxid);
                 self.must_fit(zxid, txn, gone);
-                Some((ChangeKind::Deleted, path))
+                Some(change)
             }
             TxnBody::SetData {
                 path,
@@ -216,7 +223,7 @@ impl Database {
                     .set_data(path, data.clone(), *version, zxid, txn.time_ms);
                 stat = set.unwrap_or_default();
                 self.must_fit(zxid, txn, set.map(|_| ()));
-                Some((ChangeKind::DataSet, path))
+                Some(self.change(ChangeKind::DataSet, path))
             }
             // No watch hears of it.
             TxnBody::SetAcl { path, acl, version } => {
@@ -231,9 +238,18 @@ impl Database {
             }
         };
         outcome.stats.push(stat);
-        if let Some((kind, path)) = change {
-            let path = path.clone();
-            outcome.changes.push(Change { kind, path });
+        outcome.changes.extend(change);
+    }
+
+    /// With the lists of this moment: of a deletion's, before it.
+    fn change(&self, kind: ChangeKind, path: &ZPath) -> Change {
+        let list = |path: &str| self.tree.node(path).map(|node| node.acl.clone());
+        let parent = split(path).and_then(|(parent, _)| list(parent));
+        Change {
+            kind,
+            path: path.clone(),
+            acl: list(path).unwrap_or_default(),
+            parent_acl: parent.unwrap_or_default(),
         }
     }
 
@@ -263,7 +279,7 @@ fn session_hash(session: SessionId, timeout_ms: u32) -> u64 {
 mod tests {
     use super::*;
     use crate::ConnId;
-    use zabsim_types::{Acl, Xid};
+    use zabsim_types::Xid;
 
     fn txn(session: i64, body: TxnBody) -> Txn {
         Txn {
@@ -272,6 +288,7 @@ mod tests {
             cxid: Xid(0),
             time_ms: 0,
             body,
+            counts: vec![],
         }
     }
 

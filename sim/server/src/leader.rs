@@ -3,10 +3,10 @@
 
 use crate::auth::Identities;
 use crate::database::Database;
-use crate::prep::{Overlay, prepare};
+use crate::prep::{Overlay, due, prepare};
 use crate::request::{App, Request, RequestKind};
 use crate::sessions::Tracker;
-use crate::{Config, ConnId, Note};
+use crate::{Config, ConnId, Note, Rules};
 use std::collections::VecDeque;
 use zab::{PeerId, Time};
 use zabsim_types::{SessionId, Xid, Zxid};
@@ -18,6 +18,10 @@ pub(crate) struct Leader {
     /// Messages of learners that came before this leader had caught up with its own history.
     pub(crate) early: Vec<(PeerId, App)>,
     overlay: Overlay,
+    rules: Rules,
+    sweep_interval_us: u64,
+    /// When containers and TTL nodes are looked through next; set when the leader takes over.
+    next_sweep: Time,
     last_proposed: Zxid,
     counter_max: u32,
 }
@@ -29,6 +33,9 @@ impl Leader {
             tracker: Tracker::new(config.zab.tick_us),
             early: Vec::new(),
             overlay: Overlay::default(),
+            rules: config.rules.clone(),
+            sweep_interval_us: u64::from(config.sweep_interval_ms) * 1_000,
+            next_sweep: Time(0),
             last_proposed: Zxid::new(epoch.0, 0),
             counter_max: config.zab.counter_max,
         }
@@ -39,6 +46,7 @@ impl Leader {
         for (session, timeout_ms) in db.sessions() {
             self.tracker.track(*session, *timeout_ms, None, now);
         }
+        self.next_sweep = Time(now.0 + self.sweep_interval_us);
     }
 
     /// Ends sessions that own ephemerals and are in no table. No transaction makes such nodes, but a snapshot can bring
@@ -68,6 +76,7 @@ impl Leader {
             &mut self.overlay,
             &mut self.tracker,
             db,
+            &self.rules,
             &request,
             zxid,
             now,
@@ -107,14 +116,33 @@ impl Leader {
             self.queue.push_back(expiry(session));
         }
     }
+
+    /// The containers and TTL nodes that are of no more use: their removal is queued, at intervals. Says how many.
+    pub(crate) fn sweep(&mut self, db: &Database, now: Time) -> usize {
+        if now < self.next_sweep {
+            return 0;
+        }
+        self.next_sweep = Time(now.0 + self.sweep_interval_us);
+        let due = due(&self.overlay, db, now);
+        let found = due.len();
+        let requests = due.into_iter().map(RequestKind::Sweep);
+        self.queue
+            .extend(requests.map(|kind| own(SessionId::NONE, kind)));
+        found
+    }
 }
 
 fn expiry(session: SessionId) -> Request {
+    own(session, RequestKind::Expire)
+}
+
+/// A request of the leader itself.
+fn own(session: SessionId, kind: RequestKind) -> Request {
     Request {
         session,
         conn: ConnId::NONE,
         xid: Xid(0),
         ids: Identities::default(),
-        kind: RequestKind::Expire,
+        kind,
     }
 }

@@ -31,7 +31,7 @@
 //!
 //! ```
 //! use std::collections::VecDeque;
-//! use zabsim_server::{Config, ConnId, Effect, Input, Server};
+//! use zabsim_server::{Config, ConnId, Effect, Input, Rules, Server};
 //! use zabsim_types::{ClientFrame, ConnectRequest, ServerFrame, SessionId, Zxid};
 //!
 //! # let peer = zab::PeerId(1);
@@ -44,6 +44,7 @@
 //! #         snap_count: 1_000, counter_max: u32::MAX, snap_retain: 3,
 //! #     },
 //! #     session_timeout_ms: (1_000, 10_000), apply_batch: 100, snapshot_chunk_nodes: 100, password_salt: 0,
+//! #     sweep_interval_ms: 60_000, rules: Rules::default(),
 //! # };
 //! let mut disk = zab::MemoryDisk::formatted();
 //! let mut server = Server::new(config);
@@ -85,16 +86,19 @@
 //! assert!(matches!(&frames[..], [ServerFrame::Connected(reply)] if reply.timeout_ms == 4_000));
 //! ```
 
+mod acl;
 mod api;
 mod auth;
 mod body;
 mod clients;
 mod codec;
 mod database;
+mod frame_len;
 mod leader;
 mod node;
 mod not_yet;
 mod prep;
+mod quota;
 mod recovery;
 mod replies;
 mod request;

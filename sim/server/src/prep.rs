@@ -8,10 +8,11 @@
 //! The order of the checks is part of what clients see; it is ZooKeeper's, recorded from a real server. Of versions: −1
 //! matches any, and a version that wraps skips −1.
 //!
-//! ACLs come with the next issue: their place is behind the look-up of the parent (create, delete) or the node (setData,
-//! check). Only what no client may ever do is refused already: writing the configuration's node.
+//! An access control list counts from the moment in which it is prepared: the records carry it. (ZooKeeper looks at the list
+//! in its applied tree, so that a write right behind a setACL can still be judged by the list before it: **BASE**.)
 //!
-//! Source: ZooKeeper 3.9 `PrepRequestProcessor`; ZOOKEEPER-1208 (the closing flag), 2623 (a bare check never gets here).
+//! Source: ZooKeeper 3.9 `PrepRequestProcessor`; `ContainerManager`; ZOOKEEPER-1208 (the closing flag), 2623
+//! (a bare check never gets here).
 
 mod overlay;
 #[cfg(test)]
@@ -19,21 +20,33 @@ mod tests;
 
 pub(crate) use overlay::Overlay;
 
+use crate::acl;
+use crate::api::Rules;
+use crate::auth::Identities;
 use crate::database::Database;
+use crate::quota::{self, Amount, Track};
 use crate::request::{Request, RequestKind};
 use crate::sessions::Tracker;
-use crate::tree::{CONFIG_NODE, SPECIAL, split};
+use crate::tree::{SPECIAL, split};
 use crate::txn::{Owner, Txn, TxnBody};
 use overlay::NodeRecord;
+use std::collections::BTreeMap;
 use zab::Time;
-use zabsim_types::{Acl, CreateMode, Data, ErrorCode, Op, SessionId, ZPath, Zxid, validate};
+use zabsim_types::{
+    Acl, CreateMode, Data, ErrorCode, Op, Perms, SessionId, ZPath, Zxid, parent_of, validate,
+};
 
 /// One request on its way to a transaction.
 struct Preparing<'a> {
     overlay: &'a mut Overlay,
     db: &'a Database,
+    rules: &'a Rules,
     session: SessionId,
+    ids: &'a Identities,
     zxid: Zxid,
+    time_ms: i64,
+    /// The nodes that hold counts of quotas and change by this request, as they were before it.
+    counted: BTreeMap<ZPath, Data>,
 }
 
 /// Makes the transaction `zxid` of a request.
@@ -41,15 +54,21 @@ pub(crate) fn prepare(
     overlay: &mut Overlay,
     tracker: &mut Tracker,
     db: &Database,
+    rules: &Rules,
     request: &Request,
     zxid: Zxid,
     now: Time,
 ) -> Txn {
+    let time_ms = (now.0 / 1_000) as i64;
     let mut preparing = Preparing {
         overlay,
         db,
+        rules,
         session: request.session,
+        ids: &request.ids,
         zxid,
+        time_ms,
+        counted: BTreeMap::new(),
     };
     let body = match &request.kind {
         RequestKind::CreateSession { timeout_ms } => {
@@ -58,8 +77,9 @@ pub(crate) fn prepare(
                 timeout_ms: *timeout_ms,
             }
         }
-        // Not checked: the leader itself asks, and the session is closing already.
+        // Neither is checked: the leader itself asks.
         RequestKind::Expire => preparing.close_session(),
+        RequestKind::Sweep(path) => preparing.sweep(path).unwrap_or_else(TxnBody::Error),
         RequestKind::Op(op) => match tracker.check(request.session, request.conn) {
             Err(error) => TxnBody::Error(error),
             Ok(()) => {
@@ -70,12 +90,43 @@ pub(crate) fn prepare(
             }
         },
     };
+    let counts = preparing.counts();
     Txn {
         session: request.session,
         conn: request.conn,
         cxid: request.xid,
-        time_ms: (now.0 / 1_000) as i64,
+        time_ms,
         body,
+        counts,
+    }
+}
+
+/// The container and TTL nodes that it is time to remove.
+pub(crate) fn due(overlay: &Overlay, db: &Database, now: Time) -> Vec<ZPath> {
+    let time_ms = (now.0 / 1_000) as i64;
+    let is_due = |path: &&ZPath| {
+        let node = overlay.node(db, path);
+        node.is_some_and(|node| node.may_go(time_ms) == Ok(()))
+    };
+    db.tree.swept().filter(is_due).cloned().collect()
+}
+
+impl NodeRecord {
+    /// Whether the sweep may remove the node, or why not.
+    fn may_go(&self, time_ms: i64) -> Result<(), ErrorCode> {
+        if self.children > 0 {
+            return Err(ErrorCode::NotEmpty);
+        }
+        let over = match self.owner {
+            // One that was never used waits for its first child.
+            Owner::Container => self.creates != 0,
+            Owner::Ttl { ttl_ms } => time_ms.saturating_sub(self.mtime) > ttl_ms,
+            Owner::Nobody | Owner::Session(_) => false,
+        };
+        match over {
+            true => Ok(()),
+            false => Err(ErrorCode::BadVersion),
+        }
     }
 }
 
@@ -84,17 +135,25 @@ impl Preparing<'_> {
         match op {
             Op::Multi { ops } => self.multi(ops),
             Op::CloseSession => self.close_session(),
+            Op::SetAcl { path, acl, version } => self
+                .set_acl(path, acl, *version)
+                .unwrap_or_else(TxnBody::Error),
+            Op::DeleteContainer { path } => {
+                self.delete_container(path).unwrap_or_else(TxnBody::Error)
+            }
             op => self.part(op).unwrap_or_else(TxnBody::Error),
         }
     }
 
     fn multi(&mut self, ops: &[Op]) -> TxnBody {
-        let allowed = |op: &Op| {
-            use Op::{Check, Create, Delete, SetData};
-            matches!(
-                op,
-                Create { .. } | Delete { .. } | SetData { .. } | Check { .. }
-            )
+        let allowed = |op: &Op| match op {
+            // A part whose flags are no mode's cannot be read at all.
+            Op::Create {
+                mode: CreateMode::Invalid { flags, .. },
+                ..
+            } => (0..=6).contains(flags),
+            Op::Create { .. } | Op::Delete { .. } | Op::SetData { .. } | Op::Check { .. } => true,
+            _ => false,
         };
         if !ops.iter().all(allowed) {
             // ZooKeeper cannot read such a request; it takes a zxid all the same.
@@ -107,6 +166,7 @@ impl Preparing<'_> {
                 Ok(part) => parts.push(part),
                 Err(error) => {
                     self.overlay.roll_back();
+                    self.counted.clear();
                     return TxnBody::Multi(failed_parts(parts.len(), error, ops.len()));
                 }
             }
@@ -119,8 +179,12 @@ impl Preparing<'_> {
     fn part(&mut self, op: &Op) -> Result<TxnBody, ErrorCode> {
         match op {
             Op::Create {
-                path, data, mode, ..
-            } => self.create(path, data, *mode),
+                path,
+                data,
+                mode,
+                acl,
+                ..
+            } => self.create(path, data, *mode, acl),
             Op::Delete { path, version } => self.delete(path, *version),
             Op::SetData {
                 path,
@@ -137,12 +201,13 @@ impl Preparing<'_> {
         path: &ZPath,
         data: &Data,
         mode: CreateMode,
+        acl: &Acl,
     ) -> Result<TxnBody, ErrorCode> {
+        let owner = self.owner(mode)?;
         let (parent_path, _) = split_or_refuse(path)?;
+        let acl = acl::settle(acl, self.ids)?;
         let mut parent = self.node(parent_path).ok_or(ErrorCode::NoNode)?;
-        if parent_path == CONFIG_NODE {
-            return Err(ErrorCode::NoAuth);
-        }
+        acl::check(&parent.acl, Perms::CREATE, self.ids)?;
         let path: ZPath = match mode.is_sequential() {
             true => format!("{path}{:010}", parent.creates).into(),
             false => path.clone(),
@@ -154,62 +219,144 @@ impl Preparing<'_> {
         if parent.owner.is_session() {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
-        let owner = match mode.is_ephemeral() {
-            true => Owner::Session(self.session),
-            false => Owner::Nobody,
-        };
+        self.check_quota(&path, Amount::of(data))?;
         parent.creates = parent.creates.wrapping_add(1);
         parent.children += 1;
+        let parent_creates = parent.creates;
         self.put_parent(&path, parent);
         let node = NodeRecord {
+            data: data.clone(),
+            acl: acl.clone(),
+            mtime: self.time_ms,
             version: 0,
+            aversion: 0,
             creates: 0,
             children: 0,
             owner,
         };
         self.overlay.put(self.zxid, path.clone(), Some(node));
+        if let Some(on) = quota::counted_by(&path) {
+            let total = self.overlay.weigh(self.db, on);
+            self.set_count(on, |_| total);
+        }
+        self.count(&path, Amount::of(data));
         Ok(TxnBody::Create {
             path,
             data: data.clone(),
-            acl: Acl::OPEN,
+            acl,
             owner,
-            parent_creates: parent.creates,
+            parent_creates,
         })
     }
 
-    fn delete(&mut self, path: &ZPath, version: i32) -> Result<TxnBody, ErrorCode> {
-        let (parent_path, _) = split_or_refuse(path)?;
-        if SPECIAL.contains(&&**path) {
-            return Err(ErrorCode::BadArguments);
+    /// How long a node of that mode stays, if there can be one.
+    fn owner(&self, mode: CreateMode) -> Result<Owner, ErrorCode> {
+        match mode {
+            CreateMode::Persistent | CreateMode::PersistentSequential => Ok(Owner::Nobody),
+            CreateMode::Ephemeral | CreateMode::EphemeralSequential => {
+                Ok(Owner::Session(self.session))
+            }
+            CreateMode::Container => Ok(Owner::Container),
+            CreateMode::PersistentWithTtl { ttl_ms }
+            | CreateMode::PersistentSequentialWithTtl { ttl_ms } => {
+                let valid = (1..=CreateMode::MAX_TTL_MS).contains(&ttl_ms);
+                match (self.rules.extended_types, valid) {
+                    (false, _) => Err(ErrorCode::Unimplemented),
+                    (true, false) => Err(ErrorCode::BadArguments),
+                    (true, true) => Ok(Owner::Ttl { ttl_ms }),
+                }
+            }
+            CreateMode::Invalid { .. } => Err(ErrorCode::BadArguments),
         }
+    }
+
+    fn delete(&mut self, path: &ZPath, version: i32) -> Result<TxnBody, ErrorCode> {
+        let parent_path = split_deletable(path)?;
         let parent = self.node(parent_path).ok_or(ErrorCode::NoNode)?;
+        acl::check(&parent.acl, Perms::DELETE, self.ids)?;
         let node = self.node(path).ok_or(ErrorCode::NoNode)?;
         next_version(node.version, version)?;
         if node.children > 0 {
             return Err(ErrorCode::NotEmpty);
         }
-        self.put_deleted(path, parent);
+        self.put_deleted(path, parent, &node);
+        Ok(TxnBody::Delete { path: path.clone() })
+    }
+
+    /// The leader's own: what was due when it looked must still be.
+    fn sweep(&mut self, path: &ZPath) -> Result<TxnBody, ErrorCode> {
+        let node = self.node(path).ok_or(ErrorCode::NoNode)?;
+        node.may_go(self.time_ms)?;
+        let (parent_path, _) = split_or_refuse(path)?;
+        let parent = self.node(parent_path).ok_or(ErrorCode::NoNode)?;
+        self.put_deleted(path, parent, &node);
+        Ok(TxnBody::Delete { path: path.clone() })
+    }
+
+    /// A client asks for what only the leader's sweep should: ZooKeeper 3.9.5 asks neither what kind of node it is nor
+    /// whether the client may delete it.
+    fn delete_container(&mut self, path: &ZPath) -> Result<TxnBody, ErrorCode> {
+        let parent_path = split_deletable(path)?;
+        let node = self.node(path).ok_or(ErrorCode::NoNode)?;
+        if node.children > 0 {
+            return Err(ErrorCode::NotEmpty);
+        }
+        if node.owner.is_session() {
+            return Err(ErrorCode::BadVersion);
+        }
+        let parent = self.node(parent_path).ok_or(ErrorCode::NoNode)?;
+        if self.rules.guard_delete_container {
+            if node.owner == Owner::Nobody {
+                return Err(ErrorCode::BadArguments);
+            }
+            acl::check(&parent.acl, Perms::DELETE, self.ids)?;
+        }
+        self.put_deleted(path, parent, &node);
         Ok(TxnBody::Delete { path: path.clone() })
     }
 
     fn set_data(&mut self, path: &ZPath, data: &Data, version: i32) -> Result<TxnBody, ErrorCode> {
         validate(path).map_err(|_| ErrorCode::BadArguments)?;
         let mut node = self.node(path).ok_or(ErrorCode::NoNode)?;
-        if &**path == CONFIG_NODE {
-            return Err(ErrorCode::NoAuth);
-        }
-        node.version = next_version(node.version, version)?;
+        acl::check(&node.acl, Perms::WRITE, self.ids)?;
+        let more = Amount {
+            count: 0,
+            bytes: quota::len(data) - quota::len(&node.data),
+        };
+        self.check_quota(path, more)?;
+        let version = next_version(node.version, version)?;
+        node.version = version;
+        node.data = data.clone();
+        node.mtime = self.time_ms;
         self.overlay.put(self.zxid, path.clone(), Some(node));
+        self.count(path, more);
         Ok(TxnBody::SetData {
             path: path.clone(),
             data: data.clone(),
-            version: node.version,
+            version,
+        })
+    }
+
+    fn set_acl(&mut self, path: &ZPath, acl: &Acl, version: i32) -> Result<TxnBody, ErrorCode> {
+        validate(path).map_err(|_| ErrorCode::BadArguments)?;
+        let acl = acl::settle(acl, self.ids)?;
+        let mut node = self.node(path).ok_or(ErrorCode::NoNode)?;
+        acl::check(&node.acl, Perms::ADMIN, self.ids)?;
+        let version = next_version(node.aversion, version)?;
+        node.aversion = version;
+        node.acl = acl.clone();
+        self.overlay.put(self.zxid, path.clone(), Some(node));
+        Ok(TxnBody::SetAcl {
+            path: path.clone(),
+            acl,
+            version,
         })
     }
 
     fn check(&mut self, path: &ZPath, version: i32) -> Result<TxnBody, ErrorCode> {
         validate(path).map_err(|_| ErrorCode::BadArguments)?;
         let node = self.node(path).ok_or(ErrorCode::NoNode)?;
+        acl::check(&node.acl, Perms::READ, self.ids)?;
         next_version(node.version, version)?;
         Ok(TxnBody::Check { path: path.clone() })
     }
@@ -218,11 +365,10 @@ impl Preparing<'_> {
         let ephemerals = self.overlay.ephemerals(self.db, self.session);
         for path in &ephemerals {
             let parent = split(path).and_then(|(parent, _)| self.node(parent));
+            let parent = parent.expect("a pending or present node has a parent");
+            let node = self.node(path).expect("it is present or pending");
             // The parents' counts too: a delete of the parent right behind the close must find it empty.
-            self.put_deleted(
-                path,
-                parent.expect("a pending or present node has a parent"),
-            );
+            self.put_deleted(path, parent, &node);
         }
         TxnBody::CloseSession {
             ephemerals: ephemerals.into_iter().collect(),
@@ -233,15 +379,82 @@ impl Preparing<'_> {
         self.overlay.node(self.db, path)
     }
 
-    fn put_deleted(&mut self, path: &ZPath, mut parent: NodeRecord) {
+    fn put_deleted(&mut self, path: &ZPath, mut parent: NodeRecord, node: &NodeRecord) {
         parent.children -= 1;
         self.put_parent(path, parent);
         self.overlay.put(self.zxid, path.clone(), None);
+        self.count(path, Amount::of(&node.data).negative());
     }
 
     fn put_parent(&mut self, child: &str, parent: NodeRecord) {
-        let path = zabsim_types::parent_of(child).expect("a child has a parent");
+        let path = parent_of(child).expect("a child has a parent");
         self.overlay.put(self.zxid, path.into(), Some(parent));
+    }
+}
+
+/// Quotas.
+impl Preparing<'_> {
+    /// The nearest path at or above with a quota on it.
+    fn quota_on(&self, path: &str) -> Option<String> {
+        let quotas = self.node(quota::QUOTA_NODE)?;
+        if quotas.children == 0 {
+            return None;
+        }
+        let mut at = Some(path);
+        while let Some(path) = at.filter(|path| *path != "/") {
+            if self.node(&quota::limits_of(path)).is_some() {
+                return Some(path.to_owned());
+            }
+            at = parent_of(path);
+        }
+        None
+    }
+
+    /// Whether so much more at `path` stays within the hard limits.
+    fn check_quota(&self, path: &str, more: Amount) -> Result<(), ErrorCode> {
+        if !self.rules.enforce_quota {
+            return Ok(());
+        }
+        let Some(on) = self.quota_on(path) else {
+            return Ok(());
+        };
+        let stats = quota::stats_of(&on);
+        let limits = self.node(&quota::limits_of(&on));
+        let (Some(limits), Some(now)) = (limits, self.node(&stats)) else {
+            return Ok(());
+        };
+        let now = self.counted.get(&*stats).unwrap_or(&now.data);
+        match Track::read(&limits.data).forbids(Track::read(now).amount(), more) {
+            true => Err(ErrorCode::QuotaExceeded),
+            false => Ok(()),
+        }
+    }
+
+    /// So much more at `path`.
+    fn count(&mut self, path: &str, more: Amount) {
+        if let Some(on) = self.quota_on(path) {
+            self.set_count(&on, |now| now.and(more));
+        }
+    }
+
+    fn set_count(&mut self, on: &str, change: impl FnOnce(Amount) -> Amount) {
+        let stats: ZPath = quota::stats_of(on).into();
+        let Some(mut node) = self.node(&stats) else {
+            return;
+        };
+        let track = Track::read(&node.data);
+        let counted = track.write(change(track.amount()));
+        let old = std::mem::replace(&mut node.data, counted);
+        self.counted.entry(stats.clone()).or_insert(old);
+        self.overlay.put(self.zxid, stats, Some(node));
+    }
+
+    /// What the nodes with counts that changed hold in the end.
+    fn counts(&self) -> Vec<(ZPath, Data)> {
+        let paths = self.counted.keys();
+        paths
+            .filter_map(|path| Some((path.clone(), self.node(path)?.data)))
+            .collect()
     }
 }
 
@@ -250,6 +463,15 @@ fn split_or_refuse(path: &str) -> Result<(&str, &str), ErrorCode> {
     match split(path) {
         Some(halves) if !path.contains('\0') => Ok(halves),
         _ => Err(ErrorCode::BadArguments),
+    }
+}
+
+/// What both ways to delete refuse before they look anything up; else the parent's path.
+fn split_deletable(path: &str) -> Result<&str, ErrorCode> {
+    let (parent, _) = split_or_refuse(path)?;
+    match SPECIAL.contains(&path) {
+        true => Err(ErrorCode::BadArguments),
+        false => Ok(parent),
     }
 }
 

@@ -6,8 +6,11 @@
 //! Source: ZooKeeper 3.9 `CommitProcessor`, `FinalRequestProcessor`, `DataTree.setWatches/addWatch`; ZOOKEEPER-1412 (the header's
 //! zxid is the last applied here), 2623 (a bare check is no write).
 
-use crate::clients::{Pending, SetWatches, WithStat, frame};
+use crate::acl;
+use crate::auth::Identities;
+use crate::clients::{Conn, Pending, SetWatches, WithStat, frame};
 use crate::database::{Database, Outcome};
+use crate::node::Node;
 use crate::not_yet::not_yet;
 use crate::request::{Request, RequestKind};
 use crate::service::{Out, Service};
@@ -17,8 +20,8 @@ use crate::{ConnId, Note, Stage};
 use std::collections::VecDeque;
 use zab::SyncId;
 use zabsim_types::{
-    ClientFrame, ErrorCode, Op, OpResult, Reply, ServerFrame, Stat, SyncMode, WatchEvent,
-    WatchKind, Xid, ZPath, Zxid,
+    ClientFrame, ErrorCode, Op, OpResult, Perms, Reply, ServerFrame, SessionId, Stat, SyncMode,
+    WatchEvent, WatchKind, Xid, ZPath, Zxid,
 };
 
 /// Requests and replies.
@@ -44,6 +47,7 @@ impl Service {
             })),
             ClientFrame::Request { xid, op } => match op {
                 op if not_yet(&op) => Pending::Read { xid, op },
+                Op::AddAuth { scheme, auth } => self.prove(id, xid, &scheme, &auth),
                 Op::Sync { path, mode } => self.begin_sync(id, xid, path, mode, out),
                 op if op.is_update() && self.clients.conns[&id].holds_writes() => {
                     Pending::Held { xid, op }
@@ -59,6 +63,17 @@ impl Service {
         if conn.queue.len() == 1 && conn.can_answer() && self.clients.make_ready(id) {
             self.schedule(Stage::Apply, out);
         }
+    }
+
+    /// An identity counts from here on: what follows on this connection can already be on its way to the leader before
+    /// this is answered.
+    fn prove(&mut self, id: ConnId, xid: Xid, scheme: &str, auth: &str) -> Pending {
+        let super_digest = self.config.rules.super_digest.as_deref();
+        let conn = self.clients.conns.get_mut(&id);
+        let conn = conn.expect("the caller has looked it up");
+        let result = conn.ids.prove(scheme, auth, super_digest);
+        conn.refused = result.is_err();
+        Pending::Auth { xid, result }
     }
 
     fn begin_write(&mut self, id: ConnId, xid: Xid, op: Op, out: &mut Out<'_>) -> Pending {
@@ -186,8 +201,26 @@ impl Service {
                     zxid,
                     result: Ok(Reply::Synced { path }),
                 },
+                Pending::Auth { xid, result } => {
+                    // No state stands behind it.
+                    let zxid = Zxid::ZERO;
+                    let refused = result.is_err();
+                    let result = result.map(|()| Reply::AuthAdded);
+                    frame(id, ServerFrame::Reply { xid, zxid, result }, out);
+                    if refused {
+                        out.note(Note::Mark("auth-refused"));
+                        self.close_client(id, out);
+                        return;
+                    }
+                    continue;
+                }
                 Pending::Read { xid, op } => {
-                    let result = read(&self.db, &mut self.clients.watches, id, &op);
+                    let by = Reader {
+                        conn: id,
+                        session: conn.session,
+                        ids: &conn.ids,
+                    };
+                    let result = read(&self.db, &mut self.clients.watches, &by, &op);
                     let bare_check = matches!(op, Op::Check { .. });
                     frame(id, ServerFrame::Reply { xid, zxid, result }, out);
                     if bare_check {
@@ -210,10 +243,19 @@ impl Service {
         outcome: &Outcome,
         out: &mut Out<'_>,
     ) {
+        let conns = &self.clients.conns;
         for change in &outcome.changes {
             self.clients.watches.fire(change, |conn, event| {
-                let zxid = Some(zxid);
-                frame(conn, ServerFrame::Event { zxid, event }, out);
+                // Whoever may not read the node (any more) hears nothing; the watch is used up all the same.
+                let acl = match event.kind {
+                    WatchKind::NodeChildrenChanged => &change.parent_acl,
+                    _ => &change.acl,
+                };
+                let may_read = |conn: &Conn| acl::allows(acl, Perms::READ, &conn.ids);
+                if conns.get(&conn).is_some_and(may_read) {
+                    let zxid = Some(zxid);
+                    frame(conn, ServerFrame::Event { zxid, event }, out);
+                }
             });
         }
         if self.clients.conns.contains_key(&txn.conn) {
@@ -263,13 +305,12 @@ impl Service {
 }
 
 fn wants_stat(op: &Op) -> bool {
-    matches!(
-        op,
+    match op {
         Op::Create {
-            with_stat: true,
-            ..
-        }
-    )
+            with_stat, mode, ..
+        } => *with_stat || mode.replies_with_stat(),
+        _ => false,
+    }
 }
 
 fn write_result(body: &TxnBody, with_stat: &WithStat, stats: &[Stat]) -> OpResult {
@@ -313,12 +354,29 @@ fn part_reply(part: &TxnBody, stat: Stat, with_stat: bool) -> Reply {
     }
 }
 
-/// A read, and the watch that it leaves. Reads validate no path (but exists looks for a NUL); getData and getChildren leave a watch only on a node that
-/// is there.
-fn read(db: &Database, watches: &mut Watches, conn: ConnId, op: &Op) -> OpResult {
+/// Who reads.
+struct Reader<'a> {
+    conn: ConnId,
+    session: SessionId,
+    ids: &'a Identities,
+}
+
+impl Reader<'_> {
+    /// The node, if it is there and may be read.
+    fn node<'a>(&self, db: &'a Database, path: &str) -> Result<&'a Node, ErrorCode> {
+        let node = db.tree.node(path).ok_or(ErrorCode::NoNode)?;
+        acl::check(&node.acl, Perms::READ, self.ids)?;
+        Ok(node)
+    }
+}
+
+/// A read, and the watch that it leaves. Reads validate no path (but exists looks for a NUL); getData and getChildren leave
+/// a watch only on a node that is there. Who may not read leaves none.
+fn read(db: &Database, watches: &mut Watches, by: &Reader<'_>, op: &Op) -> OpResult {
+    let conn = by.conn;
     match op {
         Op::GetData { path, watch } => {
-            let node = db.tree.node(path).ok_or(ErrorCode::NoNode)?;
+            let node = by.node(db, path)?;
             if *watch {
                 watches.add(List::Data, path, conn);
             }
@@ -331,18 +389,21 @@ fn read(db: &Database, watches: &mut Watches, conn: ConnId, op: &Op) -> OpResult
             if path.contains('\0') {
                 return Err(ErrorCode::BadArguments);
             }
+            let node = match by.node(db, path) {
+                Err(ErrorCode::NoAuth) => return Err(ErrorCode::NoAuth),
+                node => node,
+            };
             if *watch {
                 watches.add(List::Data, path, conn);
             }
-            let stat = db.tree.stat(path).ok_or(ErrorCode::NoNode)?;
-            Ok(Reply::Exists { stat })
+            Ok(Reply::Exists { stat: node?.stat() })
         }
         Op::GetChildren {
             path,
             watch,
             with_stat,
         } => {
-            let node = db.tree.node(path).ok_or(ErrorCode::NoNode)?;
+            let node = by.node(db, path)?;
             if *watch {
                 watches.add(List::Child, path, conn);
             }
@@ -363,6 +424,42 @@ fn read(db: &Database, watches: &mut Watches, conn: ConnId, op: &Op) -> OpResult
             true => Ok(Reply::WatchesChecked),
             false => Err(ErrorCode::NoWatcher),
         },
+        Op::GetAcl { path } => {
+            let node = db.tree.node(path).ok_or(ErrorCode::NoNode)?;
+            acl::check(&node.acl, Perms::READ.and(Perms::ADMIN), by.ids)?;
+            let acl = match acl::allows(&node.acl, Perms::ADMIN, by.ids) {
+                true => node.acl.clone(),
+                false => acl::masked(&node.acl),
+            };
+            let stat = node.stat();
+            Ok(Reply::Acl { acl, stat })
+        }
+        Op::WhoAmI => Ok(Reply::Identities {
+            ids: by.ids.shown(),
+        }),
+        Op::GetEphemerals { prefix } => {
+            let paths = db.tree.ephemerals(by.session);
+            let paths = paths.filter(|path| path.starts_with(&**prefix)).cloned();
+            Ok(Reply::Ephemerals {
+                paths: paths.collect(),
+            })
+        }
+        Op::GetAllChildrenNumber { path } => {
+            by.node(db, path)?;
+            Ok(Reply::ChildrenNumber {
+                number: db.tree.count_below(path) as i32,
+            })
+        }
+        Op::MultiRead { ops } => {
+            let readable = |op: &Op| matches!(op, Op::GetData { .. } | Op::GetChildren { .. });
+            if !ops.iter().all(readable) {
+                return Err(ErrorCode::MarshallingError);
+            }
+            let results = ops.iter().map(|op| read(db, watches, by, op));
+            Ok(Reply::MultiRead {
+                results: results.collect(),
+            })
+        }
         // A check outside a multi never enters the write path (ZOOKEEPER-2623).
         Op::Check { .. } => Err(ErrorCode::Unimplemented),
         op if not_yet(op) => Err(ErrorCode::Unimplemented),

@@ -6,7 +6,7 @@ use crate::body::{Place, kind};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::{ConnId, txn};
 use std::fmt;
-use zabsim_types::{CreateMode, Op, SessionId, Xid, Zxid};
+use zabsim_types::{CreateMode, Op, SessionId, Xid, ZPath, Zxid};
 
 /// The first byte of an encoded request.
 const REQUEST: u8 = b'R';
@@ -34,6 +34,8 @@ pub(crate) enum RequestKind {
     Op(Op),
     /// The leader's own: the session was silent for too long. Never encoded.
     Expire,
+    /// The leader's own: this container or TTL node has been of no use for long enough. Never encoded.
+    Sweep(ZPath),
 }
 
 /// A message between a learner's service and the leader's.
@@ -77,7 +79,9 @@ impl Request {
                 w.u8(OP);
                 encode_op(&mut w, op);
             }
-            RequestKind::Expire => unreachable!("the leader keeps its expiries to itself"),
+            RequestKind::Expire | RequestKind::Sweep(_) => {
+                unreachable!("the leader keeps to itself what it asks for")
+            }
         }
         w.bytes.into()
     }
@@ -325,6 +329,7 @@ impl fmt::Display for Request {
         match &self.kind {
             RequestKind::CreateSession { timeout_ms } => write!(f, "createSession {timeout_ms} ms"),
             RequestKind::Expire => write!(f, "expire"),
+            RequestKind::Sweep(path) => write!(f, "sweep {path}"),
             RequestKind::Op(op) => match op {
                 Op::Create { path, mode, .. } => write!(f, "create {path} ({mode:?})"),
                 Op::Delete { path, version } => write!(f, "delete {path} version {version}"),

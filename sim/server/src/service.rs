@@ -230,6 +230,9 @@ impl Service {
         match &mut self.leader {
             Some(leader) => {
                 leader.expire(now, |note| out.effects.push(Effect::Note(note)));
+                if leader.sweep(&self.db, now) > 0 {
+                    out.note(Note::Mark("swept"));
+                }
                 if !leader.queue.is_empty() {
                     self.schedule(Stage::Prepare, out);
                 }

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Bound;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
-use zabsim_types::{Acl, Data, ErrorCode, SessionId, Stat, ZPath, Zxid};
+use zabsim_types::{Acl, Data, ErrorCode, Perms, SessionId, Stat, ZPath, Zxid};
 
 /// Hashes paths the same way in every run; only for look-ups, never walked.
 #[derive(Default)]
@@ -45,14 +45,16 @@ pub(crate) type PathMap<V> = std::collections::HashMap<ZPath, V, BuildHasherDefa
 /// The four nodes that a database begins with, and that nobody can delete.
 pub(crate) const SPECIAL: [&str; 4] = ["/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"];
 
-/// The configuration's node, which only a reconfiguration may write.
-pub(crate) const CONFIG_NODE: &str = "/zookeeper/config";
+/// The configuration's node.
+const CONFIG_NODE: &str = "/zookeeper/config";
 
 /// The znodes.
 #[derive(Clone)]
 pub(crate) struct Tree {
     nodes: PathMap<Node>,
     ephemerals: BTreeMap<SessionId, BTreeSet<ZPath>>,
+    /// Containers and TTL nodes.
+    swept: BTreeSet<ZPath>,
     digest: u64,
 }
 
@@ -74,8 +76,9 @@ impl Tree {
             let data = Some([].as_slice().into());
             let mut node = Node::new(path, data, Acl::OPEN, Owner::Nobody, Zxid::ZERO, 0);
             if path == CONFIG_NODE {
-                // As ZooKeeper makes it: its ACL was set before anything was counted.
+                // As ZooKeeper makes it: its list was set before anything was counted. Only the super user may write it.
                 node.aversion = -1;
+                node.acl = Acl::one(Perms::READ, "world", "anyone");
                 node.rehash();
             }
             let inserted = tree.insert_loaded(path.into(), node);
@@ -89,6 +92,7 @@ impl Tree {
         Tree {
             nodes: PathMap::default(),
             ephemerals: BTreeMap::new(),
+            swept: BTreeSet::new(),
             digest: 0,
         }
     }
@@ -97,6 +101,7 @@ impl Tree {
         self.nodes.get(resolve(path))
     }
 
+    #[cfg(test)]
     pub(crate) fn stat(&self, path: &str) -> Option<Stat> {
         self.node(path).map(Node::stat)
     }
@@ -119,6 +124,24 @@ impl Tree {
     /// The sessions that own at least one ephemeral.
     pub(crate) fn owners(&self) -> impl Iterator<Item = SessionId> {
         self.ephemerals.keys().copied()
+    }
+
+    /// The nodes that the leader's sweep may remove some day: containers and TTL nodes, sorted.
+    pub(crate) fn swept(&self) -> impl Iterator<Item = &ZPath> {
+        self.swept.iter()
+    }
+
+    /// How many nodes there are below one.
+    pub(crate) fn count_below(&self, path: &str) -> usize {
+        let mut left = vec![resolve(path).to_owned()];
+        let mut count = 0;
+        while let Some(path) = left.pop() {
+            if let Some(node) = self.nodes.get(&*path) {
+                count += node.children.len();
+                left.extend(node.children.iter().map(|name| join(&path, name)));
+            }
+        }
+        count
     }
 
     /// Takes in a new node, the parent's `parent_creates`th child ever.
@@ -207,6 +230,16 @@ impl Tree {
         Ok(node.stat())
     }
 
+    /// What a node holds by itself: the counts of a quota, of which neither versions nor times tell.
+    pub(crate) fn set_counts(&mut self, path: &str, data: Data) -> Result<(), ErrorCode> {
+        let node = self.nodes.get_mut(path).ok_or(ErrorCode::NoNode)?;
+        self.digest = self.digest.wrapping_sub(node.digest);
+        node.set_data(path, data);
+        node.rehash();
+        self.digest = self.digest.wrapping_add(node.digest);
+        Ok(())
+    }
+
     /// Takes in a node of a snapshot, whose children's names follow from the nodes after it.
     pub(crate) fn insert_loaded(&mut self, path: ZPath, node: Node) -> Result<(), &'static str> {
         if self.nodes.contains_key(&path) {
@@ -226,11 +259,15 @@ impl Tree {
 
     fn insert(&mut self, path: ZPath, node: Node) {
         self.digest = self.digest.wrapping_add(node.digest);
-        if let Owner::Session(session) = node.owner {
-            self.ephemerals
-                .entry(session)
-                .or_default()
-                .insert(path.clone());
+        match node.owner {
+            Owner::Nobody => {}
+            Owner::Session(session) => {
+                let of_session = self.ephemerals.entry(session).or_default();
+                of_session.insert(path.clone());
+            }
+            Owner::Container | Owner::Ttl { .. } => {
+                self.swept.insert(path.clone());
+            }
         }
         self.nodes.insert(path, node);
     }
@@ -238,12 +275,18 @@ impl Tree {
     fn remove(&mut self, path: &str) -> Option<Node> {
         let node = self.nodes.remove(path)?;
         self.digest = self.digest.wrapping_sub(node.digest);
-        if let Owner::Session(session) = node.owner
-            && let Some(of_owner) = self.ephemerals.get_mut(&session)
-        {
-            of_owner.remove(path);
-            if of_owner.is_empty() {
-                self.ephemerals.remove(&session);
+        match node.owner {
+            Owner::Nobody => {}
+            Owner::Session(session) => {
+                if let Some(of_session) = self.ephemerals.get_mut(&session) {
+                    of_session.remove(path);
+                    if of_session.is_empty() {
+                        self.ephemerals.remove(&session);
+                    }
+                }
+            }
+            Owner::Container | Owner::Ttl { .. } => {
+                self.swept.remove(path);
             }
         }
         Some(node)

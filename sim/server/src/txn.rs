@@ -30,6 +30,8 @@ pub struct Txn {
     pub time_ms: i64,
     /// What it does.
     pub body: TxnBody,
+    /// What it makes the nodes hold that count for quotas: the path of each, and its data behind all the rest.
+    pub counts: Vec<(ZPath, Data)>,
 }
 
 /// How long a node stays, as its creation decided.
@@ -168,6 +170,10 @@ impl Txn {
         w.i32(self.cxid.0);
         w.i64(self.time_ms);
         encode_body(&mut w, &self.body);
+        w.list(self.counts.iter(), |w, (path, data)| {
+            w.str(path);
+            w.data(data);
+        });
         w.bytes.into()
     }
 
@@ -186,6 +192,7 @@ impl Txn {
             cxid: Xid(r.i32()?),
             time_ms: r.i64()?,
             body: decode_body(&mut r, Place::Whole)?,
+            counts: r.list(8, Reader::path_and_data)?,
         };
         r.end()?;
         Ok(txn)
@@ -336,6 +343,7 @@ mod tests {
             cxid: Xid(3),
             time_ms: 1234,
             body,
+            counts: vec![("/q/stats".into(), None)],
         }
     }
 
@@ -410,7 +418,7 @@ mod tests {
         long.push(0);
         assert_eq!(
             Txn::decode(&long).unwrap_err().to_string(),
-            "transaction at byte 38: 1 bytes follow the end"
+            "transaction at byte 58: 1 bytes follow the end"
         );
         let mut kind = good.to_vec();
         kind[29] = 99;

@@ -212,6 +212,7 @@ fn parent(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zabsim_types::Acl;
 
     const A: ConnId = ConnId(1);
     const B: ConnId = ConnId(2);
@@ -220,6 +221,8 @@ mod tests {
         let change = Change {
             kind,
             path: path.into(),
+            acl: Acl::OPEN,
+            parent_acl: Acl::OPEN,
         };
         let mut seen = Vec::new();
         watches.fire(&change, |conn, event| {

@@ -571,6 +571,7 @@ pub(super) fn encoded(session: i64, body: TxnBody) -> Vec<u8> {
         cxid: Xid(0),
         time_ms: 0,
         body,
+        counts: vec![],
     };
     txn.encode().to_vec()
 }

@@ -125,6 +125,7 @@ fn ensemble(ensemble: &Ensemble) -> Checked {
         ("commit_log_count", ensemble.commit_log_count),
         ("counter_max", ensemble.counter_max),
         ("snapshot_chunk_nodes", ensemble.snapshot_chunk_nodes),
+        ("sweep_interval", ensemble.sweep_interval_ms),
     ] {
         require(number > 0, || format!("{what} is zero"))?;
     }

@@ -500,6 +500,8 @@ fn new_server(
         apply_batch: 100,
         snapshot_chunk_nodes: ensemble.snapshot_chunk_nodes as usize,
         password_salt: Stream::new(seed, "passwords", 0).next_u64(),
+        sweep_interval_ms: ensemble.sweep_interval_ms,
+        rules: ensemble.rules.clone(),
     };
     let mut clock_stream = Stream::new(seed, "clock", index);
     let offset_us = clock_stream.range((0, plan.climate.clock_offset_us_max));

@@ -2,12 +2,14 @@
 //! changes. A multi that fails takes its records back.
 
 use crate::database::Database;
+use crate::quota::Amount;
 use crate::txn::Owner;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use zabsim_types::{SessionId, ZPath, Zxid};
+use std::ops::Bound;
+use zabsim_types::{Acl, Data, SessionId, ZPath, Zxid};
 
 /// What the next request will find at a path, as far as its own validation needs to know.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Record {
     /// The outstanding transaction that made it so.
     zxid: Zxid,
@@ -16,9 +18,14 @@ struct Record {
 }
 
 /// What preparing needs to know of a node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct NodeRecord {
+    /// For quotas, which count bytes.
+    pub(super) data: Data,
+    pub(super) acl: Acl,
+    pub(super) mtime: i64,
     pub(super) version: i32,
+    pub(super) aversion: i32,
     pub(super) creates: i32,
     pub(super) children: i32,
     pub(super) owner: Owner,
@@ -38,10 +45,14 @@ impl Overlay {
     pub(super) fn node(&self, db: &Database, path: &str) -> Option<NodeRecord> {
         let path = if path.is_empty() { "/" } else { path };
         if let Some(record) = self.latest.get(path) {
-            return record.node;
+            return record.node.clone();
         }
         db.tree.node(path).map(|node| NodeRecord {
+            data: node.data.clone(),
+            acl: node.acl.clone(),
+            mtime: node.mtime,
             version: node.version,
+            aversion: node.aversion,
             creates: node.creates,
             children: node.children.len() as i32,
             owner: node.owner,
@@ -93,16 +104,42 @@ impl Overlay {
     pub(super) fn ephemerals(&self, db: &Database, session: SessionId) -> BTreeSet<ZPath> {
         let mut paths: BTreeSet<ZPath> = db.tree.ephemerals(session).cloned().collect();
         for (path, record) in &self.latest {
-            if record
-                .node
-                .is_some_and(|n| n.owner == Owner::Session(session))
-            {
+            let owner = record.node.as_ref().map(|node| node.owner);
+            if owner == Some(Owner::Session(session)) {
                 paths.insert(path.clone());
             } else {
                 paths.remove(path);
             }
         }
         paths
+    }
+
+    /// How many nodes there will be at and below a path, and with how much data.
+    pub(super) fn weigh(&self, db: &Database, path: &str) -> Amount {
+        let mut total = Amount::default();
+        let mut count = |data: &Data| total = total.and(Amount::of(data));
+        let mut left = vec![path.to_owned()];
+        while let Some(path) = left.pop() {
+            let Some(node) = db.tree.node(&path) else {
+                continue;
+            };
+            match self.latest.get(&*path) {
+                Some(record) => record.node.iter().for_each(|node| count(&node.data)),
+                None => count(&node.data),
+            }
+            left.extend(node.children.iter().map(|name| format!("{path}/{name}")));
+        }
+        let from = (Bound::Included(path), Bound::Unbounded);
+        for (at, record) in self.latest.range::<str, _>(from) {
+            let Some(below) = at.strip_prefix(path) else {
+                break;
+            };
+            let inside = below.is_empty() || below.starts_with('/');
+            if inside && db.tree.node(at).is_none() {
+                record.node.iter().for_each(|node| count(&node.data));
+            }
+        }
+        total
     }
 
     /// Whether nothing is outstanding.

@@ -1,5 +1,9 @@
 //! Preparation alone: nothing is applied until the test says so.
 
+mod lists;
+mod quotas;
+mod sweeping;
+
 use super::*;
 use crate::ConnId;
 use crate::auth::Identities;
@@ -11,6 +15,9 @@ struct Bench {
     overlay: Overlay,
     tracker: Tracker,
     db: Database,
+    rules: Rules,
+    ids: Identities,
+    now: Time,
     prepared: Vec<Txn>,
 }
 
@@ -23,6 +30,9 @@ impl Bench {
             overlay: Overlay::default(),
             tracker: Tracker::new(1_000_000),
             db: Database::new(),
+            rules: Rules::default(),
+            ids: Identities::default(),
+            now: Time(0),
             prepared: Vec::new(),
         };
         for session in [S, T] {
@@ -36,7 +46,7 @@ impl Bench {
             session,
             conn: ConnId(session.0 as u64),
             xid: Xid(1),
-            ids: Identities::default(),
+            ids: self.ids.clone(),
             kind,
         };
         let zxid = Zxid(self.prepared.len() as u64 + 1);
@@ -44,9 +54,10 @@ impl Bench {
             &mut self.overlay,
             &mut self.tracker,
             &self.db,
+            &self.rules,
             &request,
             zxid,
-            Time(0),
+            self.now,
         );
         self.prepared.push(txn.clone());
         txn.body

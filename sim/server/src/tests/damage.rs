@@ -27,6 +27,7 @@ fn txn(body: TxnBody) -> Txn {
         cxid: Xid(5),
         time_ms: 9,
         body,
+        counts: vec![("/q".into(), Some([b'1'].as_slice().into()))],
     }
 }
 
@@ -128,7 +129,8 @@ fn snapshots() {
     let list = Acl::one(Perms::READ, "world", "anyone");
     let ephemeral = txn(node("/e", list, owner));
     let kept = txn(node("/t", Acl::OPEN, Owner::Ttl { ttl_ms: 3 }));
-    for (counter, txn) in [session, ephemeral, kept].iter().enumerate() {
+    for (counter, txn) in [session, ephemeral, kept].iter_mut().enumerate() {
+        txn.counts.clear();
         let zxid = zabsim_types::Zxid::new(1, counter as u32 + 1);
         db.apply(zxid, txn, &mut Outcome::default());
     }

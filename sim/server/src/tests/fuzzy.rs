@@ -10,6 +10,7 @@ use crate::snapshot::{SnapshotWriter, restore};
 use crate::{Txn, digest_of};
 use proptest::prelude::*;
 use zab::SnapshotId;
+use zabsim_types::Perms;
 
 /// A database and the leader that feeds it, one request at a time.
 struct Live {
@@ -22,7 +23,13 @@ impl Live {
     fn new() -> Live {
         let mut live = Live {
             db: Database::new(),
-            leader: Leader::new(&config(1), Epoch(1)),
+            leader: Leader::new(
+                &Config {
+                    sweep_interval_ms: 0,
+                    ..config(1)
+                },
+                Epoch(1),
+            ),
             log: Vec::new(),
         };
         for session in 0..3 {
@@ -39,7 +46,22 @@ impl Live {
             ids: Identities::default(),
             kind,
         });
-        let now = Time(self.log.len() as u64 * 1_000);
+        self.work();
+    }
+
+    /// It is so many milliseconds as there are transactions.
+    fn now(&self) -> Time {
+        Time(self.log.len() as u64 * 1_000)
+    }
+
+    fn sweep(&mut self) {
+        let now = self.now();
+        self.leader.sweep(&self.db, now);
+        self.work();
+    }
+
+    fn work(&mut self) {
+        let now = self.now();
         while let Some(zab::Input::Propose { zxid, payload }) =
             self.leader.prepare_next(&self.db, now)
         {
@@ -60,10 +82,24 @@ impl Live {
     }
 }
 
-/// Names from a small set, so that nodes come, go, and come again with other children.
+/// Names from a small set, so that nodes come, go, and come again with other children; and quotas on them.
 fn path() -> impl Strategy<Value = String> {
-    prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4)
-        .prop_map(|names| format!("/{}", names.join("/")))
+    let names = prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4);
+    let of_quota = vec!["", "/zookeeper_limits", "/zookeeper_stats"];
+    prop_oneof![
+        5 => names.prop_map(|names| format!("/{}", names.join("/"))),
+        2 => (prop::sample::select(vec!["/a", "/a/b"]), prop::sample::select(of_quota))
+            .prop_map(|(on, node)| format!("/zookeeper/quota{on}{node}")),
+    ]
+}
+
+fn list() -> impl Strategy<Value = Acl> {
+    let least = Perms::READ.and(Perms::ADMIN);
+    prop::sample::select(vec![
+        Acl::OPEN,
+        Acl::one(least, "world", "anyone"),
+        Acl::one(Perms::ALL, "ip", "127.0.0.0/8"),
+    ])
 }
 
 fn single() -> impl Strategy<Value = Op> {
@@ -73,17 +109,37 @@ fn single() -> impl Strategy<Value = Op> {
         CreateMode::Ephemeral,
         CreateMode::PersistentSequential,
         CreateMode::EphemeralSequential,
+        CreateMode::Container,
+        CreateMode::PersistentWithTtl { ttl_ms: 20 },
     ]);
+    let with = |path: &str, mode, acl| match create(path, mode) {
+        Op::Create {
+            path,
+            data,
+            mode,
+            with_stat,
+            ..
+        } => Op::Create {
+            path,
+            data,
+            mode,
+            with_stat,
+            acl,
+        },
+        other => other,
+    };
     prop_oneof![
-        5 => (path(), mode).prop_map(|(path, mode)| create(&path, mode)),
+        5 => (path(), mode.clone()).prop_map(|(path, mode)| create(&path, mode)),
         3 => path().prop_map(|path| delete(&path)),
         2 => (path(), "[a-z]{0,3}").prop_map(|(path, data)| set(&path, &data)),
+        2 => (path(), mode.clone(), list()).prop_map(move |(path, mode, acl)| with(&path, mode, acl)),
     ]
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Op(i64, Op),
+    Sweep,
     Close(i64),
     Open(i64),
     Chunk(usize),
@@ -95,6 +151,11 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (session.clone(), single()).prop_map(|(s, op)| Step::Op(s, op)),
         2 => (session.clone(), prop::collection::vec(single(), 0..4))
             .prop_map(|(s, ops)| Step::Op(s, Op::Multi { ops })),
+        1 => (session.clone(), path(), list()).prop_map(|(s, path, acl)| {
+            let path = path.as_str().into();
+            Step::Op(s, Op::SetAcl { path, acl, version: -1 })
+        }),
+        1 => Just(Step::Sweep),
         1 => session.clone().prop_map(Step::Close),
         1 => session.prop_map(Step::Open),
         4 => (1..4usize).prop_map(Step::Chunk),
@@ -104,6 +165,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn run(live: &mut Live, step: &Step) {
     match step.clone() {
         Step::Op(session, op) => live.submit(session, RequestKind::Op(op)),
+        Step::Sweep => live.sweep(),
         Step::Close(session) => live.submit(session, RequestKind::Op(Op::CloseSession)),
         Step::Open(session) => {
             if !live.db.sessions().contains_key(&SessionId(session + 1)) {
@@ -120,14 +182,17 @@ fn everything(db: &Database) -> Vec<String> {
     let mut all = Vec::new();
     while let Some((path, node)) = db.tree.after(at.as_deref()) {
         all.push(format!(
-            "{path} {:?} {:?} {:?}",
+            "{path} {:?} {:?} {:?} {:?} {:?}",
             node.stat(),
+            node.acl,
+            node.owner,
             node.data,
             node.children
         ));
         at = Some(path);
     }
     all.push(format!("{:?}", db.sessions()));
+    all.push(format!("{:?}", db.tree.swept().collect::<Vec<_>>()));
     for owner in db.tree.owners() {
         all.push(format!(
             "{owner} {:?}",

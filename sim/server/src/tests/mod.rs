@@ -4,12 +4,13 @@
 mod connecting;
 mod damage;
 mod fuzzy;
+mod guarding;
 mod ordering;
 mod sessions;
 mod watching;
 
 use crate::service::{Out, Service};
-use crate::{Config, ConnId, Effect, Note, Stage, Timer};
+use crate::{Config, ConnId, Effect, Note, Rules, Stage, Timer};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zab::{Delivery, Epoch, Payload, PeerId, PeerState, Phase, Role, Time, Zxid};
 use zabsim_types::{
@@ -45,6 +46,8 @@ fn config(id: u8) -> Config {
         apply_batch: 100,
         snapshot_chunk_nodes: 2,
         password_salt: 7,
+        sweep_interval_ms: 1_000,
+        rules: Rules::default(),
     }
 }
 

@@ -8,7 +8,7 @@ mod clients;
 
 use std::collections::{BTreeMap, VecDeque};
 use zab::{DiskOp, LinkId, MemoryDisk, Message, Notification, PeerId, QuorumConfig};
-use zabsim_server::{Config, ConnId, Effect, Input, Note, Server, Stage, Timer, digest_of};
+use zabsim_server::{Config, ConnId, Effect, Input, Note, Rules, Server, Stage, Timer, digest_of};
 use zabsim_types::{ClientFrame, ServerFrame, SessionId, Xid, Zxid};
 
 /// SplitMix64: a few lines whose numbers never change.
@@ -128,6 +128,8 @@ fn config(id: u8, quorum: &QuorumConfig) -> Config {
         apply_batch: 3,
         snapshot_chunk_nodes: 3,
         password_salt: 1,
+        sweep_interval_ms: 500,
+        rules: Rules::default(),
     }
 }
 
