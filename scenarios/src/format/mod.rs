@@ -5,6 +5,7 @@
 //! [`Scenario::to_toml`] writes it back: reading that gives the same scenario. [`Scenario::draw`] makes the plan of one
 //! seed; what it draws is a plain list of faults again, so that the plan can be written out as a scenario too.
 
+mod acl;
 mod action;
 mod op;
 mod outcome;

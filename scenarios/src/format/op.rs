@@ -1,9 +1,9 @@
 //! Explicit operations: `do = { create = "/a", data = "x", mode = "ephemeral" }`.
 
-use super::quoted;
-use super::reader::{FormatError, Table, Value};
+use super::reader::{FormatError, Table, Value, duration_text};
+use super::{acl, quoted};
 use std::sync::Arc;
-use zabsim_types::{Acl, CreateMode, Data, Op, SyncMode, ZPath};
+use zabsim_types::{AddWatchMode, CreateMode, Data, Op, SyncMode, WatcherType, ZPath};
 
 /// The keys that name an operation.
 pub const OPS: &[&str] = &[
@@ -17,13 +17,45 @@ pub const OPS: &[&str] = &[
     "check",
     "multi",
     "close_session",
+    "get_acl",
+    "set_acl",
+    "add_auth",
+    "who_am_i",
+    "add_watch",
+    "remove_watches",
+    "check_watches",
+    "multi_read",
+    "ephemerals",
+    "all_children_number",
+    "reconfig",
 ];
 
-const MODES: [(&str, CreateMode); 4] = [
+/// Those with a TTL have none here: it is a key of its own.
+const MODES: [(&str, CreateMode); 7] = [
     ("persistent", CreateMode::Persistent),
     ("ephemeral", CreateMode::Ephemeral),
     ("persistent_sequential", CreateMode::PersistentSequential),
     ("ephemeral_sequential", CreateMode::EphemeralSequential),
+    ("container", CreateMode::Container),
+    (
+        "persistent_with_ttl",
+        CreateMode::PersistentWithTtl { ttl_ms: 0 },
+    ),
+    (
+        "persistent_sequential_with_ttl",
+        CreateMode::PersistentSequentialWithTtl { ttl_ms: 0 },
+    ),
+];
+const WATCH_MODES: [(&str, AddWatchMode); 2] = [
+    ("persistent", AddWatchMode::Persistent),
+    ("persistent_recursive", AddWatchMode::PersistentRecursive),
+];
+const WATCHES: [(&str, WatcherType); 5] = [
+    ("any", WatcherType::Any),
+    ("data", WatcherType::Data),
+    ("children", WatcherType::Children),
+    ("persistent", WatcherType::Persistent),
+    ("persistent_recursive", WatcherType::PersistentRecursive),
 ];
 const SYNC_MODES: [(&str, SyncMode); 2] =
     [("leader", SyncMode::Leader), ("quorum", SyncMode::Quorum)];
@@ -45,11 +77,9 @@ pub(super) fn read(table: Table<'_>) -> Result<Op, FormatError> {
         "create" => Op::Create {
             path: path()?,
             data: data(table.get("data"))?,
-            mode: table
-                .get("mode")
-                .map_or(Ok(CreateMode::Persistent), |v| v.word(&MODES))?,
+            mode: create_mode(&table)?,
             with_stat: table.get("with_stat").map_or(Ok(false), |v| v.bool())?,
-            acl: Acl::OPEN,
+            acl: acl::read(table.get("acl"))?,
         },
         "delete" => Op::Delete {
             path: path()?,
@@ -83,17 +113,96 @@ pub(super) fn read(table: Table<'_>) -> Result<Op, FormatError> {
             path: path()?,
             version: version()?,
         },
-        "multi" => {
-            let parts = value.list()?;
-            Op::Multi {
-                ops: parts
-                    .iter()
-                    .map(|part| read(part.table("a part of `multi`")?))
-                    .collect::<Result<_, _>>()?,
-            }
+        "multi" => Op::Multi {
+            ops: parts(&value, "a part of `multi`")?,
+        },
+        "multi_read" => Op::MultiRead {
+            ops: parts(&value, "a part of `multi_read`")?,
+        },
+        "get_acl" => Op::GetAcl { path: path()? },
+        "set_acl" => Op::SetAcl {
+            path: path()?,
+            acl: acl::read(Some(table.need("acl")?))?,
+            version: version()?,
+        },
+        "add_auth" => Op::AddAuth {
+            scheme: path()?,
+            auth: table.need("auth")?.str()?.into(),
+        },
+        "add_watch" => Op::AddWatch {
+            path: path()?,
+            mode: table
+                .get("mode")
+                .map_or(Ok(AddWatchMode::Persistent), |v| v.word(&WATCH_MODES))?,
+        },
+        "remove_watches" => Op::RemoveWatches {
+            path: path()?,
+            kind: watcher_type(&table)?,
+        },
+        "check_watches" => Op::CheckWatches {
+            path: path()?,
+            kind: watcher_type(&table)?,
+        },
+        "ephemerals" => Op::GetEphemerals { prefix: path()? },
+        "all_children_number" => Op::GetAllChildrenNumber { path: path()? },
+        "reconfig" => reconfig(value.table("`reconfig`")?)?,
+        "who_am_i" if value.bool()? => Op::WhoAmI,
+        "close_session" if value.bool()? => Op::CloseSession,
+        _ => return Err(value.error(format!("`{name}` takes only true"))),
+    };
+    table.finish()?;
+    Ok(op)
+}
+
+fn parts(value: &Value<'_>, what: &'static str) -> Result<Vec<Op>, FormatError> {
+    let parts = value.list()?;
+    parts.iter().map(|part| read(part.table(what)?)).collect()
+}
+
+fn create_mode(table: &Table<'_>) -> Result<CreateMode, FormatError> {
+    let value = table.get("mode");
+    let mode = value
+        .as_ref()
+        .map_or(Ok(CreateMode::Persistent), |v| v.word(&MODES))?;
+    let ttl = table.get("ttl");
+    let ttl_ms = || -> Result<i64, FormatError> {
+        let us = table.need("ttl")?.duration_us()?;
+        if us % 1_000 > 0 {
+            return Err(table.need("ttl")?.error("`ttl` must be whole milliseconds"));
         }
-        _ if value.bool()? => Op::CloseSession,
-        _ => return Err(value.error("`close_session` takes only true")),
+        Ok((us / 1_000) as i64)
+    };
+    match (mode, ttl) {
+        (CreateMode::PersistentWithTtl { .. }, _) => {
+            Ok(CreateMode::PersistentWithTtl { ttl_ms: ttl_ms()? })
+        }
+        (CreateMode::PersistentSequentialWithTtl { .. }, _) => {
+            Ok(CreateMode::PersistentSequentialWithTtl { ttl_ms: ttl_ms()? })
+        }
+        (mode, None) => Ok(mode),
+        (_, Some(ttl)) => Err(ttl.error(
+            "`ttl` goes with the modes persistent_with_ttl and persistent_sequential_with_ttl only",
+        )),
+    }
+}
+
+fn watcher_type(table: &Table<'_>) -> Result<WatcherType, FormatError> {
+    let kind = table.get("kind");
+    kind.map_or(Ok(WatcherType::Any), |v| v.word(&WATCHES))
+}
+
+fn reconfig(table: Table<'_>) -> Result<Op, FormatError> {
+    let text = |key| -> Result<Option<Arc<str>>, FormatError> {
+        let value = table.get(key);
+        value.map(|v| v.str().map(Arc::from)).transpose()
+    };
+    let op = Op::Reconfig {
+        joining: text("joining")?,
+        leaving: text("leaving")?,
+        new_members: text("new_members")?,
+        from_config: table
+            .get("from_config")
+            .map_or(Ok(-1), |v| v.int(-1, i64::MAX))?,
     };
     table.finish()?;
     Ok(op)
@@ -105,9 +214,9 @@ fn data(value: Option<Value<'_>>) -> Result<Data, FormatError> {
         .transpose()
 }
 
-/// The table of an operation, as `read` takes it. Data that is not UTF-8 has no form in a scenario and is written lossily.
+/// The table of an operation, as `read` takes it. Data that is not UTF-8 has no form in a scenario and is written lossily; what
+/// `read` never makes (a mode or permissions that nobody knows, a container's removal, which is the servers' own) has none.
 pub(super) fn write(op: &Op) -> String {
-    let mut keys = Vec::new();
     let flag = |on: bool, key: &str| on.then(|| format!("{key} = true"));
     let data = |data: &Data| {
         data.as_ref()
@@ -115,23 +224,24 @@ pub(super) fn write(op: &Op) -> String {
     };
     let version = |version: i32| (version != -1).then(|| format!("version = {version}"));
     let word = |op: &str, path: &ZPath| Some(format!("{op} = {}", quoted(path)));
-    keys.extend(match op {
+    let keys = match op {
         Op::Create {
             path,
             data: d,
             mode,
             with_stat,
-            acl: _,
+            acl,
         } => {
-            let mode = MODES
-                .iter()
-                .find(|(_, m)| m == mode)
-                .filter(|(_, m)| *m != CreateMode::Persistent);
+            let ttl = mode
+                .ttl_ms()
+                .map(|ms| format!("ttl = \"{}\"", duration_text(ms.max(0) as u64 * 1_000)));
             vec![
                 word("create", path),
                 data(d),
-                mode.map(|(word, _)| format!("mode = \"{word}\"")),
+                mode_word(*mode).map(|word| format!("mode = \"{word}\"")),
+                ttl,
                 flag(*with_stat, "with_stat"),
+                (!acl.is_open()).then(|| acl::write(acl)),
             ]
         }
         Op::Delete { path, version: v } => vec![word("delete", path), version(*v)],
@@ -160,18 +270,186 @@ pub(super) fn write(op: &Op) -> String {
             ]
         }
         Op::Check { path, version: v } => vec![word("check", path), version(*v)],
-        Op::Multi { ops } => {
-            vec![Some(format!(
-                "multi = [{}]",
-                ops.iter().map(write).collect::<Vec<_>>().join(", ")
-            ))]
+        Op::Multi { ops } => vec![list("multi", ops)],
+        Op::MultiRead { ops } => vec![list("multi_read", ops)],
+        Op::CloseSession => vec![flag(true, "close_session")],
+        Op::GetAcl { path } => vec![word("get_acl", path)],
+        Op::SetAcl {
+            path,
+            acl,
+            version: v,
+        } => vec![word("set_acl", path), Some(acl::write(acl)), version(*v)],
+        Op::AddAuth { scheme, auth } => vec![word("add_auth", scheme), word("auth", auth)],
+        Op::WhoAmI => vec![flag(true, "who_am_i")],
+        Op::AddWatch { path, mode } => vec![
+            word("add_watch", path),
+            (*mode != AddWatchMode::Persistent)
+                .then(|| format!("mode = \"{}\"", word_of(&WATCH_MODES, *mode))),
+        ],
+        Op::RemoveWatches { path, kind } => vec![word("remove_watches", path), watches(*kind)],
+        Op::CheckWatches { path, kind } => vec![word("check_watches", path), watches(*kind)],
+        Op::GetEphemerals { prefix } => vec![word("ephemerals", prefix)],
+        Op::GetAllChildrenNumber { path } => vec![word("all_children_number", path)],
+        Op::Reconfig {
+            joining,
+            leaving,
+            new_members,
+            from_config,
+        } => {
+            let text =
+                |key: &str, text: &Option<Arc<str>>| text.as_ref().and_then(|t| word(key, t));
+            let keys = [
+                text("joining", joining),
+                text("leaving", leaving),
+                text("new_members", new_members),
+                (*from_config != -1).then(|| format!("from_config = {from_config}")),
+            ];
+            vec![Some(format!("reconfig = {}", table(keys)))]
         }
-        Op::CloseSession => vec![Some("close_session = true".into())],
-        // No scenario says them: the format learns each together with the servers.
-        _ => vec![],
-    });
-    format!(
-        "{{ {} }}",
-        keys.into_iter().flatten().collect::<Vec<_>>().join(", ")
-    )
+        Op::DeleteContainer { .. } => vec![],
+    };
+    table(keys)
+}
+
+fn table(keys: impl IntoIterator<Item = Option<String>>) -> String {
+    let keys: Vec<String> = keys.into_iter().flatten().collect();
+    format!("{{ {} }}", keys.join(", "))
+}
+
+fn list(key: &str, ops: &[Op]) -> Option<String> {
+    let ops: Vec<String> = ops.iter().map(write).collect();
+    Some(format!("{key} = [{}]", ops.join(", ")))
+}
+
+/// The word of a mode, where it is not the default. What TTL it has is said elsewhere.
+fn mode_word(mode: CreateMode) -> Option<&'static str> {
+    let same = |other: CreateMode| std::mem::discriminant(&other) == std::mem::discriminant(&mode);
+    let (word, mode) = MODES.iter().find(|(_, other)| same(*other))?;
+    (*mode != CreateMode::Persistent).then_some(*word)
+}
+
+fn watches(kind: WatcherType) -> Option<String> {
+    (kind != WatcherType::Any).then(|| format!("kind = \"{}\"", word_of(&WATCHES, kind)))
+}
+
+fn word_of<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+    let found = words.iter().find(|(_, of)| *of == value);
+    found.expect("every value has its word").0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Scenario;
+    use zabsim_types::{Acl, Perms};
+
+    fn parse(what: &str) -> Result<Op, FormatError> {
+        let text =
+            format!("name = \"x\"\nclients = 1\n[[op]]\nclient = 1\nat = \"1s\"\ndo = {what}\n");
+        Scenario::parse("x.toml", &text).map(|scenario| scenario.plan.ops[0].op.clone())
+    }
+
+    #[test]
+    fn every_operation_is_written_as_it_is_read() {
+        let path = || ZPath::from("/a");
+        let create = |mode, acl| Op::Create {
+            path: path(),
+            data: Some(Arc::from(&b"x\"y"[..])),
+            mode,
+            with_stat: true,
+            acl,
+        };
+        let acl = || Acl::one(Perms::READ.and(Perms::ADMIN), "digest", "me:a+b/c=");
+        let nobody = Acl::new(vec![]);
+        let mut ops = vec![
+            create(CreateMode::Container, Acl::OPEN),
+            create(CreateMode::PersistentWithTtl { ttl_ms: 90_000 }, acl()),
+            create(
+                CreateMode::PersistentSequentialWithTtl { ttl_ms: 0 },
+                nobody.clone(),
+            ),
+            Op::GetAcl { path: path() },
+            Op::SetAcl {
+                path: path(),
+                acl: Acl::OPEN,
+                version: 3,
+            },
+            Op::AddAuth {
+                scheme: "digest".into(),
+                auth: "me:secret".into(),
+            },
+            Op::WhoAmI,
+            Op::GetEphemerals { prefix: path() },
+            Op::GetAllChildrenNumber { path: path() },
+            Op::Reconfig {
+                joining: Some("server.4=s4:2888:3888".into()),
+                leaving: Some("2".into()),
+                new_members: None,
+                from_config: 0x1_0000_0003,
+            },
+            Op::MultiRead {
+                ops: vec![Op::GetData {
+                    path: path(),
+                    watch: true,
+                }],
+            },
+        ];
+        ops.extend(WATCH_MODES.map(|(_, mode)| Op::AddWatch { path: path(), mode }));
+        for (_, kind) in WATCHES {
+            ops.push(Op::RemoveWatches { path: path(), kind });
+            ops.push(Op::CheckWatches { path: path(), kind });
+        }
+        for op in ops {
+            let text = write(&op);
+            let read = parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(read, op, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_an_operation_names_what_was_allowed() {
+        for (what, said) in [
+            (
+                "{ create = \"/a\", ttl = \"1s\" }",
+                "goes with the modes persistent_with_ttl",
+            ),
+            (
+                "{ create = \"/a\", mode = \"persistent_with_ttl\" }",
+                "lacks the key `ttl`",
+            ),
+            (
+                "{ create = \"/a\", mode = \"persistent_with_ttl\", ttl = \"5us\" }",
+                "whole milliseconds",
+            ),
+            ("{ create = \"/a\", mode = \"contained\" }", "container"),
+            ("{ set_acl = \"/a\" }", "lacks the key `acl`"),
+            (
+                "{ set_acl = \"/a\", acl = [\"world:anyone\"] }",
+                "scheme:id:permissions",
+            ),
+            (
+                "{ set_acl = \"/a\", acl = [\"world:anyone:rx\"] }",
+                "c, d, r, w, a",
+            ),
+            ("{ add_auth = \"digest\" }", "lacks the key `auth`"),
+            ("{ who_am_i = false }", "`who_am_i` takes only true"),
+            (
+                "{ add_watch = \"/a\", mode = \"recursive\" }",
+                "persistent, persistent_recursive",
+            ),
+            (
+                "{ remove_watches = \"/a\", kind = \"child\" }",
+                "any, data, children",
+            ),
+            (
+                "{ reconfig = { join = \"x\" } }",
+                "unknown key `join` in `reconfig`",
+            ),
+            ("{ multi_read = [{ fetch = \"/\" }] }", "multi_read"),
+            ("{ whoami = true }", "who_am_i"),
+        ] {
+            let error = parse(what).expect_err(what);
+            assert!(error.message.contains(said), "{what}: {error}");
+        }
+    }
 }

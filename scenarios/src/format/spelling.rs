@@ -140,8 +140,9 @@ pub const TRIGGERS: &[(&str, &str)] = &[
 /// Each operation as an `[[op]]` may have it, and what it does.
 pub const OPERATIONS: &[(&str, &str)] = &[
     (
-        r#"do = { create = "/a", data = "x", mode = "ephemeral" }"#,
-        "creates a node; modes: persistent (default), ephemeral, persistent_sequential, ephemeral_sequential",
+        r#"do = { create = "/a", data = "x", mode = "ephemeral", acl = ["world:anyone:r"] }"#,
+        "creates a node; modes: persistent (default), ephemeral, persistent_sequential, ephemeral_sequential, container, \
+         persistent_with_ttl, persistent_sequential_with_ttl (these two with ttl); acl: default open to all",
     ),
     (
         r#"do = { delete = "/a", version = 0 }"#,
@@ -176,4 +177,45 @@ pub const OPERATIONS: &[(&str, &str)] = &[
         "part of a multi: fails it where the node has another version",
     ),
     ("do = { close_session = true }", "closes the session"),
+    (
+        r#"do = { get_acl = "/a" }"#,
+        "reads its access control list",
+    ),
+    (
+        r#"do = { set_acl = "/a", acl = ["world:anyone:cdrwa"], version = 0 }"#,
+        "replaces its access control list, if that has this version; default: any",
+    ),
+    (
+        r#"do = { add_auth = "digest", auth = "user:password" }"#,
+        "proves an identity; what is refused ends the session",
+    ),
+    ("do = { who_am_i = true }", "lists the identities"),
+    (
+        r#"do = { add_watch = "/a", mode = "persistent_recursive" }"#,
+        "leaves a watch that stays; modes: persistent (default), persistent_recursive",
+    ),
+    (
+        r#"do = { remove_watches = "/a", kind = "any" }"#,
+        "takes watches away; kinds: any (default), data, children, persistent, persistent_recursive",
+    ),
+    (
+        r#"do = { check_watches = "/a", kind = "data" }"#,
+        "asks whether there are such watches",
+    ),
+    (
+        r#"do = { multi_read = [{ get = "/a" }, { children = "/" }] }"#,
+        "several reads, each with its own outcome",
+    ),
+    (
+        r#"do = { ephemerals = "/" }"#,
+        "lists the session's ephemeral nodes below it",
+    ),
+    (
+        r#"do = { all_children_number = "/" }"#,
+        "counts all nodes below it",
+    ),
+    (
+        r#"do = { reconfig = { joining = "server.4=…", leaving = "2" } }"#,
+        "changes the ensemble's members, or names all of them (new_members); from_config: the version that it must have",
+    ),
 ];
