@@ -7,7 +7,7 @@ mod message;
 mod note;
 mod step;
 
-pub use config::Config;
+pub use config::{Config, ReconfigureRefusal};
 pub use disk::{DiskData, DiskError, DiskOp, FileName};
 pub use ids::{Epoch, LinkId, Payload, PeerId, SnapshotId, SyncId, Ticket, Time, Txn, Zxid};
 pub use message::{Message, Notification, PeerState, Phase, Vote};

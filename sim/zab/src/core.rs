@@ -1,13 +1,14 @@
 //! What a peer keeps over a change of roles: its disk, its election, its history, and the state of its application as far as
 //! the peer must know it.
 
-use crate::election::Election;
+use crate::election::{Configurations, Elected, Election};
 use crate::history::History;
 use crate::marks::mark;
-use crate::storage::Storage;
+use crate::membership::{Configuration, Membership};
+use crate::storage::{Configs, Storage};
 use crate::{
-    Config, Delivery, Effect, Epoch, Message, Note, Payload, PeerState, Phase, Role, SnapshotId,
-    SyncId, Time, Txn, Vote, Zxid,
+    Config, Delivery, Effect, Epoch, Message, Note, Payload, PeerId, PeerState, Phase, Role,
+    SnapshotId, SyncId, Time, Txn, Vote, Zxid,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 pub(crate) enum Leave {
     /// Back to the election.
     StepDown(&'static str),
+    /// To another role in which this peer leads, or follows that one, without an election.
+    HandOver(PeerId, &'static str),
     /// For good: going on could break a promise.
     Stop(String),
 }
@@ -27,6 +30,10 @@ pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) now: Time,
     pub(crate) role: Role,
+    /// The configurations that count.
+    pub(crate) membership: Arc<Membership>,
+    /// A reconfiguration that others have in their logs, and perhaps this one should.
+    rumour: Option<Arc<Configuration>>,
     pub(crate) storage: Storage,
     pub(crate) election: Election,
     pub(crate) history: History,
@@ -61,6 +68,8 @@ impl Core {
                 epoch: Epoch(0),
                 leader: None,
             },
+            membership: Arc::new(Membership::initial(config.quorum.clone())),
+            rumour: None,
             storage: Storage::new(&config),
             election: Election::new(&config),
             history: History::new(config.commit_log_count),
@@ -111,11 +120,13 @@ impl Core {
         &mut self,
         snapshot: Zxid,
         chunks: Vec<Payload>,
+        configs: &Configs,
         replay: Vec<Arc<Txn>>,
         out: &mut Vec<Effect>,
     ) {
         self.loading = false;
         self.memory_ahead = false;
+        self.recall(configs, out);
         self.restore(snapshot, chunks, out);
         self.logged = u32::try_from(replay.len()).unwrap_or(u32::MAX);
         for txn in replay {
@@ -135,8 +146,75 @@ impl Core {
         out.push(Effect::Restore { zxid, chunks });
     }
 
+    /// The configurations as the disk has them; what this process knows to be committed stays known.
+    fn recall(&mut self, configs: &Configs, out: &mut Vec<Effect>) {
+        let first = Membership::initial(self.config.quorum.clone());
+        let mut membership = configs.membership(&first);
+        membership.activate(self.membership.active());
+        let before = std::mem::replace(&mut self.membership, Arc::new(membership));
+        if before.active() != self.membership.active() {
+            let active = self.membership.active().clone();
+            out.push(Effect::Note(Note::ConfigurationActive(active)));
+        }
+        self.election.tell(self.membership.clone());
+        if let Some(pending) = self.membership.pending() {
+            mark("recovery-pending-configuration", out);
+            out.push(Effect::Note(Note::ConfigurationPending(pending.clone())));
+        }
+    }
+
+    /// A leader's snapshot replaces the history, and with it what is pending. What stands in its stead.
+    pub(crate) fn replace_membership(
+        &mut self,
+        theirs: &Membership,
+        out: &mut Vec<Effect>,
+    ) -> Membership {
+        self.activate(theirs.active(), out);
+        let mut membership = theirs.clone();
+        membership.activate(self.membership.active());
+        self.membership = Arc::new(membership.clone());
+        self.election.tell(self.membership.clone());
+        if let Some(pending) = membership.pending() {
+            let pending = pending.clone();
+            out.push(Effect::Note(Note::ConfigurationPending(pending)));
+        }
+        membership
+    }
+
+    /// This configuration is known to be committed; whether that is news.
+    pub(crate) fn activate(&mut self, config: &Arc<Configuration>, out: &mut Vec<Effect>) -> bool {
+        let news = config.version() > self.membership.active().version();
+        if news {
+            Arc::make_mut(&mut self.membership).activate(config);
+            self.election.tell(self.membership.clone());
+            self.storage.set_configuration(config, out);
+            out.push(Effect::Note(Note::ConfigurationActive(config.clone())));
+        }
+        news
+    }
+
+    /// Everything up to here is known to be committed; a configuration among it is in force.
+    pub(crate) fn activate_up_to(&mut self, zxid: Zxid, out: &mut Vec<Effect>) {
+        let pending = self.membership.pending();
+        if let Some(pending) = pending.filter(|pending| pending.version() <= zxid) {
+            self.activate(&pending.clone(), out);
+        }
+    }
+
+    /// What is marked is known to be committed.
+    pub(crate) fn note_committed(&mut self, out: &mut Vec<Effect>) {
+        let zxid = self.history.mark();
+        self.history.set_committed(zxid);
+        out.push(Effect::Note(Note::Committed { zxid }));
+    }
+
     /// Into the log, not yet durable.
     pub(crate) fn append(&mut self, txn: Arc<Txn>, out: &mut Vec<Effect>) {
+        if let Some(config) = txn.configuration() {
+            Arc::make_mut(&mut self.membership).propose(config.clone());
+            self.election.tell(self.membership.clone());
+            out.push(Effect::Note(Note::ConfigurationPending(config)));
+        }
         self.logged = self.logged.saturating_add(1);
         self.history.push(txn.clone());
         self.storage.append(txn, out);
@@ -198,7 +276,9 @@ impl Core {
         }
         self.logged = 0;
         let id = self.next_snapshot(out);
-        self.storage.begin_snapshot(self.history.applied(), out);
+        let zxid = self.history.applied();
+        let membership = self.membership.up_to(zxid);
+        self.storage.begin_snapshot(zxid, &membership, out);
         self.snapshot = Some(OwnSnapshot {
             id,
             complete: false,
@@ -232,13 +312,74 @@ impl Core {
             leader: None,
         };
         self.change_role(role, out);
-        let candidate = Vote {
-            leader: self.config.id,
+        let candidate = self.vote_for(self.config.id);
+        // A blank disk may have been a quorum's witness once: it listens only (ZOOKEEPER-2325).
+        let may_vote = !self.storage.is_blank();
+        let configs = Configurations {
+            membership: self.membership.clone(),
+            rumour: self.rumour.clone(),
+        };
+        self.election
+            .start(self.now, candidate, may_vote, configs, out);
+    }
+
+    fn vote_for(&self, leader: PeerId) -> Vote {
+        Vote {
+            leader,
             zxid: self.storage.durable(),
             peer_epoch: self.storage.current(),
+        }
+    }
+
+    /// While looking: takes over what a notification says about newer configurations. Whether that is news.
+    pub(crate) fn learn(&mut self, theirs: &Membership, out: &mut Vec<Effect>) -> bool {
+        let learned = self.activate(theirs.active(), out);
+        if learned {
+            mark("configuration-learned", out);
+        }
+        let known = self.membership.configurations().chain(&self.rumour);
+        let known = known.map(|config| config.version()).max();
+        let rumour = theirs
+            .pending()
+            .filter(|pending| Some(pending.version()) > known);
+        if let Some(rumour) = rumour {
+            self.rumour = Some(rumour.clone());
+        }
+        learned || rumour.is_some()
+    }
+
+    /// A leader is established: what its history does not have, nobody will commit any more.
+    pub(crate) fn forget_rumour(&mut self) {
+        self.rumour = None;
+    }
+
+    /// The role that a leader which goes has chosen for this peer: memory and disk agree, as before an election.
+    pub(crate) fn take_over_from(
+        &mut self,
+        leader: PeerId,
+        out: &mut Vec<Effect>,
+    ) -> Option<Elected> {
+        let role = Role {
+            state: PeerState::Looking,
+            phase: Phase::Election,
+            epoch: self.storage.current(),
+            leader: None,
         };
-        // A blank disk may have been a quorum's witness once: it listens only (ZOOKEEPER-2325).
-        let may_vote = self.config.quorum.is_voter(self.config.id) && !self.storage.is_blank();
-        self.election.start(self.now, candidate, may_vote, out);
+        let may_vote = !self.storage.is_blank();
+        let vote = self.vote_for(leader);
+        let elected = self
+            .election
+            .appoint(vote, may_vote, self.membership.clone())?;
+        self.change_role(role, out);
+        Some(elected)
+    }
+
+    /// Whether this peer observes: what it tells a leader that it joins.
+    pub(crate) fn observes(&self) -> bool {
+        let me = self.config.id;
+        let about_to_vote = self.rumour.as_ref().is_some_and(|config| {
+            config.version() > self.membership.active().version() && config.quorum().is_voter(me)
+        });
+        self.membership.is_observer(me) && !about_to_vote
     }
 }

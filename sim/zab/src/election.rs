@@ -13,15 +13,20 @@
 //! such moment, hence two rules of our own: a looking sender *of the same round* with a worse vote is answered too, and
 //! the doubling wait starts over whenever a ballot brings something new.
 //!
-//! **Listeners** are observers, and voters whose disk is blank: their data proves nothing, so no vote of theirs may count
+//! **Reconfiguration.** While a configuration is pending, votes are counted in both. Every notification tells which ones its
+//! sender goes by; a looking peer that hears of a newer one starts over with it, and who knows a newer one answers. To join an
+//! established leader a quorum of either is enough: a reconfiguration that never was committed may be pending here.
+//!
+//! **Listeners** are observers, servers in no configuration, and voters whose disk is blank: their data proves nothing, so no vote of theirs may count
 //! (ZOOKEEPER-2325). They follow what the others elect, and their notifications name [`NOBODY`]; that is ZooKeeper's −1 zxid.
 
+use crate::membership::{Configuration, Membership};
 use crate::{
-    Config, Effect, Epoch, Note, Notification, PeerId, PeerSet, PeerState, QuorumConfig, Time,
-    Timer, Vote, Zxid,
+    Config, Effect, Epoch, Note, Notification, PeerId, PeerSet, PeerState, Time, Timer, Vote, Zxid,
 };
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Whom a listener's vote names.
 pub(crate) const NOBODY: PeerId = PeerId(0);
@@ -39,6 +44,38 @@ pub(crate) struct Elected {
     pub leader: PeerId,
     /// The vote that won.
     pub vote: Vote,
+}
+
+/// By which configurations votes are counted, and whose.
+#[derive(Clone, Debug)]
+pub(crate) struct Configurations {
+    /// A quorum of each is needed.
+    pub membership: Arc<Membership>,
+    /// One that others have in their logs. It may be about to be committed with this peer's vote, or may never be: so it adds
+    /// voters and no condition, and nobody stands for election by it.
+    pub rumour: Option<Arc<Configuration>>,
+}
+
+impl Configurations {
+    fn is_voter(&self, id: PeerId) -> bool {
+        let rumoured = |config: &Arc<Configuration>| config.quorum().is_voter(id);
+        self.membership.is_voter(id) || self.rumour.as_ref().is_some_and(rumoured)
+    }
+
+    fn has_weight(&self, id: PeerId) -> bool {
+        let rumoured = |config: &Arc<Configuration>| config.quorum().weight(id) > 0;
+        self.membership.has_weight(id) || self.rumour.as_ref().is_some_and(rumoured)
+    }
+
+    fn voters(&self) -> BTreeSet<PeerId> {
+        let rumoured = self
+            .rumour
+            .iter()
+            .flat_map(|config| &config.quorum().voters);
+        let mut voters = self.membership.voters();
+        voters.extend(rumoured);
+        voters
+    }
 }
 
 /// A vote as it was received.
@@ -72,7 +109,9 @@ impl Ballot {
 #[derive(Debug)]
 pub(crate) struct Election {
     id: PeerId,
-    quorum: QuorumConfig,
+    configs: Configurations,
+    /// What others are told of it: what this peer knows from its own disk.
+    told: Arc<Membership>,
     finalize_wait_us: u64,
     notify_us: (u64, u64),
     /// ZooKeeper's logicalclock: volatile, and no epoch.
@@ -102,9 +141,14 @@ pub(crate) struct Election {
 impl Election {
     /// No election yet: nothing is counted or answered before [`start`](Election::start).
     pub(crate) fn new(config: &Config) -> Election {
+        let membership = Arc::new(Membership::initial(config.quorum.clone()));
         Election {
             id: config.id,
-            quorum: config.quorum.clone(),
+            told: membership.clone(),
+            configs: Configurations {
+                membership,
+                rumour: None,
+            },
             finalize_wait_us: config.finalize_wait_us,
             notify_us: config.notify_us,
             round: 0,
@@ -123,18 +167,21 @@ impl Election {
         }
     }
 
-    /// Begins to look for a leader, in a new round. `may_vote` is false for observers and blank disks: they only listen.
+    /// Begins to look for a leader, in a new round. `may_vote` is false for blank disks: they only listen, as
+    /// those who are no voters do.
     pub(crate) fn start(
         &mut self,
         now: Time,
         candidate: Vote,
         may_vote: bool,
+        configs: Configurations,
         out: &mut Vec<Effect>,
     ) {
         assert_eq!(candidate.leader, self.id, "a peer stands for itself");
+        self.configs = configs;
         self.running = true;
         self.state = PeerState::Looking;
-        self.may_vote = may_vote && self.quorum.is_voter(self.id);
+        self.may_vote = may_vote && self.configs.is_voter(self.id);
         self.own = candidate;
         self.round += 1;
         self.armed = None;
@@ -149,12 +196,12 @@ impl Election {
         &mut self,
         now: Time,
         from: PeerId,
-        n: Notification,
+        n: &Notification,
         out: &mut Vec<Effect>,
     ) -> Option<Elected> {
         if self.running {
-            self.answer_while_looking(now, from, &n, out);
-            let elected = self.weigh(now, from, &n, out);
+            self.answer_while_looking(now, from, n, out);
+            let elected = self.weigh(now, from, n, out);
             if elected.is_none() {
                 self.arm(out);
             }
@@ -189,6 +236,27 @@ impl Election {
         self.state = state;
     }
 
+    /// What others are told from now on.
+    pub(crate) fn tell(&mut self, membership: Arc<Membership>) {
+        self.told = membership;
+    }
+
+    /// The present leader named the next one: no election is needed. `may_vote` as for [`start`](Election::start).
+    pub(crate) fn appoint(
+        &mut self,
+        vote: Vote,
+        may_vote: bool,
+        membership: Arc<Membership>,
+    ) -> Option<Elected> {
+        self.configs = Configurations {
+            membership,
+            rumour: None,
+        };
+        self.may_vote = may_vote && self.configs.is_voter(self.id);
+        let may_lead = vote.leader != self.id || self.may_lead();
+        may_lead.then(|| self.conclude(vote))
+    }
+
     /// After synchronization the vote carries the new epoch, so that a joiner sees equal votes (ZOOKEEPER-1732).
     pub(crate) fn set_vote_epoch(&mut self, epoch: Epoch) {
         self.vote.peer_epoch = epoch;
@@ -199,8 +267,13 @@ impl Election {
         self.round
     }
 
+    /// Whether its vote counts, and not only by hearsay.
+    fn may_lead(&self) -> bool {
+        self.may_vote && self.configs.membership.is_voter(self.id)
+    }
+
     fn own_vote(&self) -> Vote {
-        if self.may_vote { self.own } else { NO_VOTE }
+        if self.may_lead() { self.own } else { NO_VOTE }
     }
 
     /// `totalOrderPredicate`, with one repair: a peer of weight 0 clings to its own vote in ZooKeeper where that is the
@@ -208,13 +281,13 @@ impl Election {
     fn better(&self, new: &Vote, old: &Vote) -> bool {
         let key = |vote: &Vote| {
             (
-                self.quorum.weight(vote.leader) > 0,
+                self.configs.has_weight(vote.leader),
                 vote.peer_epoch,
                 vote.zxid,
                 vote.leader,
             )
         };
-        self.quorum.weight(new.leader) > 0 && key(new) > key(old)
+        self.configs.has_weight(new.leader) && key(new) > key(old)
     }
 
     fn answer_while_looking(
@@ -224,8 +297,15 @@ impl Election {
         n: &Notification,
         out: &mut Vec<Effect>,
     ) {
-        // A listener has nothing to tell; answering, it would be answered in turn, for ever.
-        if n.state != PeerState::Looking || !self.may_vote {
+        if n.state != PeerState::Looking {
+            return;
+        }
+        let version = |membership: &Membership| membership.active().version();
+        if version(&self.told) > version(&n.membership) {
+            return self.send(from, out);
+        }
+        // A listener has nothing else to tell; answering, it would be answered in turn, for ever.
+        if !self.may_vote {
             return;
         }
         let listens = n.vote.leader == NOBODY;
@@ -244,7 +324,7 @@ impl Election {
         n: &Notification,
         out: &mut Vec<Effect>,
     ) -> Option<Elected> {
-        if !self.quorum.is_voter(from) || !self.quorum.is_voter(n.vote.leader) {
+        if !self.configs.is_voter(from) || !self.configs.is_voter(n.vote.leader) {
             return None;
         }
         match n.state {
@@ -264,9 +344,11 @@ impl Election {
         if self.finalize_at.is_some() && !better && n.round != self.round {
             return;
         }
+        // Who has no candidate has no stake in its round: a voter by hearsay comes down to that of the others.
+        let undecided = self.may_vote && self.vote.leader == NOBODY;
         match n.round.cmp(&self.round) {
-            Ordering::Less => return,
-            Ordering::Greater => {
+            Ordering::Less if !undecided => return,
+            Ordering::Less | Ordering::Greater => {
                 self.round = n.round;
                 let own = self.own_vote();
                 let vote = if self.better(&n.vote, &own) {
@@ -322,12 +404,14 @@ impl Election {
     fn is_established(&self, ballots: &BTreeMap<PeerId, Ballot>, ballot: &Ballot) -> bool {
         let leader = ballot.vote.leader;
         let leads = if leader == self.id {
-            self.may_vote && self.round == ballot.round
+            self.may_lead() && self.round == ballot.round
         } else {
             let said = ballots.get(&leader);
             said.is_some_and(|b| b.state == PeerState::Leading && b.vote.leader == leader)
         };
-        leads && self.quorum.is_quorum(supporters(ballots, ballot))
+        let followers = supporters(ballots, ballot);
+        let mut configs = self.configs.membership.configurations();
+        leads && configs.any(|config| config.is_quorum(followers))
     }
 
     /// Starts, keeps or stops the finalize wait, as the ballots now stand.
@@ -338,10 +422,13 @@ impl Election {
             state: PeerState::Looking,
         };
         // Votes for this very peer may be from before its disk was lost: it must not lead, and hears of the next leader.
-        let may_lead = self.vote.leader != self.id || self.may_vote;
+        let may_lead = self.vote.leader != self.id || self.may_lead();
         let decided = may_lead
-            && self.quorum.is_voter(self.vote.leader)
-            && self.quorum.is_quorum(supporters(&self.received, &choice));
+            && self.configs.is_voter(self.vote.leader)
+            && self
+                .configs
+                .membership
+                .is_quorum(supporters(&self.received, &choice));
         self.finalize_at = match (decided, self.finalize_at) {
             (false, _) => None,
             (true, Some(at)) => Some(at),
@@ -352,12 +439,12 @@ impl Election {
     fn conclude(&mut self, vote: Vote) -> Elected {
         let leader = vote.leader;
         assert!(
-            leader != self.id || self.may_vote,
+            leader != self.id || self.may_lead(),
             "a peer whose data proves nothing was elected"
         );
         let state = match leader {
             _ if leader == self.id => PeerState::Leading,
-            _ if self.quorum.is_observer(self.id) => PeerState::Observing,
+            _ if self.configs.membership.is_observer(self.id) => PeerState::Observing,
             _ => PeerState::Following,
         };
         self.vote = vote;
@@ -386,9 +473,9 @@ impl Election {
             let ballot = Ballot::of(&self.notification());
             self.received.insert(self.id, ballot);
         }
-        for to in &self.quorum.voters {
-            if *to != self.id {
-                self.send(*to, out);
+        for to in self.configs.voters() {
+            if to != self.id {
+                self.send(to, out);
             }
         }
         self.told_at = now;
@@ -410,6 +497,7 @@ impl Election {
             vote: if listens { self.own_vote() } else { self.vote },
             round: self.round,
             state: self.state,
+            membership: self.told.clone(),
         }
     }
 

@@ -28,9 +28,12 @@ pub(crate) enum HandlerStage {
 
 pub(crate) struct Handler {
     pub(crate) peer: PeerId,
+    /// As it says itself: it goes by the configurations that it knows.
     pub(crate) observer: bool,
     /// Its disk was found blank, and it has not been brought up to date by a proven leader.
     pub(crate) blank: bool,
+    /// It was found blank, and has not acknowledged anything since: its disk may not be marked as fit to vote yet.
+    pub(crate) unmarked: bool,
     pub(crate) stage: HandlerStage,
     /// When this stage began.
     pub(crate) since: Time,
@@ -52,11 +55,12 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    pub(crate) fn new(peer: PeerId, observer: bool, now: Time) -> Handler {
+    pub(crate) fn new(peer: PeerId, now: Time) -> Handler {
         Handler {
             peer,
-            observer,
+            observer: false,
             blank: false,
+            unmarked: false,
             stage: HandlerStage::AwaitInfo,
             since: now,
             heard: now,
@@ -76,7 +80,7 @@ impl Handler {
         self.since = now;
     }
 
-    /// Whether what it says counts towards a quorum.
+    /// Whether what it says counts towards a quorum, if it is a voter.
     pub(crate) fn counts(&self) -> bool {
         !self.observer && !self.blank
     }
@@ -115,11 +119,20 @@ impl Handler {
         self.send(link, Message::Proposal(txn.clone()), out);
     }
 
-    pub(crate) fn commit(&mut self, link: LinkId, txn: &Arc<Txn>, out: &mut Vec<Effect>) {
-        let message = if self.observer {
-            Message::Inform(txn.clone())
-        } else {
-            Message::Commit { zxid: txn.zxid }
+    /// `leader` leads from here on, if the transaction is a reconfiguration.
+    pub(crate) fn commit(
+        &mut self,
+        link: LinkId,
+        txn: &Arc<Txn>,
+        leader: PeerId,
+        out: &mut Vec<Effect>,
+    ) {
+        let (zxid, txn) = (txn.zxid, txn.clone());
+        let message = match (self.observer, txn.is_reconfiguration()) {
+            (true, false) => Message::Inform(txn),
+            (true, true) => Message::InformAndActivate { txn, leader },
+            (false, false) => Message::Commit { zxid },
+            (false, true) => Message::CommitAndActivate { zxid, leader },
         };
         self.send(link, message, out);
     }

@@ -13,6 +13,13 @@
 //! that comes back on a new link with a proposal still outstanding is truncated to what is committed and gets the proposal
 //! once more, so that an old acknowledgement would speak of a record that is gone (**BASE**).
 //!
+//! # Reconfiguration
+//!
+//! Whatever is counted is counted in the configurations that are in force when it is counted: in both while one is pending. The
+//! one in the leader's own initial history is committed with that history, when the epoch is established. A leader that
+//! activates a configuration without itself commits nothing more: it has named the voter with the longest acknowledged
+//! history as the next leader, and goes at the next tick, or when the last learner has left it.
+//!
 //! # Blank disks
 //!
 //! A server whose disk was wiped may once have promised a higher epoch, or stored what nobody else in reach has. Say s3 leads
@@ -58,6 +65,8 @@ pub(crate) struct Leader {
     ping_round: u64,
     log_reads: u64,
     barriers: VecDeque<Barrier>,
+    /// It activated a configuration without itself.
+    retired: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -81,6 +90,18 @@ struct Barrier {
     round: Option<u64>,
 }
 
+/// What a learner introduces itself with.
+struct Info {
+    accepted: Epoch,
+    observer: bool,
+    blank: bool,
+    config: Zxid,
+}
+
+const RETIRED: Flow = Err(Leave::StepDown(
+    "it is no voter of the configuration that it activated",
+));
+
 impl Leader {
     pub(crate) fn new(core: &Core) -> Leader {
         let me = core.config.id;
@@ -102,6 +123,7 @@ impl Leader {
             ping_round: 0,
             log_reads: 0,
             barriers: VecDeque::new(),
+            retired: false,
         }
     }
 
@@ -146,8 +168,8 @@ impl Leader {
         peer: PeerId,
         out: &mut Vec<Effect>,
     ) -> Flow {
-        let quorum = &core.config.quorum;
-        if peer == self.me || !(quorum.is_voter(peer) || quorum.is_observer(peer)) {
+        // Strangers too: they follow without a vote until a reconfiguration names them.
+        if peer == self.me {
             out.push(Effect::CloseLink { link });
             return Ok(());
         }
@@ -162,8 +184,7 @@ impl Leader {
             mark("link-replaced", out);
             self.drop_learner(old, out);
         }
-        let handler = Handler::new(peer, quorum.is_observer(peer), core.now);
-        self.handlers.insert(link, handler);
+        self.handlers.insert(link, Handler::new(peer, core.now));
         Ok(())
     }
 
@@ -176,6 +197,9 @@ impl Leader {
         if let Some(handler) = self.handlers.remove(&link) {
             handler.abandon_snapshot(out);
             self.barriers.retain(|barrier| barrier.link != Some(link));
+        }
+        if self.retired && self.handlers.is_empty() {
+            return RETIRED;
         }
         Ok(())
     }
@@ -192,10 +216,30 @@ impl Leader {
         &mut self,
         core: &mut Core,
         link: LinkId,
-        accepted: Epoch,
-        blank: bool,
+        info: Info,
         out: &mut Vec<Effect>,
     ) -> Flow {
+        let Info {
+            accepted,
+            observer,
+            blank,
+            config,
+        } = info;
+        if config > core.membership.active().version() {
+            let pending = core.membership.pending().cloned();
+            match pending.filter(|pending| pending.version() == config) {
+                Some(pending) => {
+                    mark("config-proven", out);
+                    core.activate(&pending, out);
+                }
+                // Its history has what this leader's lacks: this one cannot be established (or has been overtaken).
+                None => {
+                    mark("config-outdone", out);
+                    self.drop_learner(link, out);
+                    return Ok(());
+                }
+            }
+        }
         if self.stage > Stage::Choosing && accepted > self.epoch {
             // It would refuse this epoch for ever: it once followed a leader that got no further than LEADERINFO. ZooKeeper
             // leaves it outside until something else causes an election; we choose a higher epoch (**BASE**).
@@ -204,7 +248,9 @@ impl Leader {
         }
         let handler = self.handlers.get_mut(&link).expect("the caller looked");
         handler.enter(HandlerStage::AwaitLeaderInfo, core.now);
+        handler.observer = observer;
         handler.blank = blank;
+        handler.unmarked = blank;
         handler.introduced_in = self.ping_round;
         if handler.counts() {
             self.introduced.insert(handler.peer);
@@ -219,7 +265,7 @@ impl Leader {
     }
 
     fn choose_epoch(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
-        if self.stage != Stage::Choosing || !core.config.quorum.is_quorum(self.introduced) {
+        if self.stage != Stage::Choosing || !core.membership.is_quorum(self.introduced) {
             return Ok(());
         }
         let Some(epoch) = self.accepted.0.checked_add(1) else {
@@ -282,7 +328,7 @@ impl Leader {
     }
 
     fn count_promises(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
-        if self.stage == Stage::AwaitEpochAcks && core.config.quorum.is_quorum(self.promised) {
+        if self.stage == Stage::AwaitEpochAcks && core.membership.is_quorum(self.promised) {
             self.enter(core, Stage::WritingCurrentEpoch);
             core.enter(Phase::Synchronization, self.epoch, out);
             core.storage.set_current_epoch(self.epoch, out);
@@ -345,10 +391,17 @@ impl Leader {
                     accepted,
                     observer,
                     blank,
+                    config,
                 },
                 HandlerStage::AwaitInfo,
-            ) if observer == handler.observer => {
-                return self.on_learner_info(core, link, accepted, blank, out);
+            ) => {
+                let info = Info {
+                    accepted,
+                    observer,
+                    blank,
+                    config,
+                };
+                return self.on_learner_info(core, link, info, out);
             }
             (message @ Message::AckEpoch { .. }, HandlerStage::AwaitEpochAck) => {
                 self.on_ack_epoch(core, link, &message, out);
@@ -407,13 +460,16 @@ impl Leader {
     pub(crate) fn on_tick(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
         self.set_tick(core, out);
         self.half_ticks += 1;
+        if self.retired {
+            return RETIRED;
+        }
         let whole = self.half_ticks.is_multiple_of(2);
         if !self.established() {
             if core.passed(self.since, core.config.init_limit) {
                 return Err(Leave::StepDown("no quorum within initLimit"));
             }
         } else {
-            if whole && !self.has_quorum(core) {
+            if whole && !core.membership.is_quorum(self.heard(core, true)) {
                 return Err(Leave::StepDown("no quorum of synchronized followers"));
             }
             self.ping(out);
@@ -424,17 +480,19 @@ impl Leader {
         Ok(())
     }
 
-    /// Whether a quorum was heard of within syncLimit.
-    fn has_quorum(&self, core: &Core) -> bool {
+    /// Who counts, and was heard of within syncLimit; of the formerly blank, perhaps only those whose disks are marked.
+    fn heard(&self, core: &Core, unmarked_too: bool) -> PeerSet {
         let mut heard = PeerSet::new();
         heard.insert(self.me);
         for handler in self.handlers.values() {
-            let counts = handler.counts() && handler.stage >= HandlerStage::Acknowledged;
+            let counts = handler.counts()
+                && (unmarked_too || !handler.unmarked)
+                && handler.stage >= HandlerStage::Acknowledged;
             if counts && !core.passed(handler.heard, core.config.sync_limit) {
                 heard.insert(handler.peer);
             }
         }
-        core.config.quorum.is_quorum(heard)
+        heard
     }
 
     fn cut_off_laggards(&mut self, core: &Core, out: &mut Vec<Effect>) {
@@ -468,7 +526,7 @@ impl Leader {
 
     pub(crate) fn waiting_for(&self, core: &Core) -> String {
         let quorum_of = |what: &str, has: PeerSet| {
-            let needs = core.config.quorum.voters.iter().copied();
+            let needs = core.membership.voters().into_iter();
             let names = |peers: Vec<PeerId>| {
                 let names: Vec<String> = peers.iter().map(PeerId::to_string).collect();
                 names.join(" ")

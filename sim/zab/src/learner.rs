@@ -25,7 +25,8 @@ mod synchronization;
 use crate::core::{Core, Flow, Leave};
 use crate::marks::mark;
 use crate::{
-    Delivery, Effect, Epoch, LinkId, Message, Payload, PeerId, SyncId, Time, Timer, Txn, Zxid,
+    Delivery, Effect, Epoch, LinkId, Membership, Message, Payload, PeerId, SyncId, Time, Timer,
+    Txn, Zxid,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -113,6 +114,7 @@ enum Cut {
     },
     Snap {
         chunks: Vec<Payload>,
+        membership: Arc<Membership>,
         complete: bool,
         installed: bool,
     },
@@ -136,7 +138,7 @@ impl Learner {
     pub(crate) fn new(core: &Core, leader: PeerId) -> Learner {
         Learner {
             leader,
-            observer: core.config.quorum.is_observer(core.config.id),
+            observer: core.observes(),
             stage: Stage::Connecting,
             link: None,
             epoch: Epoch(0),
@@ -221,6 +223,7 @@ impl Learner {
             accepted: core.storage.accepted(),
             observer: self.observer,
             blank,
+            config: core.membership.active().version(),
         };
         self.send(info, out);
         Ok(())

@@ -1,5 +1,5 @@
 //! ZAB, ZooKeeper's atomic broadcast, as a sans-IO state machine: fast leader election, discovery, synchronization,
-//! broadcast, the transaction log, snapshots and quorums. It knows nothing of znodes, clocks, sockets or randomness.
+//! broadcast, the transaction log, snapshots, quorums and their reconfiguration. It knows nothing of znodes, clocks, sockets or randomness.
 //!
 //! # The contract
 //!
@@ -101,6 +101,7 @@ mod leader;
 mod learner;
 mod log;
 mod marks;
+mod membership;
 mod memory;
 mod peer;
 mod quorum;
@@ -109,6 +110,7 @@ mod sync;
 
 pub use api::*;
 pub use marks::MARKS;
+pub use membership::{Configuration, Membership};
 pub use memory::MemoryDisk;
 pub use peer::Peer;
 pub use quorum::{PeerSet, QuorumConfig, QuorumRule};

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | header | magic, checksum, version, generation, first (24) |
 //! | record | magic, checksum, zxid, previous zxid, length of the payload (28), payload |
+//! | reconfiguration | as a record, but for the magic; the payload: length of the configuration (4), configuration, payload |
 //! | mark | magic, checksum, its own offset, durable (24) |
 //!
 //! A **record** is the same on every server and carries the zxid before it, so that a hole shows (**BASE**; ZooKeeper does
@@ -18,11 +19,13 @@
 //!
 //! What remains invisible: damage to the very last batch that was fsynced, as no mark tells of it yet.
 
+use crate::membership::Configuration;
 use crate::{FileName, Txn, Zxid};
 use std::sync::Arc;
 
 const SEGMENT: u32 = u32::from_le_bytes(*b"ZLOG");
 const RECORD: u32 = u32::from_le_bytes(*b"ZREC");
+const RECONFIG: u32 = u32::from_le_bytes(*b"ZCFG");
 const MARK: u32 = u32::from_le_bytes(*b"ZMRK");
 const VERSION: u32 = 1;
 
@@ -35,15 +38,35 @@ pub(crate) const MARK_LEN: usize = 24;
 impl Txn {
     /// Encodes a transaction: the leader does it once, and every server keeps these very bytes.
     pub fn new(zxid: Zxid, prev: Zxid, payload: &[u8]) -> Txn {
+        Txn::encode(RECORD, zxid, prev, &[payload])
+    }
+
+    /// Encodes a transaction that makes `config` the ensemble's configuration.
+    pub fn reconfigure(prev: Zxid, config: &Configuration, payload: &[u8]) -> Txn {
+        let mut body = Vec::new();
+        config.encode(&mut body);
+        let len = u32::try_from(body.len()).expect("a configuration has less than 4 GiB");
+        Txn::encode(
+            RECONFIG,
+            config.version(),
+            prev,
+            &[&len.to_le_bytes(), &body, payload],
+        )
+    }
+
+    fn encode(magic: u32, zxid: Zxid, prev: Zxid, parts: &[&[u8]]) -> Txn {
         assert!(zxid > prev, "{zxid} does not come after {prev}");
-        let len = u32::try_from(payload.len()).expect("a transaction has less than 4 GiB");
-        let mut record = Vec::with_capacity(RECORD_HEADER + payload.len());
-        record.extend_from_slice(&RECORD.to_le_bytes());
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let mut record = Vec::with_capacity(RECORD_HEADER + len);
+        let len = u32::try_from(len).expect("a transaction has less than 4 GiB");
+        record.extend_from_slice(&magic.to_le_bytes());
         record.extend_from_slice(&[0; 4]);
         record.extend_from_slice(&zxid.0.to_le_bytes());
         record.extend_from_slice(&prev.0.to_le_bytes());
         record.extend_from_slice(&len.to_le_bytes());
-        record.extend_from_slice(payload);
+        for part in parts {
+            record.extend_from_slice(part);
+        }
         seal(&mut record);
         Txn {
             zxid,
@@ -54,7 +77,27 @@ impl Txn {
 
     /// The application's part of the record.
     pub fn payload(&self) -> &[u8] {
-        &self.record[RECORD_HEADER..]
+        let body = &self.record[RECORD_HEADER..];
+        if self.is_reconfiguration() {
+            &body[4 + u32_at(body, 0) as usize..]
+        } else {
+            body
+        }
+    }
+
+    /// Whether this transaction changes the configuration.
+    pub fn is_reconfiguration(&self) -> bool {
+        u32_at(&self.record, 0) == RECONFIG
+    }
+
+    /// The configuration that this transaction makes, if it makes one.
+    pub fn configuration(&self) -> Option<Arc<Configuration>> {
+        if !self.is_reconfiguration() {
+            return None;
+        }
+        let (config, _) = Configuration::decode(&self.record[RECORD_HEADER + 4..])
+            .expect("whoever made the record, or read it, made sure");
+        Some(Arc::new(config))
     }
 }
 
@@ -135,8 +178,9 @@ fn frame_at(bytes: &[u8], at: usize) -> Result<(Frame<'_>, usize), String> {
     }
     match u32_at(rest, 0) {
         MARK => mark_at(bytes, at).map(|_| (Frame::Mark, at + MARK_LEN)),
-        RECORD => {
+        RECORD | RECONFIG => {
             let record = record_in(rest)?;
+            check_configuration(record)?;
             let frame = Frame::Record {
                 zxid: Zxid(u64_at(record, 8)),
                 prev: Zxid(u64_at(record, 16)),
@@ -157,6 +201,23 @@ fn record_in(rest: &[u8]) -> Result<&[u8], String> {
         return Err(format!("{} of {len} bytes of a record", rest.len()));
     }
     check_seal(&rest[..len]).map(|()| &rest[..len])
+}
+
+/// A record that claims to hold a configuration holds that of its own number.
+fn check_configuration(record: &[u8]) -> Result<(), String> {
+    if u32_at(record, 0) != RECONFIG {
+        return Ok(());
+    }
+    let body = record.get(RECORD_HEADER + 4..).unwrap_or_default();
+    match Configuration::decode(body) {
+        Some((config, rest))
+            if config.version().0 == u64_at(record, 8)
+                && body.len() - rest.len() == u32_at(record, RECORD_HEADER) as usize =>
+        {
+            Ok(())
+        }
+        _ => Err("a reconfiguration that holds no configuration".into()),
+    }
 }
 
 /// The mark at `at`: how many bytes it declares durable. A mark names its own offset, so that a payload that happens to hold

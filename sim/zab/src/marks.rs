@@ -29,6 +29,18 @@ pub const MARKS: &[(&str, &str)] = &[
         "A COMMIT arrived between NEWLEADER and UPTODATE (ZOOKEEPER-4394).",
     ),
     (
+        "config-outdone",
+        "A learner knew a newer configuration than the leader, and was turned away.",
+    ),
+    (
+        "config-proven",
+        "A leader learned from a learner that the configuration in its log is committed.",
+    ),
+    (
+        "configuration-learned",
+        "A looking server heard of a newer configuration from another one.",
+    ),
+    (
         "disk-diff-overtaken",
         "The log read for a DIFF no longer met the transactions in memory.",
     ),
@@ -69,6 +81,14 @@ pub const MARKS: &[(&str, &str)] = &[
         "A learner refused a leader whose epoch is lower than the one it had accepted.",
     ),
     (
+        "hand-over",
+        "The leader is not in the new configuration; the leader that it named takes over without an election.",
+    ),
+    (
+        "leader-retired",
+        "A leader activated a configuration without itself, and commits nothing more.",
+    ),
+    (
         "learner-behind",
         "A learner left a proposal unacknowledged for longer than syncLimit and was cut off.",
     ),
@@ -85,6 +105,10 @@ pub const MARKS: &[(&str, &str)] = &[
         "A proposal arrived between NEWLEADER and UPTODATE.",
     ),
     (
+        "new-role",
+        "A reconfiguration made an observer of a follower or the reverse; it joined anew.",
+    ),
+    (
         "proposal-refused",
         "The application proposed where no proposal is possible.",
     ),
@@ -99,6 +123,10 @@ pub const MARKS: &[(&str, &str)] = &[
     (
         "recovery-older-snapshot",
         "The newest snapshot was no good; an older one and the log behind it were.",
+    ),
+    (
+        "recovery-pending-configuration",
+        "The last reconfiguration on the disk may not have been committed: quorums of both configurations are needed.",
     ),
     (
         "recovery-read-again",

@@ -24,14 +24,16 @@ use crate::learner::Learner;
 use crate::marks::mark;
 use crate::storage::Event;
 use crate::{
-    Config, Effect, Epoch, Input, LinkId, Note, Payload, PeerId, PeerState, Phase, Role,
-    SnapshotId, Time, Timer, Zxid,
+    Config, Effect, Epoch, Input, LinkId, Membership, Note, Payload, PeerId, PeerSet, PeerState,
+    Phase, QuorumConfig, ReconfigureRefusal, Role, SnapshotId, Time, Timer, Zxid,
 };
 
 /// One server of the ensemble: see the crate's documentation for the contract with its driver.
 pub struct Peer {
     core: Core,
     mode: Mode,
+    /// Who leads next, if the last leader named one.
+    successor: Option<PeerId>,
 }
 
 enum Mode {
@@ -45,15 +47,14 @@ impl Peer {
     /// A peer that has not started: its first input is [`Input::Boot`].
     ///
     /// # Panics
-    /// Where the configuration is none: an unknown server, a quorum rule that is no rule, limits of zero.
+    /// Where the configuration is none: a server's number beyond the limits, a quorum rule that is no rule, limits of zero.
     pub fn new(config: Config) -> Peer {
         if let Err(reason) = config.quorum.validate() {
             panic!("{}: {reason}", config.id);
         }
-        let quorum = &config.quorum;
         assert!(
-            quorum.is_voter(config.id) || quorum.is_observer(config.id),
-            "{} is no member of the ensemble",
+            (1..=PeerSet::ID_MAX).contains(&config.id.0),
+            "{}: a server's number is from 1 to 127",
             config.id
         );
         assert!(config.tick_us >= 2, "a tick has two halves");
@@ -66,6 +67,7 @@ impl Peer {
         Peer {
             core: Core::new(config),
             mode: Mode::Idle,
+            successor: None,
         }
     }
 
@@ -106,9 +108,13 @@ impl Peer {
                     return Ok(());
                 }
                 let core = &mut self.core;
+                let looks = core.role.phase == Phase::Election;
+                if looks && core.learn(&notification.membership, out) {
+                    core.start_election(out);
+                }
                 let elected = core
                     .election
-                    .on_notification(core.now, from, notification, out);
+                    .on_notification(core.now, from, &notification, out);
                 self.on_elected(elected, out)
             }
             Input::LinkOpened {
@@ -139,6 +145,19 @@ impl Peer {
         match input {
             Input::Propose { zxid, payload } => match &mut self.mode {
                 Mode::Leader(leader) => leader.propose(&mut self.core, zxid, &payload, out),
+                _ => {
+                    mark("proposal-refused", out);
+                    Ok(())
+                }
+            },
+            Input::Reconfigure {
+                zxid,
+                quorum,
+                payload,
+            } => match &mut self.mode {
+                Mode::Leader(leader) => {
+                    leader.reconfigure(&mut self.core, zxid, quorum, &payload, out)
+                }
                 _ => {
                     mark("proposal-refused", out);
                     Ok(())
@@ -214,6 +233,7 @@ impl Peer {
                 torn_bytes,
                 snapshot,
                 chunks,
+                configs,
                 replay,
                 ..
             } => {
@@ -224,7 +244,7 @@ impl Peer {
                     torn_bytes,
                     blank,
                 }));
-                core.reload(snapshot, chunks, replay, out);
+                core.reload(snapshot, chunks, &configs, replay, out);
             }
             Event::Logged { zxid } => out.push(Effect::Note(Note::Logged { zxid })),
             Event::AcceptedEpoch(epoch) => out.push(Effect::Note(Note::AcceptedEpoch(epoch))),
@@ -333,7 +353,7 @@ impl Peer {
         let me = core.config.id;
         let state = if elected.leader == me {
             PeerState::Leading
-        } else if core.config.quorum.is_observer(me) {
+        } else if core.observes() {
             PeerState::Observing
         } else {
             PeerState::Following
@@ -367,6 +387,10 @@ impl Peer {
         match flow {
             Ok(()) => {}
             Err(Leave::StepDown(reason)) => self.step_down(reason, out),
+            Err(Leave::HandOver(leader, reason)) => {
+                self.successor = Some(leader);
+                self.step_down(reason, out);
+            }
             Err(Leave::Stop(reason)) => {
                 self.core.role.phase = Phase::Stopped;
                 self.mode = Mode::Idle;
@@ -425,7 +449,15 @@ impl Peer {
             core.history.deliver_rest(out);
         }
         if core.history.applied() == core.history.delivered() {
-            core.start_election(out);
+            let successor = self.successor.take();
+            let appointed = successor.and_then(|leader| core.take_over_from(leader, out));
+            match appointed {
+                Some(elected) => {
+                    let flow = self.on_elected(Some(elected), out);
+                    self.conclude(flow, out);
+                }
+                None => core.start_election(out),
+            }
         }
     }
 }
@@ -445,6 +477,19 @@ impl Peer {
     /// How it is set up.
     pub fn config(&self) -> &Config {
         &self.core.config
+    }
+
+    /// The configurations that it goes by.
+    pub fn membership(&self) -> &Membership {
+        &self.core.membership
+    }
+
+    /// Whether a reconfiguration may be proposed here now; if not, why.
+    pub fn may_reconfigure(&self, quorum: &QuorumConfig) -> Result<(), ReconfigureRefusal> {
+        match &self.mode {
+            Mode::Leader(leader) => leader.may_reconfigure(&self.core, quorum),
+            _ => Err(ReconfigureRefusal::NotLeading),
+        }
     }
 
     /// The tail of its log, durable or not.

@@ -20,6 +20,7 @@ mod script;
 mod writer;
 
 use crate::log::{self, Expect};
+use crate::membership::{Configuration, Membership};
 use crate::{
     Config, DiskData, DiskError, DiskOp, Effect, Epoch, FileName, Note, Payload, Ticket, Txn, Zxid,
 };
@@ -30,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use writer::Writer;
 
+pub(crate) use recovery::Configs;
 pub use recovery::{Offline, recover_offline};
 
 /// What the storage has to tell the peer.
@@ -50,6 +52,8 @@ pub(crate) enum Event {
         /// The snapshot to begin from, and its pieces; none: the initial, empty state.
         snapshot: Zxid,
         chunks: Vec<Payload>,
+        /// What it says about the ensemble.
+        configs: Configs,
         /// Every transaction behind the snapshot, committed or not.
         replay: Vec<Arc<Txn>>,
     },
@@ -86,6 +90,7 @@ enum Waiter {
     Accepted(Epoch),
     Current(Epoch),
     Marker,
+    Configuration,
     SnapshotSynced,
     SnapshotRenamed(Zxid),
     Chore,
@@ -103,8 +108,14 @@ enum Waiter {
 #[derive(Debug)]
 enum Job {
     Recover,
-    Truncate { to: Zxid },
-    Install { zxid: Zxid, chunks: Vec<Payload> },
+    Truncate {
+        to: Zxid,
+    },
+    Install {
+        zxid: Zxid,
+        chunks: Vec<Payload>,
+        membership: Membership,
+    },
 }
 
 /// The job under way.
@@ -238,7 +249,7 @@ impl Storage {
         let matters = |waiter: &Waiter| {
             matches!(
                 waiter,
-                Waiter::Accepted(_) | Waiter::Current(_) | Waiter::Marker
+                Waiter::Accepted(_) | Waiter::Current(_) | Waiter::Marker | Waiter::Configuration
             )
         };
         self.writer.idle() && self.no_job() && !self.waiting.values().any(matters)
@@ -286,9 +297,18 @@ impl Storage {
         self.replace(FileName::Initialized, Epoch(0), Waiter::Marker, out);
     }
 
+    /// Remembers a configuration that is known to be committed.
+    pub(crate) fn set_configuration(&mut self, config: &Configuration, out: &mut Vec<Effect>) {
+        let bytes = format::configuration_file(config);
+        self.write(FileName::Configuration, bytes, Waiter::Configuration, out);
+    }
+
     fn replace(&mut self, file: FileName, epoch: Epoch, waiter: Waiter, out: &mut Vec<Effect>) {
+        self.write(file, format::small_file(file, epoch), waiter, out);
+    }
+
+    fn write(&mut self, file: FileName, bytes: Payload, waiter: Waiter, out: &mut Vec<Effect>) {
         let ticket = self.tickets.next();
-        let bytes = format::small_file(file, epoch);
         out.push(Effect::Disk(DiskOp::Replace {
             file,
             bytes,
@@ -307,20 +327,31 @@ impl Storage {
         &mut self,
         zxid: Zxid,
         chunks: Vec<Payload>,
+        membership: Membership,
         out: &mut Vec<Effect>,
     ) {
-        self.request(Job::Install { zxid, chunks }, out);
+        let job = Job::Install {
+            zxid,
+            chunks,
+            membership,
+        };
+        self.request(job, out);
     }
 
     /// Begins a running server's snapshot. Everything applied must be committed: a snapshot cannot be cut.
-    pub(crate) fn begin_snapshot(&mut self, zxid: Zxid, out: &mut Vec<Effect>) {
+    pub(crate) fn begin_snapshot(
+        &mut self,
+        zxid: Zxid,
+        membership: &Membership,
+        out: &mut Vec<Effect>,
+    ) {
         assert!(self.taking.is_none(), "one snapshot at a time");
         assert!(self.no_job(), "a snapshot while the log is being replaced");
         assert!(
             zxid <= self.last(),
             "a snapshot of transactions that were never logged"
         );
-        let bytes = format::snapshot_header(self.generation, zxid);
+        let bytes = format::snapshot_header(self.generation, zxid, Some(membership));
         self.taking = Some(Taking {
             zxid,
             pieces: 0,
@@ -441,7 +472,7 @@ impl Storage {
             }
             Waiter::Chore => self.do_chore(out),
             Waiter::Job => self.act(out, &mut events),
-            Waiter::Nobody => {}
+            Waiter::Nobody | Waiter::Configuration => {}
             Waiter::Reader(_) | Waiter::Answer(_) => panic!("{ticket:?} is a read"),
         }
         self.begin_job(out, &mut events);

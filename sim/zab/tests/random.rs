@@ -11,7 +11,7 @@ mod common;
 
 use common::{Bus, Unkind, config, s};
 use std::collections::BTreeMap;
-use zab::{PeerId, QuorumConfig, Zxid};
+use zab::{PeerId, QuorumConfig, QuorumRule, Zxid};
 
 /// Prints what is needed to repeat a run that panics.
 struct Case(u64);
@@ -32,7 +32,8 @@ fn ensemble(seed: u64) -> Bus {
     quorum.observers = (voters + 1..=voters + observers).map(PeerId).collect();
     let (memory, disk, snap, counter) =
         (dice.below(4), dice.below(3), dice.below(3), dice.below(6));
-    let configs = (1..=voters + observers).map(|id| {
+    let joiners = if seed % 4 == 1 { 2 } else { 0 };
+    let configs = (1..=voters + observers + joiners).map(|id| {
         let mut config = config(id, &quorum);
         config.commit_log_count = [2, 5, 20, 500][memory as usize];
         config.disk_diff_bytes_max = [0, 300, 100_000][disk as usize];
@@ -52,6 +53,43 @@ fn ensemble(seed: u64) -> Bus {
         wipe: if seed.is_multiple_of(5) { 4 } else { 0 },
     };
     bus
+}
+
+fn reconfigures(seed: u64) -> bool {
+    seed % 4 == 1
+}
+
+/// Some of the servers vote, some observe, some do neither. Where a disk may be lost, that must leave a quorum.
+fn any_ensemble(bus: &mut Bus, seed: u64) -> Option<QuorumConfig> {
+    let least = if seed.is_multiple_of(5) { 3 } else { 1 };
+    for _ in 0..20 {
+        let mut quorum = QuorumConfig::majority([]);
+        for id in bus.ids() {
+            let peer = bus.nodes[&id].peer.as_ref();
+            let blank = peer.is_none_or(|peer| peer.is_blank());
+            match bus.rng.below(4) {
+                0 => {}
+                _ if least > 1 && blank => {}
+                1 => drop(quorum.observers.insert(id)),
+                _ => drop(quorum.voters.insert(id)),
+            }
+        }
+        if quorum.voters.len() >= least {
+            if least == 1 && bus.rng.one_in(4) {
+                let (a, b) = quorum.voters.iter().partition(|id| id.0 % 2 == 0);
+                let weights = quorum
+                    .voters
+                    .iter()
+                    .map(|id| (*id, 1 + u32::from(id.0 % 3)));
+                quorum.rule = QuorumRule::Hierarchical {
+                    groups: vec![a, b],
+                    weights: weights.collect(),
+                };
+            }
+            return Some(quorum);
+        }
+    }
+    None
 }
 
 fn run(seed: u64) -> BTreeMap<String, u64> {
@@ -76,6 +114,11 @@ fn run(seed: u64) -> BTreeMap<String, u64> {
             }
             let quorum = bus.rng.one_in(2);
             bus.sync_at(id, quorum);
+        }
+        if reconfigures(seed) && bus.rng.one_in(150) {
+            if let Some(quorum) = any_ensemble(&mut bus, seed) {
+                bus.reconfigure(quorum).ok();
+            }
         }
         if bus.rng.one_in(600) && bus.cut.len() < 4 {
             let ids = bus.ids();
@@ -138,6 +181,11 @@ fn ensembles_on_an_unkind_bus_agree_and_lose_nothing() {
         "drain-reload",
         "drain-replayed-tail",
         "drain-unfinished-truncation",
+        "activated",
+        "hand-over",
+        "new-role",
+        "recovery-pending-configuration",
+        "configuration-learned",
         "rollover",
         "snapshot taken",
     ] {

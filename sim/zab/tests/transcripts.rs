@@ -327,6 +327,7 @@ fn info(accepted: u32, blank: bool) -> Message {
         accepted: Epoch(accepted),
         observer: false,
         blank,
+        config: Zxid::ZERO,
     }
 }
 
@@ -451,4 +452,88 @@ fn acknowledgements_die_with_their_link() {
     solo.hear(again, Message::AckNewLeader { epoch: Epoch(1) });
     solo.hear(again, Message::Ack { zxid: z(1, 1) });
     assert_eq!(solo.peer.last_committed(), z(1, 1));
+}
+
+fn votes(ids: impl IntoIterator<Item = u8>) -> QuorumConfig {
+    QuorumConfig::majority(ids.into_iter().map(PeerId))
+}
+
+/// Servers that were no members follow without a vote; from the reconfiguration on both quorums are needed, and both follow.
+#[test]
+fn two_servers_join() {
+    let mut bus = Bus::with_joiners(0, 3, 2);
+    bus.start_all();
+    bus.settle();
+    commit(&mut bus, 1);
+    bus.settle();
+    bus.transcript = Some(Vec::new());
+    bus.reconfigure(votes(1..=5)).expect("both follow");
+    bus.settle();
+    commit(&mut bus, 1);
+    bus.settle();
+    assert_snapshot!(bus.take_transcript());
+    for node in bus.nodes.values() {
+        assert_eq!(node.peer().membership().active().quorum(), &votes(1..=5));
+    }
+}
+
+/// The leader leaves: it commits the reconfiguration, names its successor, and goes; nobody elects anybody.
+#[test]
+fn the_leader_is_reconfigured_away() {
+    let mut bus = three(1, |_| {});
+    bus.reconfigure(votes([1, 2])).expect("both follow");
+    bus.settle();
+    commit(&mut bus, 1);
+    bus.settle();
+    assert_snapshot!(bus.take_transcript());
+    assert!(bus.nodes[&s(2)].leads());
+    assert!(bus.nodes[&s(3)].serves(), "it follows without a vote");
+}
+
+/// The leader of a reconfiguration that only its followers have logged is lost; its successor needs quorums of both, and
+/// commits it with its own history.
+#[test]
+fn the_leader_is_lost_between_proposal_and_activation() {
+    let mut bus = Bus::with_joiners(0, 3, 2);
+    bus.start_all();
+    bus.settle();
+    commit(&mut bus, 1);
+    bus.settle();
+    bus.reconfigure(votes([2, 4, 5])).expect("all follow");
+    let logged = |bus: &Bus| {
+        [1, 2, 4].iter().all(|id| {
+            let membership = bus.nodes[&s(*id)].peer().membership();
+            membership.pending().is_some()
+        })
+    };
+    bus.run_until(SECOND, "the followers have it", logged);
+    bus.crash(s(3));
+    bus.transcript = Some(Vec::new());
+    bus.run_until(10 * SECOND, "the others go on", |bus| {
+        bus.nodes.values().any(|node| node.leads())
+    });
+    bus.start(s(3));
+    bus.settle();
+    assert_snapshot!(bus.take_transcript());
+    for node in bus.nodes.values() {
+        let membership = node.peer().membership();
+        assert_eq!(membership.active().quorum(), &votes([2, 4, 5]));
+        assert_eq!(membership.pending(), None);
+    }
+}
+
+/// What cannot be done is not begun.
+#[test]
+fn a_reconfiguration_is_refused_while_another_is_in_flight_or_nobody_would_follow() {
+    use zab::ReconfigureRefusal::{InProgress, NoQuorum, NotLeading};
+    let mut bus = three(0, |_| {});
+    let refusal = |bus: &mut Bus, ids: &[u8]| {
+        let voters = votes(ids.iter().copied());
+        bus.reconfigure(voters).expect_err("it may not")
+    };
+    assert_eq!(refusal(&mut bus, &[1, 4, 5]), NoQuorum);
+    let not_leading = bus.nodes[&s(1)].peer().may_reconfigure(&votes([1]));
+    assert_eq!(not_leading, Err(NotLeading));
+    bus.reconfigure(votes([1, 2])).expect("both follow");
+    assert_eq!(refusal(&mut bus, &[1, 2, 3]), InProgress);
 }

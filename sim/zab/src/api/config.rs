@@ -8,7 +8,8 @@ use crate::quorum::QuorumConfig;
 pub struct Config {
     /// This server.
     pub id: PeerId,
-    /// Who votes, who observes, what is a quorum.
+    /// The ensemble's first configuration: who votes, who observes, what is a quorum. The same on every server, on those that
+    /// join later too: they are no members of it, and follow without a vote until a reconfiguration names them.
     pub quorum: QuorumConfig,
     /// A tick, in microseconds (ZooKeeper: tickTime).
     pub tick_us: u64,
@@ -50,4 +51,15 @@ impl Config {
             snap_retain: 3,
         }
     }
+}
+
+/// Why a reconfiguration is not proposed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReconfigureRefusal {
+    /// This peer does not lead, or is about to stop.
+    NotLeading,
+    /// Another one is not committed yet.
+    InProgress,
+    /// No quorum of the new configuration follows this leader, and has its history.
+    NoQuorum,
 }

@@ -10,6 +10,8 @@ pub enum FileName {
     AcceptedEpoch,
     /// The epoch of the last leader whose history this server took over (paper: f.a).
     CurrentEpoch,
+    /// The last configuration of the ensemble that is known here to be committed, if it is not the first.
+    Configuration,
     /// Says that the database may vote: written by `format_files` for a new ensemble, and by a server with a blank disk once
     /// an established leader has brought it up to date. Without it the server takes no part in elections (ZOOKEEPER-2325).
     Initialized,
@@ -41,6 +43,7 @@ impl fmt::Display for FileName {
         match self {
             FileName::AcceptedEpoch => write!(f, "acceptedEpoch"),
             FileName::CurrentEpoch => write!(f, "currentEpoch"),
+            FileName::Configuration => write!(f, "configuration"),
             FileName::Initialized => write!(f, "initialized"),
             FileName::Log { generation, first } => write!(f, "log.{generation}.{:x}", first.0),
             FileName::Snapshot { generation, zxid } => {

@@ -1,6 +1,7 @@
 //! What peers say to each other: election messages, and the packets on a link between learner and leader.
 
 use super::{Epoch, Payload, PeerId, SyncId, Txn, Zxid};
+use crate::membership::Membership;
 use std::sync::Arc;
 
 /// A peer's state in the election's words (`QuorumPeer.ServerState`).
@@ -44,7 +45,7 @@ pub struct Vote {
 }
 
 /// An election message (`FastLeaderElection.Notification`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Notification {
     /// The sender's vote.
     pub vote: Vote,
@@ -52,6 +53,8 @@ pub struct Notification {
     pub round: u64,
     /// What the sender is doing.
     pub state: PeerState,
+    /// The configurations that it goes by: who knows a newer one tells the others.
+    pub membership: Arc<Membership>,
 }
 
 /// A message on a link between learner and leader. The names are ZooKeeper's packet types; the paper's are in brackets.
@@ -65,6 +68,8 @@ pub enum Message {
         observer: bool,
         /// Whether its disk was found blank: it must not count before an established leader has brought it up to date (**BASE**).
         blank: bool,
+        /// The version of the last configuration that it knows to be committed.
+        config: Zxid,
     },
     /// LEADERINFO (NEWEPOCH): the epoch that the leader proposes.
     LeaderInfo {
@@ -94,6 +99,8 @@ pub enum Message {
     Snap {
         /// Everything up to here is in it.
         zxid: Zxid,
+        /// The configurations as of there.
+        membership: Arc<Membership>,
     },
     /// A piece of the snapshot.
     SnapChunk {
@@ -111,6 +118,20 @@ pub enum Message {
     },
     /// INFORM: proposal and commit in one, for observers.
     Inform(Arc<Txn>),
+    /// COMMITANDACTIVATE: the reconfiguration is committed and in force.
+    CommitAndActivate {
+        /// Of this transaction.
+        zxid: Zxid,
+        /// Who leads from here on; the present leader, unless the new configuration does without it.
+        leader: PeerId,
+    },
+    /// INFORMANDACTIVATE: the same for observers.
+    InformAndActivate {
+        /// It.
+        txn: Arc<Txn>,
+        /// As in `CommitAndActivate`.
+        leader: PeerId,
+    },
     /// NEWLEADER (NEWLEADER): end of the history.
     NewLeader {
         /// The leader's epoch.
@@ -173,6 +194,8 @@ impl Message {
             Message::Proposal(_) => "PROPOSAL",
             Message::Commit { .. } => "COMMIT",
             Message::Inform(_) => "INFORM",
+            Message::CommitAndActivate { .. } => "COMMITANDACTIVATE",
+            Message::InformAndActivate { .. } => "INFORMANDACTIVATE",
             Message::NewLeader { .. } => "NEWLEADER",
             Message::AckNewLeader { .. } => "ACKNEWLEADER",
             Message::UpToDate => "UPTODATE",

@@ -1,6 +1,7 @@
 //! What checks, probes and timelines want to know of a step.
 
 use super::{Epoch, PeerId, Phase, Txn, Zxid};
+use crate::membership::Configuration;
 use std::sync::Arc;
 
 /// How a leader brings a learner up to date.
@@ -90,6 +91,10 @@ pub enum Note {
         /// The last committed transaction.
         zxid: Zxid,
     },
+    /// A reconfiguration was logged: from here on a quorum is one of both configurations.
+    ConfigurationPending(Arc<Configuration>),
+    /// A configuration is known here to be committed: it alone counts.
+    ConfigurationActive(Arc<Configuration>),
     /// The log was cut, durably.
     Truncated {
         /// The last transaction that stayed.

@@ -4,6 +4,7 @@ use super::{
     DiskData, DiskError, DiskOp, Epoch, FileName, LinkId, Message, Note, Notification, Payload,
     PeerId, PeerState, Phase, SnapshotId, SyncId, Ticket, Time, Txn, Zxid,
 };
+use crate::quorum::QuorumConfig;
 use std::sync::Arc;
 
 /// A peer's timers. Setting one again replaces it.
@@ -91,6 +92,16 @@ pub enum Input {
         /// The number that the application prepared it under.
         zxid: Zxid,
         /// Its content.
+        payload: Payload,
+    },
+    /// The application proposes a transaction that reconfigures the ensemble. As `Propose`, and only where
+    /// [`Peer::may_reconfigure`](crate::Peer::may_reconfigure) says so.
+    Reconfigure {
+        /// As in `Propose`: the version of the configuration too.
+        zxid: Zxid,
+        /// The new ensemble.
+        quorum: QuorumConfig,
+        /// The content for the application.
         payload: Payload,
     },
     /// The application of a learner hands a write request to the leader's application.

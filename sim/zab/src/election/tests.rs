@@ -1,6 +1,7 @@
 //! Elections as transcripts: every notification in the order in which it was sent, on a bus that delivers each after 10 ms.
 
 use super::*;
+use crate::QuorumConfig;
 use std::fmt::Write;
 
 const LATENCY_US: u64 = 10_000;
@@ -71,7 +72,9 @@ impl Bus {
         self.line(&format!("{id} looks"));
         let mut out = Vec::new();
         let now = self.now;
-        self.peer(id.0).start(now, candidate, may_vote, &mut out);
+        let configs = self.peer(id.0).configs.clone();
+        self.peer(id.0)
+            .start(now, candidate, may_vote, configs, &mut out);
         self.carry_out(id, out);
     }
 
@@ -143,7 +146,7 @@ impl Bus {
                 let Some(peer) = self.peers.get_mut(&to) else {
                     continue;
                 };
-                (to, peer.on_notification(next.0, from, n, &mut out))
+                (to, peer.on_notification(next.0, from, &n, &mut out))
             };
             self.carry_out(id, out);
             if let Some(elected) = elected {

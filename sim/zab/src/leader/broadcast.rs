@@ -3,9 +3,13 @@
 
 use super::{Barrier, Leader};
 use crate::core::{Core, Flow, Leave};
-use crate::handler::HandlerStage;
+use crate::handler::{Handler, HandlerStage};
 use crate::marks::mark;
-use crate::{Delivery, Effect, LinkId, Message, Note, PeerId, PeerSet, SyncId, Txn, Zxid};
+use crate::membership::Configuration;
+use crate::{
+    Delivery, Effect, LinkId, Message, Note, PeerId, PeerSet, QuorumConfig, ReconfigureRefusal,
+    SyncId, Txn, Zxid,
+};
 use std::sync::Arc;
 
 /// Broadcast.
@@ -21,8 +25,56 @@ impl Leader {
             mark("proposal-refused", out);
             return Ok(());
         }
+        let txn = Txn::new(zxid, core.storage.last(), payload);
+        self.propose_txn(core, txn, out);
+        Ok(())
+    }
+
+    /// From this transaction on both configurations' quorums are needed.
+    pub(crate) fn reconfigure(
+        &mut self,
+        core: &mut Core,
+        zxid: Zxid,
+        quorum: QuorumConfig,
+        payload: &[u8],
+        out: &mut Vec<Effect>,
+    ) -> Flow {
+        if self.proposals_left(core) == 0 {
+            mark("proposal-refused", out);
+            return Ok(());
+        }
+        assert!(
+            core.membership.pending().is_none(),
+            "one reconfiguration at a time"
+        );
+        let config = Configuration::new(zxid, quorum);
+        let txn = Txn::reconfigure(core.storage.last(), &config, payload);
+        self.propose_txn(core, txn, out);
+        Ok(())
+    }
+
+    /// One at a time, and only if a quorum of the new configuration follows: else nothing could be committed after it. A server
+    /// that was blank a moment ago counts once its disk is marked: should it crash before, nobody could ever bring it up to
+    /// date again, because that takes a leader established by the very quorum which lacks it (**BASE**).
+    pub(crate) fn may_reconfigure(
+        &self,
+        core: &Core,
+        quorum: &QuorumConfig,
+    ) -> Result<(), ReconfigureRefusal> {
+        if !self.established() || self.retired {
+            Err(ReconfigureRefusal::NotLeading)
+        } else if core.membership.pending().is_some() {
+            Err(ReconfigureRefusal::InProgress)
+        } else if quorum.validate().is_err() || !quorum.is_quorum(self.heard(core, false)) {
+            Err(ReconfigureRefusal::NoQuorum)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn propose_txn(&mut self, core: &mut Core, txn: Txn, out: &mut Vec<Effect>) {
+        let (zxid, txn) = (txn.zxid, Arc::new(txn));
         assert_eq!(zxid, self.proposed.next(), "a proposal out of order");
-        let txn = Arc::new(Txn::new(zxid, core.storage.last(), payload));
         self.proposed = zxid;
         out.push(Effect::Note(Note::Proposed { txn: txn.clone() }));
         core.append(txn.clone(), out);
@@ -32,11 +84,10 @@ impl Leader {
             }
         }
         core.storage.sync(out);
-        Ok(())
     }
 
     pub(crate) fn proposals_left(&self, core: &Core) -> u32 {
-        if self.established() {
+        if self.established() && !self.retired {
             core.config.counter_max - self.proposed.counter()
         } else {
             0
@@ -53,6 +104,7 @@ impl Leader {
         out: &mut Vec<Effect>,
     ) -> Flow {
         let handler = self.handlers.get_mut(&link).expect("the caller looked");
+        handler.unmarked = false;
         if zxid.counter() == 0 || zxid > self.proposed || zxid <= handler.acked {
             return Ok(());
         }
@@ -66,7 +118,11 @@ impl Leader {
     /// Commits what a quorum has on disk, strictly in order; this server counts as any other, by its own disk.
     pub(super) fn commit(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
         let before = core.history.mark();
+        let mut leader = self.me;
         while let Some(next) = core.history.next_outstanding() {
+            if self.retired {
+                break;
+            }
             let mut having = PeerSet::new();
             if core.storage.durable() >= next {
                 having.insert(self.me);
@@ -76,32 +132,59 @@ impl Leader {
                     having.insert(handler.peer);
                 }
             }
-            if !core.config.quorum.is_quorum(having) {
+            if !core.membership.commits(next, having) {
                 break;
             }
             core.history.mark_next();
+            if core.membership.is_pending(next) {
+                core.note_committed(out);
+                core.activate_up_to(next, out);
+                leader = self.next_leader(core, next, out);
+            }
         }
         let zxid = core.history.mark();
         if zxid == before {
             return Ok(());
         }
-        core.history.set_committed(zxid);
-        out.push(Effect::Note(Note::Committed { zxid }));
+        core.note_committed(out);
         for (link, handler) in &mut self.handlers {
             if handler.is_forwarding() {
                 for txn in core.history.marked_after(before) {
-                    handler.commit(*link, txn, out);
+                    handler.commit(*link, txn, leader, out);
                 }
             }
         }
         core.deliver(self.delivery(), out);
         self.pass_barriers(core, out);
-        if self.proposals_left(core) == 0 && core.history.next_outstanding().is_none() {
+        if !self.retired
+            && self.proposals_left(core) == 0
+            && core.history.next_outstanding().is_none()
+        {
             // The next transaction's counter would run into the epoch (ZOOKEEPER-1277).
             mark("rollover", out);
             return Err(Leave::StepDown("the epoch's counter is used up"));
         }
         Ok(())
+    }
+}
+
+/// Reconfiguration.
+impl Leader {
+    /// Who leads under the configuration that was just activated (`Leader.getDesignatedLeader`): this server, if it votes in it;
+    /// else the voter that has acknowledged most, at least the reconfiguration itself.
+    pub(super) fn next_leader(&mut self, core: &Core, zxid: Zxid, out: &mut Vec<Effect>) -> PeerId {
+        let config = core.membership.active().quorum();
+        if config.is_voter(self.me) {
+            return self.me;
+        }
+        mark("leader-retired", out);
+        self.retired = true;
+        let has_it = |handler: &&Handler| handler.acked >= zxid && handler.counts();
+        let candidates = self.handlers.values().filter(has_it);
+        candidates
+            .filter(|handler| config.weight(handler.peer) > 0)
+            .max_by_key(|handler| (handler.acked, handler.peer))
+            .map_or(self.me, |handler| handler.peer)
     }
 }
 
@@ -178,7 +261,7 @@ impl Leader {
                 answered.insert(handler.peer);
             }
         }
-        core.config.quorum.is_quorum(answered)
+        core.membership.is_quorum(answered)
     }
 
     pub(super) fn on_pong(&mut self, core: &mut Core, out: &mut Vec<Effect>) {

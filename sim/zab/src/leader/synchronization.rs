@@ -96,7 +96,8 @@ impl Leader {
             Decision::TruncDiff { to } => (SyncKind::TruncDiff, Message::Trunc { to }, to),
             Decision::Snap(_) => {
                 let zxid = core.history.applied();
-                (SyncKind::Snap, Message::Snap { zxid }, zxid)
+                let membership = Arc::new(core.membership.up_to(zxid));
+                (SyncKind::Snap, Message::Snap { zxid, membership }, zxid)
             }
             Decision::ReadDisk => unreachable!("the disk was read"),
         };
@@ -192,9 +193,7 @@ impl Leader {
         core: &mut Core,
         out: &mut Vec<Effect>,
     ) -> Flow {
-        if self.stage == Stage::AwaitNewLeaderAcks
-            && core.config.quorum.is_quorum(self.acknowledged)
-        {
+        if self.stage == Stage::AwaitNewLeaderAcks && core.membership.is_quorum(self.acknowledged) {
             self.establish(core, out);
         }
         Ok(())
@@ -214,6 +213,11 @@ impl Leader {
         core.history.set_committed(history);
         out.push(Effect::Note(Note::Established { epoch, history }));
         out.push(Effect::Note(Note::Committed { zxid: history }));
+        core.activate_up_to(history, out);
+        core.forget_rumour();
+        if !core.membership.is_voter(self.me) {
+            self.next_leader(core, history, out);
+        }
         core.enter(Phase::Broadcast, epoch, out);
         let acknowledged: Vec<LinkId> = self
             .handlers

@@ -3,7 +3,7 @@
 use super::{BY_LEADER, Cut, Intake, Learner, Stage};
 use crate::core::{Core, Flow, Leave};
 use crate::marks::mark;
-use crate::{Delivery, Effect, Epoch, LinkId, Message, Note, Phase, Txn, Zxid};
+use crate::{Delivery, Effect, Epoch, LinkId, Message, PeerId, Phase, Txn, Zxid};
 use std::sync::Arc;
 
 /// Messages.
@@ -49,9 +49,11 @@ impl Learner {
                 }
                 self.on_new_leader(core, out)
             }
-            Message::Proposal(_) | Message::Commit { .. } | Message::Inform(_) => {
-                self.on_history(core, message, out)
-            }
+            Message::Proposal(_)
+            | Message::Commit { .. }
+            | Message::Inform(_)
+            | Message::CommitAndActivate { .. }
+            | Message::InformAndActivate { .. } => self.on_history(core, message, out),
             Message::UpToDate if self.stage == Stage::AwaitUpToDate => {
                 self.on_up_to_date(core, out)
             }
@@ -147,12 +149,13 @@ impl Learner {
                 core.storage.truncate(to, out);
                 (Cut::Trunc { done: false }, to)
             }
-            Message::Snap { zxid } => {
+            Message::Snap { zxid, membership } => {
                 if zxid < last {
                     mark("snap-below-tail", out);
                 }
                 let cut = Cut::Snap {
                     chunks: Vec::new(),
+                    membership,
                     complete: false,
                     installed: false,
                 };
@@ -226,12 +229,13 @@ impl Learner {
             _ if self.stage == Stage::Receiving && !self.receives_history() => {
                 Some("inside of a snapshot")
             }
-            (Message::Inform(_), false) => Some("a follower gets PROPOSAL and COMMIT"),
-            (Message::Proposal(_) | Message::Commit { .. }, true)
-                if self.stage > Stage::Receiving =>
-            {
-                Some("an observer gets INFORM")
+            (Message::Inform(_) | Message::InformAndActivate { .. }, false) => {
+                Some("a follower gets PROPOSAL and COMMIT")
             }
+            (
+                Message::Proposal(_) | Message::Commit { .. } | Message::CommitAndActivate { .. },
+                true,
+            ) if self.stage > Stage::Receiving => Some("an observer gets INFORM"),
             _ => None,
         };
         if let Some(why) = wrong {
@@ -246,8 +250,12 @@ impl Learner {
         }
         let legal = match &message {
             Message::Proposal(txn) => self.take(core, txn, out),
-            Message::Commit { zxid } => self.commit(core, *zxid),
-            Message::Inform(txn) => self.take(core, txn, out) && self.commit(core, txn.zxid),
+            Message::Commit { zxid } | Message::CommitAndActivate { zxid, .. } => {
+                self.commit(core, *zxid)
+            }
+            Message::Inform(txn) | Message::InformAndActivate { txn, .. } => {
+                self.take(core, txn, out) && self.commit(core, txn.zxid)
+            }
             _ => unreachable!("the caller selects"),
         };
         if !legal {
@@ -255,15 +263,40 @@ impl Learner {
             return BY_LEADER;
         }
         if self.stage.is_logging() {
-            if !matches!(message, Message::Commit { .. }) {
+            let commit = matches!(
+                message,
+                Message::Commit { .. } | Message::CommitAndActivate { .. }
+            );
+            if !commit {
                 core.storage.sync(out);
             }
             if self.stage > Stage::AwaitUpToDate && !matches!(message, Message::Proposal(_)) {
-                self.note_committed(core, out);
+                core.note_committed(out);
+                core.activate_up_to(core.history.mark(), out);
             }
         }
         if self.stage > Stage::Preparing {
             core.deliver(self.delivery(), out);
+        }
+        match message {
+            Message::CommitAndActivate { leader, .. }
+            | Message::InformAndActivate { leader, .. } => self.on_activation(core, leader, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// The configuration that came with this commit is in force. Before UPTODATE that is not known yet.
+    fn on_activation(&mut self, core: &Core, leader: PeerId, out: &mut Vec<Effect>) -> Flow {
+        if leader != self.leader {
+            mark("hand-over", out);
+            return Err(Leave::HandOver(leader, "the leader handed over to another"));
+        }
+        if self.stage > Stage::AwaitUpToDate && core.observes() != self.observer {
+            mark("new-role", out);
+            return Err(Leave::HandOver(
+                leader,
+                "the new configuration gives it another role",
+            ));
         }
         Ok(())
     }
@@ -299,17 +332,15 @@ impl Learner {
         next
     }
 
-    pub(super) fn note_committed(&self, core: &mut Core, out: &mut Vec<Effect>) {
-        let zxid = core.history.mark();
-        core.history.set_committed(zxid);
-        out.push(Effect::Note(Note::Committed { zxid }));
-    }
-
     pub(super) fn on_new_leader(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
         self.stage = Stage::Preparing;
-        if let Cut::Snap { chunks, .. } = &mut self.intake.cut {
-            let chunks = std::mem::take(chunks);
-            core.storage.install_snapshot(self.intake.base, chunks, out);
+        if let Cut::Snap {
+            chunks, membership, ..
+        } = &mut self.intake.cut
+        {
+            let (chunks, zxid) = (std::mem::take(chunks), self.intake.base);
+            let membership = core.replace_membership(membership, out);
+            core.storage.install_snapshot(zxid, chunks, membership, out);
         }
         self.advance(core, out)
     }
@@ -317,7 +348,9 @@ impl Learner {
     pub(super) fn on_up_to_date(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
         let applied = core.history.mark();
         // Now it is known: this history is a quorum's.
-        self.note_committed(core, out);
+        core.note_committed(out);
+        core.activate_up_to(applied, out);
+        core.forget_rumour();
         core.election.set_vote_epoch(self.epoch);
         if core.storage.is_blank() {
             self.stage = Stage::WritingMarker;
@@ -325,7 +358,9 @@ impl Learner {
         } else {
             self.stage = Stage::CatchingUp { applied };
         }
-        self.advance(core, out)
+        self.advance(core, out)?;
+        // What was activated before this server could know it.
+        self.on_activation(core, self.leader, out)
     }
 }
 
@@ -408,9 +443,17 @@ impl Learner {
             Stage::Applying { applied } if core.history.applied() >= applied => {
                 Some(Stage::AwaitUpToDate)
             }
-            Stage::WritingMarker if !core.storage.is_blank() => Some(Stage::CatchingUp {
-                applied: core.history.mark(),
-            }),
+            Stage::WritingMarker if !core.storage.is_blank() => {
+                // The leader must hear of it, whatever it has heard before.
+                self.acked = core.storage.durable();
+                if !self.observer {
+                    let zxid = self.acked;
+                    self.send(Message::Ack { zxid }, out);
+                }
+                Some(Stage::CatchingUp {
+                    applied: core.history.mark(),
+                })
+            }
             Stage::CatchingUp { applied } if core.history.applied() >= applied => {
                 Some(Stage::Serving)
             }

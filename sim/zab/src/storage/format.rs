@@ -6,10 +6,13 @@
 //! | file | bytes |
 //! | --- | --- |
 //! | epoch, marker | magic, checksum, which file, epoch (16) |
-//! | snapshot | header: magic, checksum, version, generation, zxid (24); per piece: length, checksum (8), piece; trailer: magic, checksum, number of pieces, flags (16) |
+//! | configuration | magic, checksum, which file, 0 (16), the configuration |
+//! | snapshot | header: magic, checksum, version, generation, zxid (24); the configurations, as a piece (an empty one: the first); per piece: length, checksum (8), piece; trailer: magic, checksum, number of pieces, flags (16) |
 
 use crate::log::{check_seal, seal, u32_at, u64_at};
+use crate::membership::{Configuration, Membership};
 use crate::{Epoch, FileName, Payload, Zxid};
+use std::sync::Arc;
 
 const SMALL: u32 = u32::from_le_bytes(*b"ZEPO");
 const SNAPSHOT: u32 = u32::from_le_bytes(*b"ZSNP");
@@ -28,8 +31,45 @@ fn kind_of(file: FileName) -> u32 {
         FileName::AcceptedEpoch => 1,
         FileName::CurrentEpoch => 2,
         FileName::Initialized => 3,
+        FileName::Configuration => 4,
         _ => unreachable!("{file} is no small file"),
     }
+}
+
+/// The content of the configuration's file.
+pub(super) fn configuration_file(config: &Configuration) -> Payload {
+    let mut bytes = small_file(FileName::Configuration, Epoch(0)).to_vec();
+    config.encode(&mut bytes);
+    seal(&mut bytes);
+    bytes.into()
+}
+
+/// The configuration in such a file.
+pub(super) fn parse_configuration(bytes: &[u8]) -> Result<Arc<Configuration>, String> {
+    let file = FileName::Configuration;
+    if bytes.len() < SMALL_LEN {
+        let len = bytes.len();
+        return Err(format!(
+            "{file}: found {len} bytes, expected a configuration"
+        ));
+    }
+    check_small(file, bytes)?;
+    match Configuration::decode(&bytes[SMALL_LEN..]) {
+        Some((config, [])) => Ok(Arc::new(config)),
+        _ => Err(format!(
+            "{file}, offset {SMALL_LEN}: found no configuration, expected one"
+        )),
+    }
+}
+
+fn check_small(file: FileName, bytes: &[u8]) -> Result<(), String> {
+    let whole = || {
+        if u32_at(bytes, 0) != SMALL || u32_at(bytes, 8) != kind_of(file) {
+            return Err("another file's content".to_string());
+        }
+        check_seal(bytes)
+    };
+    whole().map_err(|found| format!("{file}, offset 0: found {found}"))
 }
 
 /// The content of an epoch file, or (with epoch 0) of the marker.
@@ -49,18 +89,16 @@ pub(super) fn parse_small_file(file: FileName, bytes: &[u8]) -> Result<Epoch, St
         let len = bytes.len();
         return Err(format!("{file}: found {len} bytes, expected {SMALL_LEN}"));
     }
-    let whole = || {
-        if u32_at(bytes, 0) != SMALL || u32_at(bytes, 8) != kind_of(file) {
-            return Err("another file's content".to_string());
-        }
-        check_seal(bytes)
-    };
-    whole().map_err(|found| format!("{file}, offset 0: found {found}"))?;
+    check_small(file, bytes)?;
     Ok(Epoch(u32_at(bytes, 12)))
 }
 
-/// What a snapshot begins with.
-pub(super) fn snapshot_header(generation: u32, zxid: Zxid) -> Payload {
+/// What a snapshot begins with; without configurations, the ensemble has its first.
+pub(super) fn snapshot_header(
+    generation: u32,
+    zxid: Zxid,
+    membership: Option<&Membership>,
+) -> Payload {
     let mut bytes = Vec::with_capacity(SNAPSHOT_HEADER);
     bytes.extend_from_slice(&SNAPSHOT.to_le_bytes());
     bytes.extend_from_slice(&[0; 4]);
@@ -68,6 +106,12 @@ pub(super) fn snapshot_header(generation: u32, zxid: Zxid) -> Payload {
     bytes.extend_from_slice(&generation.to_le_bytes());
     bytes.extend_from_slice(&zxid.0.to_le_bytes());
     seal(&mut bytes);
+    let mut piece = Vec::new();
+    if let Some(membership) = membership {
+        membership.encode(&mut piece);
+    }
+    bytes.extend_from_slice(&piece_header(&piece));
+    bytes.extend_from_slice(&piece);
     bytes.into()
 }
 
@@ -93,7 +137,7 @@ pub(super) fn snapshot_trailer(pieces: u32, has_log: bool) -> Payload {
 
 /// A whole snapshot in one piece of memory: for formatting.
 pub(super) fn empty_snapshot() -> Payload {
-    let header = snapshot_header(0, Zxid::ZERO);
+    let header = snapshot_header(0, Zxid::ZERO, None);
     [&header[..], &snapshot_trailer(0, false)[..]]
         .concat()
         .into()
@@ -102,6 +146,8 @@ pub(super) fn empty_snapshot() -> Payload {
 /// A snapshot as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Snapshot {
+    /// The configurations as of it; none: the first.
+    pub(super) membership: Option<Membership>,
     pub(super) chunks: Vec<Payload>,
     /// Whether there must be a log that holds its own transaction.
     pub(super) has_log: bool,
@@ -139,7 +185,21 @@ pub(super) fn parse_snapshot(
     if u32_at(trailer, 0) != END {
         return Err(at_offset(end, "found no trailer, expected one".into()));
     }
-    let chunks = parse_pieces(&bytes[..end]).map_err(|(at, what)| at_offset(at, what))?;
+    let mut chunks = parse_pieces(&bytes[..end]).map_err(|(at, what)| at_offset(at, what))?;
+    let at = SNAPSHOT_HEADER;
+    if chunks.is_empty() {
+        return Err(at_offset(
+            at,
+            "found no configurations, expected some".into(),
+        ));
+    }
+    let membership = match &chunks.remove(0)[..] {
+        [] => None,
+        piece => Some(
+            Membership::decode(piece)
+                .ok_or_else(|| at_offset(at, "found no configurations, expected some".into()))?,
+        ),
+    };
     let (found, expected) = (chunks.len(), u32_at(trailer, 8));
     if found != expected as usize {
         return Err(at_offset(
@@ -148,6 +208,7 @@ pub(super) fn parse_snapshot(
         ));
     }
     Ok(Snapshot {
+        membership,
         chunks,
         has_log: u32_at(trailer, 12) & HAS_LOG != 0,
     })
@@ -184,8 +245,12 @@ fn parse_pieces(bytes: &[u8]) -> Result<Vec<Payload>, (usize, String)> {
 mod tests {
     use super::*;
 
+    fn membership() -> Membership {
+        Membership::initial(crate::QuorumConfig::majority([crate::PeerId(1)]))
+    }
+
     fn snapshot(pieces: &[&[u8]]) -> Vec<u8> {
-        let mut bytes = snapshot_header(2, Zxid(7)).to_vec();
+        let mut bytes = snapshot_header(2, Zxid(7), Some(&membership())).to_vec();
         for piece in pieces {
             bytes.extend_from_slice(&piece_header(piece));
             bytes.extend_from_slice(piece);
@@ -202,6 +267,7 @@ mod tests {
             (chunks, read.has_log),
             (vec![&b"one"[..], b"", b"three"], true)
         );
+        assert_eq!(read.membership, Some(membership()));
         assert!(
             !parse_snapshot(0, Zxid::ZERO, &empty_snapshot())
                 .unwrap()
@@ -241,6 +307,19 @@ mod tests {
             rotten[at] ^= 1;
             assert!(parse_small_file(FileName::AcceptedEpoch, &rotten).is_err());
             assert!(parse_small_file(FileName::AcceptedEpoch, &bytes[..at]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_configuration_with_any_byte_changed_or_cut_is_refused() {
+        let config = membership().active().clone();
+        let bytes = configuration_file(&config);
+        assert_eq!(parse_configuration(&bytes), Ok(config));
+        for at in 0..bytes.len() {
+            let mut rotten = bytes.to_vec();
+            rotten[at] ^= 1;
+            assert!(parse_configuration(&rotten).is_err(), "byte {at}");
+            assert!(parse_configuration(&bytes[..at]).is_err(), "cut at {at}");
         }
     }
 }

@@ -42,8 +42,12 @@ impl Storage {
                 self.list(Waiter::Job, out);
             }
             Job::Truncate { to } => self.begin_truncation(to, out, events),
-            Job::Install { zxid, chunks } => {
-                let script = self.installation(zxid, chunks);
+            Job::Install {
+                zxid,
+                chunks,
+                membership,
+            } => {
+                let script = self.installation(zxid, chunks, &membership);
                 let then = Then::Installed { zxid };
                 self.work = Some(Work::Acting { script, then });
                 self.act(out, events);
@@ -97,6 +101,7 @@ impl Storage {
             torn_bytes: found.torn_bytes,
             snapshot: found.snapshot,
             chunks: found.chunks,
+            configs: found.configs,
             replay: found.txns,
         }
     }
@@ -233,12 +238,17 @@ impl Storage {
     }
 
     /// The steps of a SNAP. Everything before the rename is invisible to a recovery, everything after it is tidying.
-    fn installation(&self, zxid: Zxid, chunks: Vec<Payload>) -> VecDeque<Action> {
+    fn installation(
+        &self,
+        zxid: Zxid,
+        chunks: Vec<Payload>,
+        membership: &Membership,
+    ) -> VecDeque<Action> {
         let generation = self.generation + 1;
         let part = FileName::SnapshotPart { generation, zxid };
         let mut script = VecDeque::from([Action::Append(
             part,
-            format::snapshot_header(generation, zxid),
+            format::snapshot_header(generation, zxid, Some(membership)),
         )]);
         let pieces = u32::try_from(chunks.len()).expect("a snapshot has less than 2³² pieces");
         for chunk in chunks {

@@ -12,12 +12,15 @@
 //!   predecessor's tail.
 //! - A tail of a later epoch than currentEpoch is what a crash between history and epoch leaves (**BASE**, ZOOKEEPER-1653):
 //!   accepted. acceptedEpoch below currentEpoch, or below the tail's epoch, is a promise lost: refused.
+//! - The configurations are those of the snapshot, and behind it those of the log; the configuration's own file says which of
+//!   them are known to be committed.
 //! - A short or misdirected read is not damage, and looks just like a torn tail. So a file that does not read well, and the last
 //!   segment in any case (whose end nothing else tells), is judged only by two equal readings.
 
 use super::format::{self, Snapshot};
 use super::script::Action;
 use crate::log::{self, Expect, Segment};
+use crate::membership::{Configuration, Membership};
 use crate::{Epoch, FileName, Payload, Txn, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,6 +41,7 @@ pub(super) struct Found {
     pub(super) segments: BTreeSet<Zxid>,
     pub(super) snapshot: Zxid,
     pub(super) chunks: Vec<Payload>,
+    pub(super) configs: Configs,
     pub(super) txns: Vec<Arc<Txn>>,
     pub(super) last: Zxid,
     pub(super) accepted: Epoch,
@@ -49,10 +53,36 @@ pub(super) struct Found {
     pub(super) tidy: Vec<Action>,
 }
 
+/// What the disk says about the ensemble's configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Configs {
+    /// As of the snapshot; none: the ensemble's first.
+    pub(crate) snapshot: Option<Membership>,
+    /// Of the log behind it, in order.
+    pub(crate) logged: Vec<Arc<Configuration>>,
+    /// The last one that is known to be committed, if that is known of any.
+    pub(crate) active: Option<Arc<Configuration>>,
+}
+
+impl Configs {
+    /// What follows from it for a server that began with `initial`.
+    pub(crate) fn membership(&self, initial: &Membership) -> Membership {
+        let mut membership = self.snapshot.as_ref().unwrap_or(initial).clone();
+        for config in &self.logged {
+            membership.propose(config.clone());
+        }
+        if let Some(active) = &self.active {
+            membership.activate(active);
+        }
+        membership
+    }
+}
+
 /// What one reading of a file brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Reading {
     Small(Result<Epoch, String>),
+    Configuration(Result<Arc<Configuration>, String>),
     Snapshot(Result<Snapshot, String>),
     /// A segment that has a successor.
     Inner(Result<Segment, String>),
@@ -65,6 +95,7 @@ impl Reading {
     fn is_beyond_doubt(&self) -> bool {
         match self {
             Reading::Small(read) => read.is_ok(),
+            Reading::Configuration(read) => read.is_ok(),
             Reading::Snapshot(read) => read.is_ok(),
             Reading::Inner(read) => read.is_ok(),
             Reading::Last(_) => false,
@@ -74,6 +105,7 @@ impl Reading {
     fn failed(like: &Reading, reason: String) -> Reading {
         match like {
             Reading::Small(_) => Reading::Small(Err(reason)),
+            Reading::Configuration(_) => Reading::Configuration(Err(reason)),
             Reading::Snapshot(_) => Reading::Snapshot(Err(reason)),
             Reading::Inner(_) => Reading::Inner(Err(reason)),
             Reading::Last(_) => Reading::Last(Err(reason)),
@@ -91,6 +123,7 @@ pub(super) struct Recovery {
     /// Whether the reader never errs: files in memory.
     reads_are_sure: bool,
     small: BTreeMap<FileName, Result<Epoch, String>>,
+    configuration: Option<Result<Arc<Configuration>, String>>,
     snapshots: BTreeMap<Zxid, Result<Snapshot, String>>,
     segments: BTreeMap<Zxid, Result<Segment, String>>,
     /// How the segments are to be read, once the snapshot is chosen.
@@ -118,6 +151,7 @@ impl Recovery {
             files: files.into_iter().collect(),
             reads_are_sure,
             small: BTreeMap::new(),
+            configuration: None,
             snapshots: BTreeMap::new(),
             segments: BTreeMap::new(),
             wanted: BTreeMap::new(),
@@ -157,6 +191,9 @@ impl Recovery {
             FileName::AcceptedEpoch | FileName::CurrentEpoch | FileName::Initialized => {
                 Reading::Small(bytes.and_then(|bytes| format::parse_small_file(file, bytes)))
             }
+            FileName::Configuration => {
+                Reading::Configuration(bytes.and_then(format::parse_configuration))
+            }
             FileName::Snapshot { generation, zxid } => Reading::Snapshot(
                 bytes.and_then(|bytes| format::parse_snapshot(generation, zxid, bytes)),
             ),
@@ -181,6 +218,7 @@ impl Recovery {
             (FileName::Log { first, .. }, Reading::Inner(read) | Reading::Last(read)) => {
                 self.segments.insert(first, read);
             }
+            (_, Reading::Configuration(read)) => self.configuration = Some(read),
             (file, Reading::Small(read)) => {
                 self.small.insert(file, read);
             }
@@ -192,11 +230,18 @@ impl Recovery {
         let marker = self.small_file(FileName::Initialized)?.is_some();
         let accepted = self.small_file(FileName::AcceptedEpoch)?;
         let current = self.small_file(FileName::CurrentEpoch)?;
+        let active = self.configuration()?;
         let mut found = match self.generation(marker)? {
             Some(generation) => self.database(generation)?,
             None => nothing(),
         };
         found.blank = !marker;
+        found.configs.active = active;
+        found.configs.logged = found
+            .txns
+            .iter()
+            .filter_map(|txn| txn.configuration())
+            .collect();
         let tail = found.last.epoch();
         let epoch = |file: FileName, epoch: Option<Epoch>| match epoch {
             Some(epoch) => Ok(epoch),
@@ -222,6 +267,16 @@ impl Recovery {
         }
         match self.small.get(&file) {
             None => Err(Stop::Read(file)),
+            Some(read) => Ok(Some(read.clone()?)),
+        }
+    }
+
+    fn configuration(&self) -> Result<Option<Arc<Configuration>>, Stop> {
+        if !self.files.contains(&FileName::Configuration) {
+            return Ok(None);
+        }
+        match &self.configuration {
+            None => Err(Stop::Read(FileName::Configuration)),
             Some(read) => Ok(Some(read.clone()?)),
         }
     }
@@ -267,6 +322,10 @@ impl Recovery {
             segments: self.segments_of(generation).collect(),
             snapshot: zxid,
             chunks: snapshot.chunks,
+            configs: Configs {
+                snapshot: snapshot.membership,
+                ..Configs::default()
+            },
             last: zxid,
             ..nothing()
         };
@@ -412,7 +471,10 @@ impl Recovery {
                         || self.snapshots.get(&zxid).is_some_and(Result::is_err)
                 }
                 FileName::SnapshotPart { .. } => true,
-                FileName::AcceptedEpoch | FileName::CurrentEpoch | FileName::Initialized => false,
+                FileName::AcceptedEpoch
+                | FileName::CurrentEpoch
+                | FileName::Configuration
+                | FileName::Initialized => false,
             };
             if dead {
                 found.tidy.push(Action::Delete(*file));
@@ -449,6 +511,7 @@ fn nothing() -> Found {
         segments: BTreeSet::new(),
         snapshot: Zxid::ZERO,
         chunks: Vec::new(),
+        configs: Configs::default(),
         txns: Vec::new(),
         last: Zxid::ZERO,
         accepted: Epoch(0),
@@ -473,6 +536,7 @@ pub struct Offline {
     pub txns: Vec<Arc<Txn>>,
     /// The tail: the last of them, or the snapshot.
     pub last: Zxid,
+    configs: Configs,
     /// acceptedEpoch.
     pub accepted: Epoch,
     /// currentEpoch.
@@ -481,6 +545,13 @@ pub struct Offline {
     pub blank: bool,
     /// Bytes of a torn tail that recovery would cut.
     pub torn_bytes: u64,
+}
+
+impl Offline {
+    /// The configurations that would count, in an ensemble that began as `first`.
+    pub fn membership(&self, first: &Membership) -> Membership {
+        self.configs.membership(first)
+    }
 }
 
 /// What a restart on these files would find, by the code that a restart runs; an error is the reason for which it would
@@ -504,6 +575,7 @@ pub fn recover_offline(files: &BTreeMap<FileName, Payload>) -> Result<Offline, S
                     chunks: found.chunks,
                     txns: found.txns,
                     last: found.last,
+                    configs: found.configs,
                     accepted: found.accepted,
                     current: found.current,
                     blank: found.blank,

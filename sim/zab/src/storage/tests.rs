@@ -316,7 +316,7 @@ impl Machine {
 
     /// Takes a snapshot whose one piece is this.
     pub(super) fn snapshot(&mut self, zxid: Zxid, piece: &[u8]) -> Vec<Event> {
-        self.call(|storage, out| storage.begin_snapshot(zxid, out));
+        self.call(|storage, out| storage.begin_snapshot(zxid, &first(), out));
         let piece = piece.into();
         self.call(|storage, out| storage.snapshot_chunk(piece, true, out));
         self.drain()
@@ -324,7 +324,7 @@ impl Machine {
 
     pub(super) fn install(&mut self, zxid: Zxid, chunks: &[&[u8]]) -> Vec<Event> {
         let chunks = chunks.iter().map(|chunk| (*chunk).into()).collect();
-        self.call(|storage, out| storage.install_snapshot(zxid, chunks, out));
+        self.call(|storage, out| storage.install_snapshot(zxid, chunks, first(), out));
         self.drain()
     }
 
@@ -334,6 +334,11 @@ impl Machine {
         let events = next.recover();
         (next, events)
     }
+}
+
+/// The configuration that every ensemble here has.
+pub(super) fn first() -> Membership {
+    Membership::initial(crate::QuorumConfig::majority([crate::PeerId(1)]))
 }
 
 pub(super) fn zxid(epoch: u32, counter: u32) -> Zxid {

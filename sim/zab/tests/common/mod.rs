@@ -18,7 +18,7 @@ use links::{Arrival, Link};
 use std::collections::{BTreeMap, VecDeque};
 use zab::{
     Config, DiskOp, Effect, Input, LinkId, MemoryDisk, Note, Notification, Payload, Peer, PeerId,
-    PeerState, Phase, QuorumConfig, SnapshotId, SyncId, Time, Timer, Zxid,
+    PeerState, Phase, QuorumConfig, ReconfigureRefusal, SnapshotId, SyncId, Time, Timer, Zxid,
 };
 
 /// SplitMix64: a few lines whose numbers never change.
@@ -76,6 +76,8 @@ pub struct Node {
     paused_until: u64,
     backlog: VecDeque<Event>,
     pub wiped: bool,
+    /// Its first disk is blank.
+    pub joiner: bool,
     proposed: u32,
 }
 
@@ -151,16 +153,22 @@ pub fn config(id: u8, quorum: &QuorumConfig) -> Config {
 }
 
 impl Bus {
-    /// An ensemble of formatted, not yet started servers.
+    /// An ensemble of formatted, not yet started servers; those that are no members of it yet have blank disks.
     pub fn new(seed: u64, configs: impl IntoIterator<Item = Config>) -> Bus {
         let nodes: BTreeMap<PeerId, Node> = configs
             .into_iter()
             .map(|config| {
+                let member = config.quorum.members().any(|id| id == config.id);
                 let node = Node {
                     id: config.id,
                     config,
                     peer: None,
-                    disk: MemoryDisk::formatted(),
+                    disk: if member {
+                        MemoryDisk::formatted()
+                    } else {
+                        MemoryDisk::blank()
+                    },
+                    joiner: !member,
                     app: App::default(),
                     life: 0,
                     disk_queue: VecDeque::new(),
@@ -197,6 +205,12 @@ impl Bus {
             cut: Vec::new(),
             wiped: false,
         }
+    }
+
+    /// `voters` servers by majority, and `joiners` that are no members.
+    pub fn with_joiners(seed: u64, voters: u8, joiners: u8) -> Bus {
+        let quorum = QuorumConfig::majority((1..=voters).map(PeerId));
+        Bus::new(seed, (1..=voters + joiners).map(|id| config(id, &quorum)))
     }
 
     /// `voters` servers by majority.
@@ -528,6 +542,28 @@ impl Bus {
         Some(zxid)
     }
 
+    /// Proposes a configuration at the leader, if there is one that may.
+    pub fn reconfigure(&mut self, quorum: QuorumConfig) -> Result<Zxid, ReconfigureRefusal> {
+        let leader = self.nodes.values_mut().filter(|node| node.leads());
+        let leader = leader.max_by_key(|node| node.peer().role().epoch);
+        let node = leader.ok_or(ReconfigureRefusal::NotLeading)?;
+        let peer = node.peer();
+        if !node.backlog.is_empty() || node.paused_until > self.now || peer.proposals_left() == 0 {
+            return Err(ReconfigureRefusal::NotLeading);
+        }
+        peer.may_reconfigure(&quorum)?;
+        let zxid = Zxid::new(peer.role().epoch, node.proposed + 1);
+        node.proposed += 1;
+        let input = Input::Reconfigure {
+            zxid,
+            quorum,
+            payload: b"reconfigured"[..].into(),
+        };
+        let id = node.id;
+        self.step(id, input);
+        Ok(zxid)
+    }
+
     /// Asks for a barrier at a server; the oracle remembers what must be seen behind it.
     pub fn sync_at(&mut self, id: PeerId, quorum: bool) {
         self.next_sync += 1;
@@ -595,13 +631,14 @@ impl Bus {
                 Some(peer) => {
                     let role = peer.role();
                     format!(
-                        "{:?} {:?} {} follows {:?}, logged {}, committed {}: waits for {}",
+                        "{:?} {:?} {} follows {:?}, logged {}, committed {}, {}: waits for {}",
                         role.state,
                         role.phase,
                         role.epoch,
                         role.leader,
                         peer.last_logged(),
                         peer.last_committed(),
+                        peer.membership(),
                         peer.waiting_for()
                     )
                 }

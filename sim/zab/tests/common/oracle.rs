@@ -4,8 +4,8 @@ use super::{Node, decode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zab::{
-    Delivery, Epoch, Note, PeerId, PeerSet, QuorumConfig, SyncId, SyncKind, SyncSource, Txn, Zxid,
-    recover_offline,
+    Configuration, Delivery, Epoch, Note, PeerId, PeerSet, QuorumConfig, SyncId, SyncKind,
+    SyncSource, Txn, Zxid, recover_offline,
 };
 
 /// Watches all servers at once.
@@ -95,6 +95,15 @@ impl Oracle {
                 self.count("established");
             }
             Note::Committed { zxid } => self.commit(id, *zxid),
+            Note::ConfigurationActive(config) => {
+                // Nobody goes by a configuration alone that a leader has not committed; one's own disk may tell it first.
+                let known = self
+                    .committed
+                    .iter()
+                    .any(|txn| txn.zxid == config.version());
+                assert!(known, "{id} activates {}, not committed", config.version());
+                self.count("activated");
+            }
             Note::IllegalMessage {
                 message,
                 phase,
@@ -111,7 +120,7 @@ impl Oracle {
             Note::AcceptedEpoch(epoch) => {
                 let epochs = self.epochs.entry(id).or_default();
                 assert!(
-                    node.wiped || epochs.0 < *epoch,
+                    node.wiped || node.joiner || epochs.0 < *epoch,
                     "{id}'s acceptedEpoch goes back"
                 );
                 epochs.0 = *epoch;
@@ -119,7 +128,7 @@ impl Oracle {
             Note::CurrentEpoch(epoch) => {
                 let epochs = self.epochs.entry(id).or_default();
                 assert!(
-                    node.wiped || epochs.1 < *epoch,
+                    node.wiped || node.joiner || epochs.1 < *epoch,
                     "{id}'s currentEpoch goes back"
                 );
                 assert!(
@@ -197,11 +206,18 @@ impl Oracle {
     /// gives a history that can be continued.
     pub fn check_disks(&self, nodes: &BTreeMap<PeerId, Node>) {
         let last = self.last();
+        let reconfigurations = self.committed.iter().rev();
+        let made = reconfigurations.filter_map(|txn| txn.configuration());
+        let first = Arc::new(Configuration::new(Zxid::ZERO, self.quorum.clone()));
+        let mut configs = made.chain([first]);
+        let config = configs.next().expect("the first");
         let mut having = PeerSet::new();
+        let mut having_config = PeerSet::new();
         for node in nodes.values() {
             if node.wiped {
                 // What it held before counts.
                 having.insert(node.id);
+                having_config.insert(node.id);
                 continue;
             }
             let disk = recover_offline(&node.disk.durable_files())
@@ -211,9 +227,19 @@ impl Oracle {
             if last == Zxid::ZERO || zxids.contains(&last) {
                 having.insert(node.id);
             }
+            if zxids.contains(&config.version()) {
+                having_config.insert(node.id);
+            }
+        }
+        // Nobody of the configuration before can do without those who know of this one.
+        if let Some(before) = configs.next() {
+            assert!(
+                before.is_quorum(having_config),
+                "{config:?} is committed, and only on the disks of {having_config:?} of {before:?}"
+            );
         }
         assert!(
-            self.quorum.is_quorum(having),
+            config.is_quorum(having),
             "{last} is committed, and only on the disks of {having:?}"
         );
     }

@@ -2,6 +2,7 @@
 
 use super::{config, describe, describe_effect, s};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use zab::{
     Config, Delivery, DiskOp, Effect, Epoch, Input, LinkId, MemoryDisk, Message, Notification,
     Peer, PeerId, PeerState, QuorumConfig, Time, Timer, Vote, Zxid,
@@ -96,6 +97,7 @@ impl Solo {
             },
             round: 1,
             state,
+            membership: Arc::new(self.peer.membership().clone()),
         };
         let from = s(from);
         self.input(Input::Notification { from, notification });

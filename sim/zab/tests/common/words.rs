@@ -27,11 +27,15 @@ pub fn describe(message: &Message) -> String {
         } => format!("{name}, current {current}, log to {last}"),
         Message::AckEpoch { last, .. } => format!("{name}, −1, log to {last}"),
         Message::Diff { to } | Message::Trunc { to } => format!("{name} to {to}"),
-        Message::Snap { zxid } => format!("{name} of {zxid}"),
+        Message::Snap { zxid, .. } => format!("{name} of {zxid}"),
         Message::SnapChunk { last, .. } => {
             format!("{name}{}", if *last { ", the last" } else { "" })
         }
         Message::Proposal(t) | Message::Inform(t) => format!("{name} {}", txn(t)),
+        Message::CommitAndActivate { zxid, leader } => format!("{name} {zxid}, {leader} leads"),
+        Message::InformAndActivate { txn: t, leader } => {
+            format!("{name} {}, {leader} leads", txn(t))
+        }
         Message::Commit { zxid } | Message::Ack { zxid } => format!("{name} {zxid}"),
         Message::Sync { quorum, .. } => {
             format!("{name}{}", if *quorum { ", by quorum" } else { "" })

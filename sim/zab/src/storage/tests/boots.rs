@@ -284,7 +284,7 @@ fn a_blank_disk_is_made_usable_but_may_not_vote() {
 fn dead_generations_are_ignored_and_deleted() {
     let mut machine = lived();
     let chunks = vec![b"new".as_slice().into()];
-    machine.call(|storage, out| storage.install_snapshot(zxid(1, 1), chunks, out));
+    machine.call(|storage, out| storage.install_snapshot(zxid(1, 1), chunks, first(), out));
     while !machine
         .disk
         .names()

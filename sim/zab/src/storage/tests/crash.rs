@@ -265,7 +265,7 @@ impl Life {
                 self.taking = Some(self.now().history.clone());
                 let last = self.machine.storage.last();
                 self.machine
-                    .call(|storage, out| storage.begin_snapshot(last, out));
+                    .call(|storage, out| storage.begin_snapshot(last, &first(), out));
             }
             Act::BeginSnapshot => {}
             Act::Piece { last } => {
@@ -347,7 +347,7 @@ impl Life {
         let told = history.len();
         self.allowed.push(Allowed { history, told });
         self.machine
-            .call(|storage, out| storage.install_snapshot(zxid, chunks, out));
+            .call(|storage, out| storage.install_snapshot(zxid, chunks, first(), out));
         self.rest();
     }
 }

@@ -40,6 +40,7 @@ fn what_was_told_is_found_again() {
         blank: false,
         torn_bytes: 0,
         snapshot: Zxid::ZERO,
+        configs: Configs::default(),
         chunks: Vec::new(),
         replay: vec![
             Arc::new(Txn::new(zxid(1, 1), Zxid::ZERO, b"1-1")),
@@ -178,7 +179,7 @@ fn a_snapshot_waits_for_the_log_beside_it() {
 fn a_cut_waits_for_a_snapshot_that_is_wholly_written() {
     let mut machine = lived();
     machine.append(2, 1);
-    machine.call(|storage, out| storage.begin_snapshot(zxid(1, 5), out));
+    machine.call(|storage, out| storage.begin_snapshot(zxid(1, 5), &first(), out));
     machine.call(|storage, out| storage.snapshot_chunk(b"whole".as_slice().into(), true, out));
     let to = zxid(2, 1);
     let expected = [
@@ -188,7 +189,7 @@ fn a_cut_waits_for_a_snapshot_that_is_wholly_written() {
     ];
     assert_eq!(machine.truncate(to), expected);
     // One that is not wholly written is abandoned.
-    machine.call(|storage, out| storage.begin_snapshot(to, out));
+    machine.call(|storage, out| storage.begin_snapshot(to, &first(), out));
     assert_eq!(machine.truncate(to), [Event::Truncated { to }]);
     assert!(
         machine
@@ -203,14 +204,14 @@ fn a_cut_waits_for_a_snapshot_that_is_wholly_written() {
 fn an_abandoned_snapshot_leaves_nothing() {
     let mut machine = lived();
     let names = machine.disk.names();
-    machine.call(|storage, out| storage.begin_snapshot(zxid(2, 1), out));
+    machine.call(|storage, out| storage.begin_snapshot(zxid(2, 1), &first(), out));
     machine.call(|storage, out| storage.snapshot_chunk(b"half".as_slice().into(), false, out));
     machine.call(Storage::abandon_snapshot);
     machine.call(|storage, out| storage.snapshot_chunk(b"late".as_slice().into(), true, out));
     assert_eq!(machine.drain(), []);
     assert_eq!(machine.disk.names(), names);
     // Also while it is being fsynced, and the next one under the same name is not harmed.
-    machine.call(|storage, out| storage.begin_snapshot(zxid(2, 1), out));
+    machine.call(|storage, out| storage.begin_snapshot(zxid(2, 1), &first(), out));
     machine.call(|storage, out| storage.snapshot_chunk(b"whole".as_slice().into(), true, out));
     machine.call(Storage::abandon_snapshot);
     assert_eq!(
