@@ -115,10 +115,11 @@ fn run(seed: u64) -> BTreeMap<String, u64> {
             let quorum = bus.rng.one_in(2);
             bus.sync_at(id, quorum);
         }
-        if reconfigures(seed) && bus.rng.one_in(150) {
-            if let Some(quorum) = any_ensemble(&mut bus, seed) {
-                bus.reconfigure(quorum).ok();
-            }
+        if reconfigures(seed)
+            && bus.rng.one_in(150)
+            && let Some(quorum) = any_ensemble(&mut bus, seed)
+        {
+            bus.reconfigure(quorum).ok();
         }
         if bus.rng.one_in(600) && bus.cut.len() < 4 {
             let ids = bus.ids();

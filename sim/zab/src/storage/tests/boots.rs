@@ -365,3 +365,64 @@ fn no_damage_to_one_file_panics_a_boot_or_invents_history() {
     }
     assert!(refused > 100 && accepted > 100, "{refused}, {accepted}");
 }
+
+/// A pending reconfiguration may have come in a leader's snapshot alone: no log here holds it.
+#[test]
+fn configurations_come_back_from_snapshot_log_and_file() {
+    let majority = |counter: u32, ids: &[u8]| {
+        let quorum = crate::QuorumConfig::majority(ids.iter().map(|id| crate::PeerId(*id)));
+        Arc::new(Configuration::new(zxid(1, counter), quorum))
+    };
+    let membership = |machine: &Machine| {
+        let offline = recover_offline(&machine.disk.durable()).unwrap();
+        offline.membership(&first())
+    };
+    let (second, third) = (majority(2, &[1, 2]), majority(5, &[2, 3]));
+    let mut machine = Machine::new();
+    machine.accept(1);
+    assert_eq!(membership(&machine), first());
+    let mut inside = first();
+    inside.propose(second.clone());
+    let installed = inside.clone();
+    machine.call(|storage, out| storage.install_snapshot(zxid(1, 4), Vec::new(), installed, out));
+    machine.drain();
+    assert_eq!(membership(&machine), inside);
+    // The next one in the log proves that one.
+    let txn = Arc::new(Txn::reconfigure(zxid(1, 4), &third, b"third"));
+    assert_eq!(txn.payload(), b"third");
+    machine.call(|storage, out| storage.append(txn, out));
+    machine.call(|storage, out| storage.sync(out));
+    machine.drain();
+    let found = membership(&machine);
+    assert_eq!(found.active(), &second);
+    assert_eq!(found.pending(), Some(&third));
+    // And the file proves the last; a cut takes nothing from it.
+    machine.call(|storage, out| storage.set_configuration(&third, out));
+    machine.drain();
+    let (machine, _) = machine.restart();
+    let found = membership(&machine);
+    assert_eq!((found.active(), found.pending()), (&third, None));
+}
+
+#[test]
+fn a_cut_takes_a_pending_reconfiguration_with_it() {
+    let mut machine = Machine::new();
+    machine.accept(1);
+    let quorum = crate::QuorumConfig::majority([crate::PeerId(2)]);
+    let config = Configuration::new(zxid(1, 2), quorum);
+    for txn in [
+        Txn::new(zxid(1, 1), Zxid::ZERO, b"1-1"),
+        Txn::reconfigure(zxid(1, 1), &config, b""),
+    ] {
+        machine.call(|storage, out| storage.append(Arc::new(txn), out));
+    }
+    machine.call(|storage, out| storage.sync(out));
+    machine.drain();
+    let membership = |machine: &Machine| {
+        let offline = recover_offline(&machine.disk.durable()).unwrap();
+        offline.membership(&first())
+    };
+    assert!(membership(&machine).pending().is_some());
+    machine.truncate(zxid(1, 1));
+    assert_eq!(membership(&machine), first());
+}
