@@ -4,12 +4,15 @@
 //! one is looked for, at every commit and whenever a disk loses something. A disk that the nemesis damaged counts with what
 //! it held before, until its server is resynchronized: a loss beyond that budget is not the protocol's.
 //!
-//! Source: ZAB, DSN'11 §IV-A (quorum intersection); ZooKeeper TLA+ specification, `CommittedLogDurability`; ZOOKEEPER-3911,
+//! A quorum is one of the configuration in force at that transaction; a reconfiguration itself must be on a quorum of both,
+//! the one that it ends and the one that it begins.
+//!
+//! Source: ZAB, DSN'11 §IV-A (quorum intersection); Shraer et al., ATC'12 §3; ZooKeeper TLA+ specification, `CommittedLogDurability`; ZOOKEEPER-3911,
 //! 4643, 2325.
 
 use super::CheckId::CommittedDurability as ID;
 use super::docket::Docket;
-use super::mirror::{Mirror, Server};
+use super::mirror::{Joint, Mirror, Server};
 use zab::Zxid;
 use zabsim_types::ServerId;
 
@@ -37,7 +40,7 @@ fn look(m: &Mirror, d: &mut Docket, after: impl Fn() -> String) {
     }
     let sum = m.ledger.fact(last).map(|fact| fact.sum);
     let holds = |s: &Server| sum.is_some_and(|sum| m.holds_durably(s, last, sum));
-    d.require(ID, m.is_quorum(holds), || {
+    d.require(ID, m.is_quorum_for(last, Joint::AtItself, holds), || {
         format!(
             "{last} is committed and durable only at {}, which is no quorum; {}",
             m.names(holds),

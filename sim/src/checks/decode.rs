@@ -34,6 +34,7 @@ impl Record {
 const SEGMENT: &[u8] = b"ZLOG";
 const MARK: &[u8] = b"ZMRK";
 const RECORD: &[u8] = b"ZREC";
+const RECONFIGURATION: &[u8] = b"ZCFG";
 const SEGMENT_LEN: usize = 24;
 const MARK_LEN: usize = 24;
 const RECORD_HEADER: usize = 28;
@@ -45,14 +46,16 @@ pub(super) fn records(bytes: &[u8], into: &mut Vec<Record>) -> usize {
         let len = match &frame[..4] {
             SEGMENT => SEGMENT_LEN,
             MARK => MARK_LEN,
-            RECORD if frame.len() >= RECORD_HEADER => RECORD_HEADER + u64_at(frame, 24, 4) as usize,
+            RECORD | RECONFIGURATION if frame.len() >= RECORD_HEADER => {
+                RECORD_HEADER + u64_at(frame, 24, 4) as usize
+            }
             _ => break,
         };
         let Some(frame) = frame.get(..len) else {
             break;
         };
         let zxid = match &frame[..4] {
-            RECORD => Some(Zxid(u64_at(frame, 8, 8))),
+            RECORD | RECONFIGURATION => Some(Zxid(u64_at(frame, 8, 8))),
             _ => None,
         };
         // A header torn at a sector goes on with zeros, and claims a transaction of no epoch, of no length: no whole frame.

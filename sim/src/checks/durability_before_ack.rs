@@ -24,7 +24,7 @@
 
 use super::CheckId::DurabilityBeforeAck as ID;
 use super::docket::Docket;
-use super::mirror::{Mirror, Server};
+use super::mirror::{Joint, Mirror, Server};
 use zab::{Epoch, Message, PeerState, Zxid};
 use zabsim_types::ServerId;
 
@@ -43,8 +43,12 @@ pub(super) fn on_sent(m: &Mirror, d: &mut Docket, from: ServerId, to: ServerId, 
         Message::AckEpoch { last, current, .. } => ack_epoch(m, d, from, to, *last, *current),
         Message::AckNewLeader { epoch } => ack_new_leader(m, d, from, to, *epoch),
         Message::Ack { zxid } => ack(m, d, from, *zxid),
-        Message::Commit { zxid } => commit(m, d, from, to, *zxid),
-        Message::Inform(txn) => commit(m, d, from, to, txn.zxid),
+        Message::Commit { zxid } | Message::CommitAndActivate { zxid, .. } => {
+            commit(m, d, from, to, *zxid);
+        }
+        Message::Inform(txn) | Message::InformAndActivate { txn, .. } => {
+            commit(m, d, from, to, txn.zxid);
+        }
         Message::UpToDate => {
             let leader = m.server(from);
             let (established, acknowledged) =
@@ -150,7 +154,10 @@ fn commit(m: &Mirror, d: &mut Docket, from: ServerId, to: ServerId, zxid: Zxid) 
     // Whatever is in the committed sequence had its quorum when it entered it, and committed durability keeps watch over it.
     let fact = m.ledger.fact(zxid);
     let backed = fact.is_some_and(|fact| {
-        fact.place().is_some() || m.is_quorum(|s| m.holds_durably(s, zxid, fact.sum))
+        fact.place().is_some()
+            || m.is_quorum_for(zxid, Joint::WhileUncommitted, |s| {
+                m.holds_durably(s, zxid, fact.sum)
+            })
     });
     d.require(ID, backed && leader.established.is_some(), || {
         let holders = fact.map_or_else(
@@ -202,7 +209,7 @@ pub(super) fn on_established(
                     || history.holds_durably(end, sum))
         })
     };
-    d.require(ID, m.is_quorum(ready), || {
+    d.require(ID, m.is_quorum_for(end, Joint::WhileUncommitted, ready), || {
         format!(
             "{leader} has established epoch {epoch} on the history up to {end}; history and epoch are durable only at {}",
             m.names(ready)

@@ -3,14 +3,15 @@
 //! A leader claims its epoch by sending NEWLEADER, for which it needs a quorum of ACKEPOCH, and again when it is
 //! established, for which it needs a quorum of ACK(NEWLEADER). Counted are voters, the leader itself among them, that are fit to
 //! vote: what a server says whose disk is blank counts for nobody, nor does an ACKEPOCH without an epoch (−1). A server
-//! that loses its office and comes back needs a new epoch like anybody else.
+//! that loses its office and comes back needs a new epoch like anybody else. A quorum is one of the configuration that stands last
+//! in the leader's own history, and of the one before it too, as long as it is not committed.
 //!
 //! Source: ZAB, DSN'11 §III (primary order needs unique epochs); ZooKeeper TLA+ specification, `Leadership1` and
 //! `Leadership2`; ZOOKEEPER-335 (accepted epoch not persisted), rule "the −1 answer does not count".
 
 use super::CheckId::Leadership as ID;
 use super::docket::Docket;
-use super::mirror::{Mirror, Server};
+use super::mirror::{Joint, Mirror, Server};
 use std::collections::BTreeMap;
 use zab::{Epoch, Message, PeerId, PeerSet};
 use zabsim_types::ServerId;
@@ -137,7 +138,10 @@ fn with_quorum(
     what: impl Fn() -> String,
 ) {
     let counts = |s: &Server| s.id == leader || answers.contains(PeerId(s.id.0));
-    d.require(ID, m.is_quorum(counts), || {
-        format!("{} {}, which is no quorum", what(), m.names(counts))
-    });
+    let tail = m.server(leader).disk.history.durable_tail();
+    d.require(
+        ID,
+        m.is_quorum_for(tail, Joint::WhileUncommitted, counts),
+        || format!("{} {}, which is no quorum", what(), m.names(counts)),
+    );
 }

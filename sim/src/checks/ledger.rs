@@ -4,8 +4,9 @@
 //! commit at a place of the committed sequence wins; everyone else is compared with it. That a server's transaction *is* the
 //! ledger's is one comparison of a 64-bit hash of its record, so the checks themselves compare zxids.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use zab::{Epoch, Txn, Zxid};
+use zab::{Configuration, Epoch, Txn, Zxid};
 use zabsim_types::ServerId;
 
 /// What is known of one transaction.
@@ -47,6 +48,8 @@ pub(super) struct Ledger {
     /// In order of epochs; most questions are about the last.
     epochs: Vec<EpochFacts>,
     committed: Vec<Zxid>,
+    /// Every configuration that was ever proposed.
+    configs: BTreeMap<Zxid, Arc<Configuration>>,
 }
 
 /// A counter that runs ahead of all known ones by more than this is not filled in by empty places: such a zxid is nobody's.
@@ -98,6 +101,33 @@ impl Ledger {
             place: 0,
             digest: None,
         }))
+    }
+
+    /// A configuration was proposed.
+    pub(super) fn propose(&mut self, config: Arc<Configuration>) {
+        self.configs.entry(config.version()).or_insert(config);
+    }
+
+    /// The last configuration on the way to `end`, and the one before it. `None`: the ensemble's first.
+    pub(super) fn configs_at(
+        &self,
+        end: Zxid,
+    ) -> (Option<&Arc<Configuration>>, Option<&Arc<Configuration>>) {
+        if self.configs.is_empty() {
+            return (None, None);
+        }
+        let mut way = self.configs.range(..=end).rev();
+        let last = way.find(|(zxid, _)| self.leads_to(end, **zxid));
+        // A configuration is proposed only when the one before it is committed.
+        let before = last.and_then(|_| way.find(|(zxid, _)| self.is_committed(**zxid)));
+        (
+            last.map(|(_, config)| config),
+            before.map(|(_, config)| config),
+        )
+    }
+
+    pub(super) fn is_committed(&self, zxid: Zxid) -> bool {
+        self.fact(zxid).is_some_and(|fact| fact.place().is_some())
     }
 
     /// Appends to the committed sequence. Gives the transaction, if its broadcast was seen.

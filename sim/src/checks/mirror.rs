@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use crate::judge::Harm;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zab::{
-    DiskOp, Epoch, FileName, Message, Payload, PeerState, Phase, QuorumConfig, Role, Ticket, Zxid,
+    Configuration, DiskOp, Epoch, FileName, Message, Payload, PeerState, Phase, Role, Ticket, Zxid,
 };
 use zabsim_types::ServerId;
 
@@ -78,6 +78,17 @@ impl Disk {
             current: Some(Epoch(0)),
             marked: true,
             pending: VecDeque::new(),
+        }
+    }
+
+    /// Of a server that is no member of the first ensemble.
+    fn blank() -> Disk {
+        Disk {
+            snapshots: BTreeSet::new(),
+            accepted: None,
+            current: None,
+            marked: false,
+            ..Disk::new()
         }
     }
 
@@ -238,7 +249,6 @@ pub(super) struct Held {
 /// One server.
 pub(super) struct Server {
     pub(super) id: ServerId,
-    pub(super) voter: bool,
     pub(super) up: bool,
     pub(super) role: Option<Role>,
     /// Counts the times that it went looking for a leader: a leader's term in office, within an epoch or not.
@@ -318,9 +328,19 @@ impl Server {
     }
 }
 
+/// When two configurations count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Joint {
+    /// For the reconfiguration itself.
+    AtItself,
+    /// For it and everything behind it, until it is committed.
+    WhileUncommitted,
+}
+
 /// See the module.
 pub(super) struct Mirror {
-    quorum: QuorumConfig,
+    /// The ensemble's first configuration.
+    first: Configuration,
     /// By id; index 0 is nobody.
     servers: Vec<Option<Server>>,
     pub(super) ledger: Ledger,
@@ -329,19 +349,18 @@ pub(super) struct Mirror {
 impl Mirror {
     pub(super) fn new(facts: &Facts) -> Mirror {
         let mut servers: Vec<Option<Server>> = Vec::new();
-        let voters = facts.voters.iter().map(|id| (*id, true));
-        for (id, voter) in voters.chain(facts.observers.iter().map(|id| (*id, false))) {
+        let members = facts.quorum.members().map(|id| (ServerId(id.0), false));
+        for (id, joiner) in members.chain(facts.joiners.iter().map(|id| (*id, true))) {
             let at = id.0 as usize;
             if at >= servers.len() {
                 servers.resize_with(at + 1, || None);
             }
             servers[at] = Some(Server {
                 id,
-                voter,
                 up: false,
                 role: None,
                 term: 0,
-                disk: Disk::new(),
+                disk: if joiner { Disk::blank() } else { Disk::new() },
                 held: Vec::new(),
                 struck: false,
                 rotten: false,
@@ -358,7 +377,7 @@ impl Mirror {
             });
         }
         Mirror {
-            quorum: facts.quorum.clone(),
+            first: Configuration::new(Zxid::ZERO, facts.quorum.clone()),
             servers,
             ledger: Ledger::default(),
         }
@@ -384,19 +403,33 @@ impl Mirror {
         self.servers.iter().flatten()
     }
 
-    /// Whether the voters of which this is true are a quorum.
-    pub(super) fn is_quorum(&self, of: impl Fn(&Server) -> bool) -> bool {
+    /// Whether the servers of which this is true are a quorum by the configuration at the end of the history up to `end`, and,
+    /// as `joint` says, by the one before it.
+    pub(super) fn is_quorum_for(
+        &self,
+        end: Zxid,
+        joint: Joint,
+        of: impl Fn(&Server) -> bool,
+    ) -> bool {
         let set = (self.servers())
-            .filter(|s| s.voter && of(s))
+            .filter(|s| of(s))
             .map(|s| zab::PeerId(s.id.0))
             .collect();
-        self.quorum.is_quorum(set)
+        let (Some(config), before) = self.ledger.configs_at(end) else {
+            return self.first.is_quorum(set);
+        };
+        let both = match joint {
+            Joint::AtItself => config.version() == end,
+            Joint::WhileUncommitted => !self.ledger.is_committed(config.version()),
+        };
+        let before = before.map_or(&self.first, |before| before);
+        config.is_quorum(set) && (!both || before.is_quorum(set))
     }
 
-    /// In words: the voters of which this is true.
+    /// In words: the servers of which this is true.
     pub(super) fn names(&self, of: impl Fn(&Server) -> bool) -> String {
         let names: Vec<String> = (self.servers())
-            .filter(|s| s.voter && of(s))
+            .filter(|s| of(s))
             .map(|s| s.id.to_string())
             .collect();
         match names.is_empty() {
@@ -525,12 +558,12 @@ impl Mirror {
             Message::Diff { to: cut } | Message::Trunc { to: cut } => {
                 self.server_mut(from).stream_mut(to).cut = *cut;
             }
-            Message::Snap { zxid } => {
+            Message::Snap { zxid, .. } => {
                 let stream = self.server_mut(from).stream_mut(to);
                 stream.cut = *zxid;
                 stream.snap = Some(*zxid);
             }
-            Message::Commit { zxid } => {
+            Message::Commit { zxid } | Message::CommitAndActivate { zxid, .. } => {
                 let stream = self.server_mut(from).stream_mut(to);
                 if stream.new_leader.is_none() {
                     stream.cut = stream.cut.max(*zxid);

@@ -138,12 +138,10 @@ checks! {
 /// What the checks know of the ensemble beforehand.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    /// Who votes.
-    pub(crate) voters: BTreeSet<ServerId>,
-    /// Who follows without a vote.
-    pub(crate) observers: BTreeSet<ServerId>,
-    /// What is a quorum.
+    /// The first configuration: who votes, who observes, what is a quorum.
     pub(crate) quorum: zab::QuorumConfig,
+    /// The servers with blank disks that are no members of it.
+    pub(crate) joiners: BTreeSet<ServerId>,
 }
 
 /// One thing that a server does, or that is done to it.
@@ -196,7 +194,7 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    /// For an ensemble whose disks were all just formatted.
+    /// For an ensemble whose disks were all just formatted, but for the joiners'.
     pub(crate) fn new(facts: Facts) -> Checks {
         Checks {
             mirror: Mirror::new(&facts),
@@ -456,6 +454,9 @@ impl Checks {
         if let Some(fact) = fact {
             fact.proposer.get_or_insert(leader);
             fact.txn.get_or_insert_with(|| txn.clone());
+        }
+        if let Some(config) = txn.configuration() {
+            m.ledger.propose(config);
         }
         self.local_primary_order.on_proposed(m, d, leader, txn.zxid);
         self.primary_integrity.on_proposed(m, d, leader, txn.zxid);

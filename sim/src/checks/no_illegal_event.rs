@@ -94,9 +94,12 @@ fn allows(role: &Role, to: ServerId, message: &Message) -> bool {
         | Message::Proposal(_)
         | Message::Commit { .. }
         | Message::NewLeader { .. } => leads && matches!(phase, Synchronization | Broadcast),
-        Message::Inform(_) | Message::UpToDate | Message::Ping { .. } | Message::Synced { .. } => {
-            leads && phase == Broadcast
-        }
+        Message::Inform(_)
+        | Message::CommitAndActivate { .. }
+        | Message::InformAndActivate { .. }
+        | Message::UpToDate
+        | Message::Ping { .. }
+        | Message::Synced { .. } => leads && phase == Broadcast,
         Message::Ack { .. } => {
             role.state == PeerState::Following
                 && learns

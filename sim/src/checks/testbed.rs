@@ -16,6 +16,12 @@ pub(super) const S1: ServerId = ServerId(1);
 pub(super) const S2: ServerId = ServerId(2);
 pub(super) const S3: ServerId = ServerId(3);
 
+/// The configuration that the ensemble keeps.
+pub(super) fn first() -> Arc<zab::Membership> {
+    let quorum = zab::QuorumConfig::majority([S1, S2, S3].map(|id| PeerId(id.0)));
+    Arc::new(zab::Membership::initial(quorum))
+}
+
 pub(super) fn z(epoch: u32, counter: u32) -> Zxid {
     Zxid::new(Epoch(epoch), counter)
 }
@@ -55,8 +61,7 @@ impl Bed {
         let ids = [S1, S2, S3];
         let mut bed = Bed {
             checks: Checks::new(Facts {
-                voters: ids.into(),
-                observers: [].into(),
+                joiners: [].into(),
                 quorum: zab::QuorumConfig::majority(ids.map(|id| PeerId(id.0))),
             }),
             hosts: ids.map(|id| (id, Host::default())).into(),
@@ -344,6 +349,7 @@ impl Bed {
             accepted: Epoch(self.hosts[&follower].accepted),
             observer: false,
             blank: self.hosts[&follower].blank,
+            config: Zxid::ZERO,
         };
         self.send(follower, leader, message);
     }

@@ -12,7 +12,7 @@ mod order;
 mod sequence;
 mod synchronization;
 
-use super::testbed::{Bed, LOG, S1, S2, S3, anything, encoded, z};
+use super::testbed::{Bed, LOG, S1, S2, S3, anything, encoded, first, z};
 use super::{Observed, STEP_CHECKS};
 use crate::judge::Harm;
 use std::sync::Arc;

@@ -119,6 +119,7 @@ fn begins_with(file: &FileName, prefix: &str) -> bool {
     let word = match file {
         FileName::AcceptedEpoch => "acceptedEpoch",
         FileName::CurrentEpoch => "currentEpoch",
+        FileName::Configuration => "configuration",
         FileName::Initialized => "initialized",
         FileName::Log { .. } => "log.",
         FileName::Snapshot { .. } | FileName::SnapshotPart { .. } => "snapshot.",
@@ -130,6 +131,7 @@ fn begins_with(file: &FileName, prefix: &str) -> bool {
 pub(super) const FILES: &[&str] = &[
     "acceptedEpoch",
     "currentEpoch",
+    "configuration",
     "initialized",
     "log.",
     "snapshot.",
@@ -147,7 +149,9 @@ pub const MESSAGES: &[&str] = &[
     "SNAPCHUNK",
     "PROPOSAL",
     "COMMIT",
+    "COMMITANDACTIVATE",
     "INFORM",
+    "INFORMANDACTIVATE",
     "NEWLEADER",
     "ACKNEWLEADER",
     "UPTODATE",
@@ -184,6 +188,8 @@ pub const NOTES: &[&str] = &[
     "snapshot-taken",
     "stepped-down",
     "illegal-message",
+    "configuration-pending",
+    "configuration-active",
     // Of the service.
     "applied",
     "restored",
@@ -225,6 +231,8 @@ pub(crate) fn note_name(note: &zab::Note) -> &'static str {
         Note::SnapshotTaken { .. } => "snapshot-taken",
         Note::SteppedDown { .. } => "stepped-down",
         Note::IllegalMessage { .. } => "illegal-message",
+        Note::ConfigurationPending(_) => "configuration-pending",
+        Note::ConfigurationActive(_) => "configuration-active",
         Note::Mark(name) => name,
     }
 }

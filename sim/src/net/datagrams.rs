@@ -6,7 +6,7 @@ use crate::stream::Stream;
 use zabsim_types::Time;
 
 /// An election message under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Datagram {
     /// From which server.
     pub(crate) from: Node,
@@ -68,7 +68,7 @@ impl Net {
         }
         for _ in 0..copies {
             let due = now.plus(self.paths.latency(path));
-            let slot = self.datagrams.put(datagram);
+            let slot = self.datagrams.put(datagram.clone());
             queue.push(due, Event::Datagram { slot });
         }
     }

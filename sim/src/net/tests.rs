@@ -90,6 +90,9 @@ impl Lab {
                 peer_epoch: zab::Epoch(0),
             },
             round,
+            membership: std::sync::Arc::new(zab::Membership::initial(zab::QuorumConfig::majority(
+                [zab::PeerId(1)],
+            ))),
             state: zab::PeerState::Looking,
         };
         let datagram = Datagram {

@@ -2,6 +2,7 @@
 //! little-endian, sequences carry their length. A number, once given, stays: changing one changes every trace hash.
 //! `Debug` text is never hashed, since derive may print it another way tomorrow.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zabsim_types::{
     Acl, AclEntry, AddWatchMode, CallId, ClientFrame, ConnectReply, ConnectRequest, CreateMode,
@@ -110,6 +111,25 @@ impl<T: Encode> Encode for Vec<T> {
     }
 }
 
+impl<T: Encode> Encode for BTreeSet<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        (self.len() as u32).encode(out);
+        for item in self {
+            item.encode(out);
+        }
+    }
+}
+
+impl<K: Encode, V: Encode> Encode for BTreeMap<K, V> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        (self.len() as u32).encode(out);
+        for (key, value) in self {
+            key.encode(out);
+            value.encode(out);
+        }
+    }
+}
+
 impl<T: Encode, E: Encode> Encode for Result<T, E> {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -177,11 +197,29 @@ structs! {
     zab::SnapshotId { 0 }
     zab::SyncId { 0 }
     zab::Vote { leader, zxid, peer_epoch }
-    zab::Notification { vote, round, state }
+    zab::Notification { vote, round, state, membership }
     zab::Txn { zxid, prev, record }
     zab::Role { state, phase, epoch, leader }
+    zab::QuorumConfig { voters, observers, rule }
 
     zabsim_server::ConnId { 0 }
+}
+
+impl Encode for zab::Configuration {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.version().encode(out);
+        self.quorum().encode(out);
+    }
+}
+
+/// The ensemble's first configuration, which most runs never leave, costs one byte.
+impl Encode for zab::Membership {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let active = self.active();
+        let changed = (active.version() != zab::Zxid::ZERO).then(|| active.clone());
+        changed.encode(out);
+        self.pending().cloned().encode(out);
+    }
 }
 
 /// The open list, which nearly every node has, costs one byte.
@@ -312,6 +350,7 @@ enums! {
         3 Log { generation, first },
         4 Snapshot { generation, zxid },
         5 SnapshotPart { generation, zxid },
+        6 Configuration,
     }
     zab::DiskOp {
         0 Append { file, bytes },
@@ -326,16 +365,18 @@ enums! {
     zab::DiskData { 0 Files(files), 1 Bytes(bytes) }
     zab::DiskError { 0 Io, 1 Full }
     zab::Message {
-        11 LearnerInfo { accepted, observer, blank },
+        11 LearnerInfo { accepted, observer, blank, config },
         17 LeaderInfo { epoch },
         18 AckEpoch { last, current, floor },
         13 Diff { to },
         14 Trunc { to },
-        15 Snap { zxid },
+        15 Snap { zxid, membership },
         20 SnapChunk { bytes, last },
         2 Proposal(txn),
         4 Commit { zxid },
         8 Inform(txn),
+        9 CommitAndActivate { zxid, leader },
+        19 InformAndActivate { txn, leader },
         10 NewLeader { epoch },
         21 AckNewLeader { epoch },
         12 UpToDate,
@@ -368,7 +409,9 @@ enums! {
         15 Applied { zxid },
         16 SnapshotChunk { snapshot, bytes, last },
         17 RestoreFailed,
+        18 Reconfigure { zxid, quorum, payload },
     }
+    zab::QuorumRule { 0 Majority, 1 Hierarchical { groups, weights } }
     zab::Effect {
         0 Notify { to, notification },
         1 Connect { peer },
@@ -408,6 +451,8 @@ enums! {
         13 SteppedDown { reason },
         14 IllegalMessage { message, phase, why },
         15 Mark(name),
+        16 ConfigurationPending(config),
+        17 ConfigurationActive(config),
     }
 
     zabsim_server::Stage { 0 Prepare, 1 Apply, 2 Snapshot }

@@ -85,6 +85,12 @@ fn zab_effect(effect: &zab::Effect) -> String {
         Effect::Connect { peer } => format!("→ {peer} connect"),
         Effect::CloseLink { link } => format!("→ l{} close", link.0),
         Effect::Disk(op) => disk(op),
+        Effect::Note(zab::Note::ConfigurationPending(config)) => {
+            format!("note ConfigurationPending {config}")
+        }
+        Effect::Note(zab::Note::ConfigurationActive(config)) => {
+            format!("note ConfigurationActive {config}")
+        }
         Effect::Note(zab::Note::Proposed { txn }) => format!("note Proposed {}", txn.zxid),
         Effect::Note(note) => format!("note {note:?}"),
         Effect::RoleChanged(role) => {
@@ -144,7 +150,12 @@ fn message(message: &Message) -> String {
             floor,
         } => format!("{name} {last} current {current:?} floor {floor}"),
         Message::Diff { to } | Message::Trunc { to } => format!("{name} {to}"),
-        Message::Snap { zxid } | Message::Commit { zxid } | Message::Ack { zxid } => {
+        Message::Snap { zxid, membership } => format!("{name} {zxid} under {membership}"),
+        Message::CommitAndActivate { zxid, leader } => format!("{name} {zxid} leader {leader}"),
+        Message::InformAndActivate { txn, leader } => {
+            format!("{name} {} leader {leader}", txn.zxid)
+        }
+        Message::Commit { zxid } | Message::Ack { zxid } => {
             format!("{name} {zxid}")
         }
         Message::SnapChunk { bytes, last } => {

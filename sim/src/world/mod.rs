@@ -157,8 +157,7 @@ impl World {
             nemesis: Nemesis::new(&plan, seed),
             judge: Judge::new(voters.iter().copied(), plan.data_loss_allowed),
             checks: Checks::new(Facts {
-                voters: voters.iter().copied().collect(),
-                observers: observers.iter().copied().collect(),
+                joiners: BTreeSet::new(),
                 quorum: quorum.clone(),
             }),
             quorum,

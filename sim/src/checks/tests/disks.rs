@@ -138,7 +138,14 @@ fn a_snapshot_from_the_leader_replaces_the_log() {
     bed.send(S1, S3, Message::LeaderInfo { epoch: Epoch(1) });
     bed.accept(S3, 1);
     bed.ack_epoch(S1, S3, 1);
-    bed.send(S1, S3, Message::Snap { zxid: z(1, 2) });
+    bed.send(
+        S1,
+        S3,
+        Message::Snap {
+            zxid: z(1, 2),
+            membership: first(),
+        },
+    );
     bed.send(S1, S3, Message::NewLeader { epoch: Epoch(1) });
     bed.role(
         S3,
@@ -178,7 +185,14 @@ fn a_snapshot_in_memory_excuses_what_is_in_it_and_no_more() {
     let mut bed = Bed::serving();
     bed.look(S2);
     bed.discover(S2, S3, 2);
-    bed.send(S2, S3, Message::Snap { zxid: z(1, 2) });
+    bed.send(
+        S2,
+        S3,
+        Message::Snap {
+            zxid: z(1, 2),
+            membership: first(),
+        },
+    );
     bed.restored(S3, z(1, 2));
     bed.holds();
     bed.applied(S3, z(1, 3), None, false);

@@ -287,6 +287,7 @@ fn a_blank_server_introduces_itself_as_a_voter() {
         accepted: Epoch(0),
         observer: false,
         blank: false,
+        config: Zxid::ZERO,
     };
     bed.send(S2, S1, message);
     bed.breaks(

@@ -223,7 +223,14 @@ fn an_initial_history_may_lie_in_a_snapshot_alone() {
 /// A synchronization by SNAP up to ⟨1,3⟩, with the follower's ACK(NEWLEADER).
 fn snap(bed: &mut Bed, leader: ServerId, follower: ServerId, epoch: u32) {
     let (generation, zxid) = (1, z(1, 3));
-    bed.send(leader, follower, Message::Snap { zxid });
+    bed.send(
+        leader,
+        follower,
+        Message::Snap {
+            zxid,
+            membership: first(),
+        },
+    );
     let new_leader = Message::NewLeader {
         epoch: Epoch(epoch),
     };
