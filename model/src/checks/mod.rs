@@ -25,7 +25,7 @@ mod no_future_reads;
 mod one_leader;
 #[cfg(test)]
 mod random_runs;
-mod replay;
+pub(crate) mod replay;
 mod sequence_names;
 mod sessions;
 mod snapshot_reads;

@@ -4,8 +4,9 @@
 //! (`PrepRequestProcessor.pRequest2Txn`, seen on 3.9.5).
 
 use super::acl::{Rights, fixed_up};
-use super::model::{Model, Stamp, Trigger, Undo, WatchList};
+use super::model::{Mark, Model, Stamp, Trigger, Undo, WatchList};
 use super::tree::{Life, Node};
+use std::collections::btree_map::Entry;
 use zabsim_types::{
     Acl, CONFIG_NODE, CreateMode, Data, ErrorCode, Op, OpResult, Perms, Reply, SessionId,
     WatchKind, ZPath, Zxid, validate,
@@ -39,16 +40,23 @@ impl Model {
     pub fn create_session(&mut self, stamp: Stamp) {
         self.begin(stamp);
         self.local.remove(&stamp.session);
-        self.sessions.entry(stamp.session).or_default();
+        if let Entry::Vacant(entry) = self.sessions.entry(stamp.session) {
+            entry.insert(Default::default());
+            self.undo.push(Undo::Opened(stamp.session));
+        }
+        self.done();
     }
 
     /// Ends a session: its ephemerals vanish under this one zxid.
     pub fn close_session(&mut self, stamp: Stamp) {
         self.begin(stamp);
-        for path in self.sessions.remove(&stamp.session).unwrap_or_default() {
-            self.remove(&path, stamp);
+        if let Some(ephemerals) = self.sessions.remove(&stamp.session) {
+            self.undo.push(Undo::Closed(stamp.session));
+            for path in ephemerals {
+                self.remove(&path, stamp);
+            }
         }
-        self.undo.clear();
+        self.done();
     }
 
     /// Makes a session that only its server knows: no transaction.
@@ -80,8 +88,24 @@ impl Model {
             }
             _ => self.attempt(op, stamp, rights),
         };
-        self.undo.clear();
+        self.done();
         answer
+    }
+
+    /// Takes back every transaction behind a state that was marked. Only for a model that keeps a journal.
+    pub(crate) fn back_to(&mut self, mark: Mark) {
+        let journal = self.journal.as_mut().expect("it keeps a journal");
+        self.undo = journal.split_off(mark.length);
+        self.take_back();
+        self.last = mark.last;
+    }
+
+    /// What was done stays.
+    fn done(&mut self) {
+        match &mut self.journal {
+            Some(journal) => journal.append(&mut self.undo),
+            None => self.undo.clear(),
+        }
     }
 
     /// What [`write_as`](Model::write_as) would answer; the tree stays as it is.
@@ -508,6 +532,12 @@ impl Model {
                 }
                 Undo::Unlimit(path) => {
                     self.limited.remove(&path);
+                }
+                Undo::Opened(session) => {
+                    self.sessions.remove(&session);
+                }
+                Undo::Closed(session) => {
+                    self.sessions.entry(session).or_default();
                 }
             }
         }

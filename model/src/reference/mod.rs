@@ -23,6 +23,7 @@ mod watches;
 
 pub(crate) use acl::grants;
 pub use acl::{Rights, digest};
+pub(crate) use model::Mark;
 pub use model::{Model, Stamp, Trigger, WatchList};
 pub use service::{Notice, Served, Service, WatchesToSet};
 pub use settings::Settings;

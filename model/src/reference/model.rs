@@ -64,6 +64,15 @@ pub struct Model {
     pub(super) triggers: Vec<Trigger>,
     /// How to take back the parts of the multi under way.
     pub(super) undo: Vec<Undo>,
+    /// How to take back the transactions before it, where that is wanted.
+    pub(super) journal: Option<Vec<Undo>>,
+}
+
+/// A state of a model that keeps a journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mark {
+    pub(super) length: usize,
+    pub(super) last: Zxid,
 }
 
 /// Takes one change back.
@@ -93,6 +102,8 @@ pub(super) enum Undo {
     },
     Limit(ZPath),
     Unlimit(ZPath),
+    Opened(SessionId),
+    Closed(SessionId),
 }
 
 impl Default for Model {
@@ -136,6 +147,25 @@ impl Model {
             last: Zxid::ZERO,
             triggers: Vec::new(),
             undo: Vec::new(),
+            journal: None,
+        }
+    }
+
+    /// From now on every transaction can be taken back.
+    pub(crate) fn keep_journal(&mut self) {
+        self.journal.get_or_insert_default();
+    }
+
+    /// From now on nothing is taken back.
+    pub(crate) fn stop_journal(&mut self) {
+        self.journal = None;
+    }
+
+    /// The present state, to come back to.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            length: self.journal.as_ref().map_or(0, Vec::len),
+            last: self.last,
         }
     }
 
@@ -172,6 +202,16 @@ impl Model {
     /// The zxid of the transaction that made the node, if it is there.
     pub fn created_by(&self, path: &str) -> Option<Zxid> {
         self.node(path).ok().map(|node| node.czxid)
+    }
+
+    /// The transaction that made the node and how many children were ever made there, if it is there.
+    pub(crate) fn creates(&self, path: &str) -> Option<(Zxid, i32)> {
+        self.node(path).ok().map(|node| (node.czxid, node.creates))
+    }
+
+    /// The transaction that made the node and its version, if it is there.
+    pub(crate) fn version(&self, path: &str) -> Option<(Zxid, i32)> {
+        self.node(path).ok().map(|node| (node.czxid, node.version))
     }
 
     /// The session that owns the node, if it is there; `NONE` for one that stays.
@@ -215,6 +255,11 @@ impl Model {
         }
         containers.append(&mut expired);
         containers
+    }
+
+    /// Whether the servers may remove a node some day, as it is now.
+    pub(crate) fn has_sweepable(&self) -> bool {
+        !self.swept.is_empty() && !self.swept_at(i64::MAX).is_empty()
     }
 
     /// The states at which a write of that operation could have been judged by other lists than now: those before each change

@@ -23,19 +23,24 @@
 //! assert_eq!(judged.understood.sessions, 1);
 //! ```
 
+mod ahead;
 mod arrange;
+mod conflict;
 mod fields;
 pub mod fill;
+mod fillers;
 mod known;
 mod read;
 #[cfg(test)]
 mod refusals;
+mod search;
 #[cfg(test)]
 mod tests;
 mod words;
 
+pub use conflict::{Conflict, Operation};
 pub use fill::{Fill, Filled};
-pub use read::{CLOCK_SLACK_MS, Format, Recording, read};
+pub use read::{CLOCK_SLACK_MS, Format, Recording, begins, read};
 
 use crate::checks::history::{History, Outcome};
 use crate::checks::{Options, Report, check_all, first_violation};
@@ -136,6 +141,10 @@ pub struct Judged {
     pub filled: Filled,
     /// What each check says. The first of them, `write-order`, is about the log itself.
     pub reports: Vec<Report>,
+    /// What contradicts what, if something was violated.
+    pub conflict: Option<Conflict>,
+    /// How many of the answered operations the log explains: all of them, or those up to where the search came.
+    pub explained: u64,
 }
 
 impl Judged {
@@ -197,10 +206,28 @@ pub fn judge(recording: &Recording, settings: &Settings) -> Result<Judged, Fault
     let filled = fill::fill(&history, &options.settings, from_start, settings.effort);
     let mut reports = vec![write_order(&filled, events)];
     reports.extend(check_all(events, Some(&filled.witness), &options));
+    let undecided = match &filled.fill {
+        Fill::Unknown { zxid } => Some(*zxid),
+        _ => None,
+    };
+    let conflict = match first_violation(&reports) {
+        Some(violation) if undecided.is_none() => {
+            let found = conflict::find(recording, &history, &filled, &options, violation);
+            Some(found)
+        }
+        _ => None,
+    };
+    let explained = match (&conflict, undecided) {
+        (Some(conflict), _) => conflict.prefix,
+        (None, Some(zxid)) => conflict::answered_before(&history, zxid),
+        (None, None) => understood.answered,
+    };
     Ok(Judged {
         understood,
         filled,
         reports,
+        conflict,
+        explained,
     })
 }
 

@@ -52,6 +52,17 @@ pub struct Recording {
     pub alone: bool,
     /// Whether every client connected by the loopback of its machine: then its address is known.
     pub loopback: bool,
+    /// On which lines each call begins and ends; 0 where it does not end.
+    pub(super) lines_of: Lookup<u64, (u64, u64)>,
+}
+
+/// Whether a file that begins with this line is a history of znodes: every line of one says when, in a way that no other
+/// format does.
+pub fn begins(line: &str) -> bool {
+    let value: Option<Value> = serde_json::from_str(line).ok();
+    value.is_some_and(|value| {
+        value["time_us"].is_u64() || (value["time_ns"].is_u64() && value["type"].is_string())
+    })
 }
 
 /// Reads a whole history. `progress` is told now and then how many bytes were read, after unpacking.
@@ -81,7 +92,8 @@ struct Open {
     /// The invocation among the events.
     at: u32,
     process: ProcessId,
-    ended: bool,
+    /// Where it ended; 0 as long as it has not.
+    ended: u64,
 }
 
 #[derive(Default)]
@@ -193,7 +205,7 @@ impl Reader {
             line: self.line,
             at: self.events.len() as u32,
             process,
-            ended: false,
+            ended: 0,
         };
         match self.calls.insert(id.0, open) {
             None => Ok(()),
@@ -209,7 +221,7 @@ impl Reader {
         let fault = |what: String| Err(Fault::new(line, what));
         match self.calls.get_mut(&id.0) {
             None => fault(format!("call {} ends, but no line before invokes it", id.0)),
-            Some(open) if open.ended => fault(format!(
+            Some(open) if open.ended > 0 => fault(format!(
                 "call {}, of line {}, ends a second time",
                 id.0, open.line
             )),
@@ -218,7 +230,7 @@ impl Reader {
                 id.0, open.process.0, open.line, process.0
             )),
             Some(open) => {
-                open.ended = true;
+                open.ended = line;
                 Ok(open.at)
             }
         }
@@ -448,6 +460,11 @@ impl Reader {
             server: self.server,
             alone: self.alone,
             loopback: self.local && !self.remote,
+            lines_of: self
+                .calls
+                .into_iter()
+                .map(|(id, open)| (id, (open.line, open.ended)))
+                .collect(),
         })
     }
 }
