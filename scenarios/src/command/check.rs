@@ -1,4 +1,8 @@
 //! `zabsim check`: histories from anywhere, and whether they are linearizable.
+//!
+//! What a file holds its first line says: a history of znodes goes to `znodes`, everything else to the search.
+
+mod znodes;
 
 use super::Output;
 use serde_json::{Value, json};
@@ -14,22 +18,29 @@ use zabsim_model::linear::Effort;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Reads Jepsen's histories (EDN, JSON, or log lines of jepsen.util) and the key-value logs that
-Porcupine's tests use, plain or gzip. Exit codes: 0 every history is linearizable, 1 one is not,
-2 one cannot be read, 6 the effort was spent before an answer was found.")]
+Reads Jepsen's histories (EDN, JSON, or log lines of jepsen.util), the key-value logs that
+Porcupine's tests use, and histories of znodes: recorded from ZooKeeper servers, or the
+history.jsonl that `run --out` saves. All of them plain or gzip. Exit codes: 0 every history keeps
+what the service promises, 1 one does not, 2 one cannot be read, 6 the effort was spent before an
+answer was found.")]
 pub(super) struct Arguments {
     /// Histories
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// What the history is about; without it, its operations tell
-    #[arg(long, value_parser = Object::ALL.map(Object::name))]
+    #[arg(long, value_parser = models())]
     model: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Operations that the search may place before it gives up
-    #[arg(long, default_value_t = Effort::default().0)]
-    effort: u64,
+    /// Operations that the search may place before it gives up [default: 200000000; of znodes 2000000]
+    #[arg(long)]
+    effort: Option<u64>,
+}
+
+fn models() -> Vec<&'static str> {
+    let others = Object::ALL.map(Object::name);
+    std::iter::once(znodes::MODEL).chain(others).collect()
 }
 
 /// What became of one file.
@@ -47,9 +58,28 @@ pub(super) fn check(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8
     let model = Object::ALL
         .into_iter()
         .find(|object| Some(object.name()) == named);
-    let effort = Effort(arguments.effort);
+    let effort = arguments.effort.map_or_else(Effort::default, Effort);
     let (mut code, mut printed) = (0, Vec::new());
     for file in &arguments.files {
+        if named == Some(znodes::MODEL) || named.is_none() && znodes::is_one(file) {
+            let done = znodes::check(file, arguments.effort, output);
+            match done {
+                Ok(checked) => {
+                    code = worse(code, checked.exit_code());
+                    if arguments.json {
+                        printed.push(checked.as_json());
+                    } else if !output.print(&checked.as_text()) {
+                        break;
+                    }
+                }
+                Err(why) => {
+                    output.complain(&why);
+                    code = super::USAGE;
+                    printed.push(json!({ "file": file, "verdict": "error", "detail": why }));
+                }
+            }
+            continue;
+        }
         let checked = match check_file(file, model, effort, output) {
             Ok(checked) => checked,
             Err(why) => {

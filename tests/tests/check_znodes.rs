@@ -1,0 +1,175 @@
+//! `zabsim check` on histories of znodes: those of real servers, those of our own runs, and both spoilt.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use zabsim_scenarios::library::LIBRARY;
+use zabsim_tests::{Ran, spread, zabsim};
+
+const RECORDED: [&str; 6] = [
+    "r01-seq-1c-1n",
+    "r02-calm-5c-1n",
+    "r04-calm-10c-5n-pipelined",
+    "r05-killleader-10c-3n",
+    "r08-followers-10c-3n",
+    "r12-restart-5c-1n",
+];
+
+fn recorded(name: &str) -> PathBuf {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/data/histories");
+    data.join(format!("{name}.jsonl.gz"))
+}
+
+fn check(file: &Path, more: &[&str]) -> Ran {
+    let file = file.to_str().expect("the name is text");
+    zabsim([&["check", file], more].concat())
+}
+
+/// A run's directory, with its history.
+fn run_of(scenario: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    let out = dir.path().join("run");
+    let out = out.to_str().expect("the name is text");
+    let ran = zabsim(["run", scenario, "--seed", "1", "--out", out]);
+    assert_eq!(ran.code, 0, "{scenario}: {ran:?}");
+    dir
+}
+
+fn history_of(dir: &tempfile::TempDir) -> PathBuf {
+    dir.path().join("run/history.jsonl")
+}
+
+#[test]
+fn histories_of_real_servers_are_understood_and_legal() {
+    for name in RECORDED {
+        let ran = check(&recorded(name), &[]);
+        assert_eq!(ran.code, 0, "{name}: {ran:?}");
+        assert!(
+            ran.out.contains("znodes, recorded from servers: "),
+            "{name}"
+        );
+        assert!(ran.out.contains("  legal: all "), "{name}: {}", ran.out);
+    }
+    let ran = check(&recorded("r05-killleader-10c-3n"), &[]);
+    for part in [
+        "3 of version 3.9.5: 8041 operations of 13 clients in 13 sessions over 53.",
+        "8011 answered, 14 updates of unknown outcome",
+        "43 connections made, 30 lost",
+        "3 × kill",
+        "of 14 updates of unknown outcome 1 need have happened",
+    ] {
+        assert!(ran.out.contains(part), "`{part}` is not in: {}", ran.out);
+    }
+}
+
+/// What every run of the library saved is legal, also without the log that the run itself was checked with.
+#[test]
+fn the_histories_of_our_own_runs_are_legal() {
+    let names: Vec<&str> = LIBRARY.iter().map(|entry| entry.name).collect();
+    assert!(names.len() > 30);
+    spread(&names, 2, |name| {
+        let dir = run_of(name);
+        let ran = check(&history_of(&dir), &["--json"]);
+        assert_eq!(ran.code, 0, "{name}: {ran:?}");
+        let value: Value = serde_json::from_str(&ran.out).expect("JSON");
+        let file = &value["files"][0];
+        assert_eq!(file["verdict"], "pass", "{name}");
+        assert_eq!(file["model"], "znode");
+        assert_eq!(file["format"], "a run of zabsim");
+        assert_eq!(file["longest_prefix"], file["operations"]["answered"]);
+    });
+}
+
+/// The same history with the first read of a later version than that spoilt.
+fn spoilt(history: &Path) -> (tempfile::TempDir, PathBuf, usize) {
+    let text = fs::read_to_string(history).expect("it was saved");
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let reads = |line: &String| {
+        line.contains("\"type\":\"ok\"")
+            && line.contains("\"data\":")
+            && line.contains("\"version\":3,")
+    };
+    let at = lines
+        .iter()
+        .position(reads)
+        .expect("something was set and read");
+    lines[at] = lines[at].replace("\"version\":3,", "\"version\":2,");
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("spoilt.jsonl");
+    fs::write(&path, lines.join("\n") + "\n").expect("writes");
+    (dir, path, at + 1)
+}
+
+#[test]
+fn what_cannot_be_is_shown_with_what_should_have_been() {
+    let dir = run_of("standard");
+    let (_dir, path, line) = spoilt(&history_of(&dir));
+    let ran = check(&path, &[]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    for part in [
+        "  NOT LEGAL (snapshot-reads): call ",
+        &format!(" and {line})\n"),
+        "    the model says Ok(",
+        " answers, those before it, contradict nothing.",
+    ] {
+        assert!(ran.out.contains(part), "`{part}` is not in: {}", ran.out);
+    }
+    let ran = check(&path, &["--json", "--model", "znode"]);
+    assert_eq!(ran.code, 1);
+    let value: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let file = &value["files"][0];
+    assert_eq!(file["verdict"], "fail");
+    assert_eq!(file["check"], "snapshot-reads");
+    assert_eq!(file["operation"]["answer_line"], line);
+    assert!(file["operation"]["line"].as_u64() < Some(line as u64));
+    assert!(
+        file["expected"]
+            .as_str()
+            .expect("text")
+            .contains("version: 3")
+    );
+    let prefix = file["longest_prefix"].as_u64().expect("a number");
+    let answered = file["operations"]["answered"].as_u64().expect("a number");
+    assert!(0 < prefix && prefix < answered);
+}
+
+#[test]
+fn a_spent_effort_says_where_it_got_to() {
+    let dir = run_of("session-expiry-storm");
+    let ran = check(&history_of(&dir), &["--effort", "0"]);
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert!(
+        ran.out.contains("UNDECIDED: the effort was spent on "),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("a log was found up to ⟨1,"), "{}", ran.out);
+}
+
+#[test]
+fn other_models_are_not_taken_for_znodes_nor_the_other_way_round() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("register.edn");
+    fs::write(&path, "{:process 0, :type :invoke, :f :read, :value nil}\n").expect("writes");
+    let ran = check(&path, &["--model", "znode"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err.contains("line 1: this is no history"),
+        "{}",
+        ran.err
+    );
+    let ran = check(&recorded(RECORDED[0]), &["--model", "register"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+/// A history that is cut off says so, with the line.
+#[test]
+fn a_history_that_is_cut_off_is_refused() {
+    let whole = fs::read(recorded(RECORDED[0])).expect("it is part of the sources");
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("half.jsonl.gz");
+    fs::write(&path, &whole[..whole.len() / 2]).expect("writes");
+    let ran = check(&path, &[]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("half.jsonl.gz: line "), "{}", ran.err);
+}
