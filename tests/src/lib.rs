@@ -1,5 +1,7 @@
 //! What the acceptance tests share: the command called as a user calls it, and the library's runs spread over threads.
 
+pub mod readers;
+
 use std::ffi::OsString;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

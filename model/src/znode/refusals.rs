@@ -42,6 +42,86 @@ fn the_small_history_is_understood() {
     assert!(text.ends_with("noted: 1 × meteor"), "{text}");
 }
 
+/// What else can be asked is read, and what the tree says of it is compared.
+#[test]
+fn the_rarer_operations_are_understood() {
+    let call = |id: u64, asked: &str, kind: &str, result: &str, zxid: u64| {
+        [
+            format!(
+                r#"{{"type":"invoke","process":0,"session":"0x7","id":{id},{asked},"time_ns":{}}}"#,
+                id * 10_000
+            ),
+            format!(
+                r#"{{"type":"{kind}","process":0,"session":"0x7","id":{id},"result":{result},"zxid":{zxid},"xid":{id},"conn":1,"time_ns":{}}}"#,
+                id * 10_000 + 1
+            ),
+        ]
+    };
+    let stat = r#"{"czxid":2,"mzxid":2,"ctime":5,"mtime":5,"version":0,"cversion":0,"aversion":0,"ephemeralOwner":0,"dataLength":1,"numChildren":0,"pzxid":2}"#;
+    let history = |data: &str| {
+        let mut lines = lines();
+        lines.truncate(4);
+        let read = format!(
+            r#"{{"results":[{{"err":0,"data":"{data}","stat":{stat}}},{{"children":[]}},{{"err":-101}}]}}"#
+        );
+        lines.extend(call(
+            10,
+            r#""op":"auth","scheme":"digest","auth":"me:secret""#,
+            "ok",
+            "{}",
+            0,
+        ));
+        lines.extend(call(
+            11,
+            r#""op":"whoAmI""#,
+            "ok",
+            r#"{"clientInfo":[["ip","127.0.0.1"],["digest","me"]]}"#,
+            2,
+        ));
+        lines.extend(call(
+            12,
+            r#""op":"multiRead","ops":[{"op":"getData","path":"/a"},{"op":"getChildren","path":"/a"},{"op":"getData","path":"/no"}]"#,
+            "ok",
+            &read,
+            2,
+        ));
+        lines.extend(call(
+            13,
+            r#""op":"getEphemerals","path":"/""#,
+            "ok",
+            r#"{"ephemerals":[]}"#,
+            2,
+        ));
+        lines.extend(call(
+            14,
+            r#""op":"getAllChildrenNumber","path":"/a""#,
+            "ok",
+            r#"{"totalNumber":0}"#,
+            2,
+        ));
+        lines.extend(call(
+            15,
+            r#""op":"reconfig","joining":"server.2=x","configId":0"#,
+            "fail",
+            r#"{"error":"ReconfigDisabled"}"#,
+            3,
+        ));
+        lines.push(GOOD[10].replace("10000", "900000").replace("\"i\":10,", ""));
+        lines
+    };
+    let judged = |data: &str| {
+        let recording = read_lines(&history(data)).expect("a history");
+        judge(&recording, &Settings::default()).expect("completions fit")
+    };
+    let right = judged("x");
+    assert!(right.is_legal(), "{:?}", right.violation());
+    assert_eq!(right.understood.operations, 7);
+    let wrong = judged("y");
+    let conflict = wrong.conflict.expect("the data are others");
+    assert_eq!(conflict.check, "snapshot-reads");
+    assert_eq!(conflict.operation.expect("a read").line, 9);
+}
+
 #[test]
 fn what_is_wrong_is_said_with_its_line() {
     let replaced = |line: usize, from: &str, to: &str| {

@@ -5,14 +5,14 @@ use crate::intake::Fault;
 use serde_json::Value;
 use std::sync::Arc;
 use zabsim_types::{
-    Acl, AclEntry, AddWatchMode, CreateMode, Data, ErrorCode, Id, Op, Perms, Reply, SessionId,
-    Stat, SyncMode, WatcherType, ZPath,
+    Acl, AclEntry, AddWatchMode, CreateMode, Data, ErrorCode, Id, Op, OpResult, Perms, Reply,
+    SessionId, Stat, SyncMode, WatcherType, ZPath,
 };
 
 /// The operations that the format has words for.
 const OPERATIONS: &str = "create, create2, createContainer, createTTL, delete, deleteContainer, setData, getData, exists, \
      getChildren, getChildren2, getAllChildrenNumber, getEphemerals, sync, check, multi, multiRead, closeSession, getACL, \
-     setACL, addWatch, removeWatches, checkWatches, whoAmI";
+     setACL, addWatch, removeWatches, checkWatches, auth, whoAmI, reconfig";
 
 /// The operation of an invocation, or a part of a multi.
 pub(super) fn op(fields: &Fields<'_>) -> Result<Op, Fault> {
@@ -111,7 +111,26 @@ pub(super) fn op(fields: &Fields<'_>) -> Result<Op, Fault> {
                 Op::CheckWatches { path, kind }
             }
         }
+        "auth" => Op::AddAuth {
+            scheme: fields.text("scheme")?.into(),
+            auth: fields.text("auth")?.into(),
+        },
         "whoAmI" => Op::WhoAmI,
+        "reconfig" => {
+            let words = |name: &str| match fields.get(name) {
+                None => Ok(None),
+                Some(_) => fields.text(name).map(|text| Some(Arc::from(text))),
+            };
+            Op::Reconfig {
+                joining: words("joining")?,
+                leaving: words("leaving")?,
+                new_members: words("newMembers")?,
+                from_config: match fields.get("configId") {
+                    None => -1,
+                    Some(_) => fields.i64("configId")?,
+                },
+            }
+        }
         other => {
             return fields.fault(format!(
                 "there is no operation `{other}`; known are {OPERATIONS}"
@@ -255,13 +274,56 @@ pub(super) fn reply(op: &Op, result: &Fields<'_>) -> Result<Reply, Fault> {
         Op::CloseSession => Reply::Closed,
         Op::Multi { ops } => multi(ops, result)?,
         Op::AddAuth { .. } => Reply::AuthAdded,
-        Op::WhoAmI | Op::MultiRead { .. } | Op::Reconfig { .. } => {
-            return result.fault(format!(
-                "a reply to {:?}: nobody has described it",
-                op.kind()
-            ));
-        }
+        Op::WhoAmI => Reply::Identities {
+            ids: identities(result)?,
+        },
+        Op::MultiRead { ops } => Reply::MultiRead {
+            results: multi_read(ops, result)?,
+        },
+        Op::Reconfig { .. } => Reply::Reconfigured {
+            data: data(result)?,
+            stat: stat(result)?,
+        },
     })
+}
+
+fn identities(result: &Fields<'_>) -> Result<Vec<Id>, Fault> {
+    let one = |value: &Value| match (value[0].as_str(), value[1].as_str()) {
+        (Some(scheme), Some(id)) => Ok(Id::new(scheme, id)),
+        _ => result.fault(format!(
+            "`clientInfo` has {}; [\"scheme\", \"id\"] was expected",
+            brief(value)
+        )),
+    };
+    result.list("clientInfo")?.iter().map(one).collect()
+}
+
+/// Each part of a multiRead has a result of its own, or an error of its own.
+fn multi_read(ops: &[Op], result: &Fields<'_>) -> Result<Vec<OpResult>, Fault> {
+    let results = result.list("results")?;
+    if results.len() != ops.len() {
+        return result.fault(format!(
+            "{} results of a multiRead with {} parts",
+            results.len(),
+            ops.len()
+        ));
+    }
+    let part = |(op, part): (&Op, &Value)| {
+        let part = result.element(part)?;
+        Ok(match part.get("err").and_then(Value::as_i64) {
+            None | Some(0) => Ok(reply(op, &part)?),
+            Some(_) => Err(error_of(&part)?),
+        })
+    };
+    ops.iter().zip(results).map(part).collect()
+}
+
+fn error_of(part: &Fields<'_>) -> Result<ErrorCode, Fault> {
+    let number = part.i32("err")?;
+    match ErrorCode::from_code(number) {
+        Some(code) => Ok(code),
+        None => part.fault(format!("{number} is no error of ZooKeeper's")),
+    }
 }
 
 fn multi(ops: &[Op], result: &Fields<'_>) -> Result<Reply, Fault> {
@@ -277,13 +339,7 @@ fn multi(ops: &[Op], result: &Fields<'_>) -> Result<Reply, Fault> {
     let parts: Vec<Fields<'_>> = parts.collect::<Result<_, _>>()?;
     let failed = |part: &Fields<'_>| part.get("err").is_some();
     if parts.iter().any(failed) {
-        let errors = parts.iter().map(|part| {
-            let number = part.i32("err")?;
-            match ErrorCode::from_code(number) {
-                Some(code) => Ok(code),
-                None => part.fault(format!("{number} is no error of ZooKeeper's")),
-            }
-        });
+        let errors = parts.iter().map(error_of);
         return Ok(Reply::MultiFailed {
             errors: errors.collect::<Result<_, _>>()?,
         });
