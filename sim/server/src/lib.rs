@@ -24,8 +24,12 @@
 //! **Clients are served** exactly while the peer is in broadcast *and* everything delivered before is applied. At all other
 //! times a connection is closed as soon as it opens.
 //!
-//! Left for what comes next, each with its place: ACLs (`prep`, `node`), container and TTL nodes ([`TxnBody`], `prep`),
-//! persistent watches (`watches`), the wire format (a codec around [`Input::ClientFrame`] and [`Effect::Frame`]).
+//! **What is decided where.** All that an update depends on is decided by the leader in `prep`: access control lists (with
+//! the identities of the connection that the request came in by, `auth`), versions, names, limits, even what the nodes with
+//! the counts of quotas hold. A transaction says what came of it, and applying it decides nothing. Reads are judged where
+//! they are answered.
+//!
+//! Left for what comes next: the wire format (a codec around [`Input::ClientFrame`] and [`Effect::Frame`]).
 //!
 //! # A server alone
 //!
