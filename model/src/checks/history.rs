@@ -52,6 +52,12 @@ impl<'a> Call<'a> {
         matches!(self.outcome, Outcome::Ok(_) | Outcome::Fail(_))
     }
 
+    /// Whether its answer names the state that it was given at. Proofs of identity and checks outside of a multi are answered
+    /// from none.
+    pub fn names_state(&self) -> bool {
+        self.is_definite() && !matches!(self.op, Op::AddAuth { .. } | Op::Check { .. })
+    }
+
     /// When its answer arrived. That its connection was lost is no answer: it may take effect still.
     pub fn answered(&self) -> At {
         if self.is_definite() { self.done } else { NEVER }
@@ -269,8 +275,7 @@ impl<'a> History<'a> {
         if zxid == Zxid::NO_STATE {
             call.zxid = Zxid::ZERO;
         }
-        let of_a_state = !matches!(call.op, Op::AddAuth { .. }) && zxid != Zxid::NO_STATE;
-        if call.is_definite() && of_a_state {
+        if call.names_state() && zxid != Zxid::NO_STATE {
             self.answered.push(index);
         }
         Ok(())

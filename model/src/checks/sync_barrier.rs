@@ -51,7 +51,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                     continue;
                 };
                 let call = &history.calls[at];
-                if !call.is_definite() {
+                if !call.names_state() {
                     continue;
                 }
                 newest = newest.max(call.zxid);
@@ -107,9 +107,27 @@ fn run(evidence: &Evidence<'_>) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Run, World, create, get, report, set, sync};
-    use zabsim_types::{HistoryKind, SyncMode, Zxid};
+    use zabsim_types::{HistoryKind, Op, SyncMode, Zxid};
 
     const NAME: &str = "sync-barrier";
+
+    /// It is answered at no state, so that it is behind nothing.
+    #[test]
+    fn a_proof_of_identity_may_follow_a_sync() {
+        let mut world = World::new(2, 2);
+        world.now(1, create("/a"));
+        world.now(2, sync(SyncMode::Quorum));
+        world.now(
+            2,
+            Op::AddAuth {
+                scheme: "digest".into(),
+                auth: "me:secret".into(),
+            },
+        );
+        world.now(2, get("/a"));
+        let run = world.finish();
+        assert!(report(&run, NAME).ok(), "{}", report(&run, NAME).detail);
+    }
 
     fn run(mode: SyncMode) -> Run {
         let mut world = World::new(2, 2);
