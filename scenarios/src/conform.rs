@@ -134,18 +134,10 @@ fn rules(settings: Settings) -> Rules {
 
 /// Why a case cannot be played yet, if it cannot.
 fn lacking(case: &Case) -> Option<String> {
-    for request in case.requests() {
-        match request {
-            Request::Op(op) if not_yet(op) => return Some(format!("{:?}", op.kind())),
-            Request::Op(_) | Request::Ping | Request::SetWatches(_) => {}
-        }
-    }
-    let mut steps = case.steps.iter();
-    let chosen =
-        |step: &Step| matches!(&step.action, Action::Connect(connect) if connect.last_zxid > 0);
-    steps
-        .any(chosen)
-        .then(|| "a chosen lastZxidSeen".to_owned())
+    case.requests().find_map(|request| match request {
+        Request::Op(op) if not_yet(op) => Some(format!("{:?}", op.kind())),
+        _ => None,
+    })
 }
 
 fn resumes(case: &Case) -> bool {

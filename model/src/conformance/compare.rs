@@ -72,6 +72,11 @@ impl Comparison {
         self.sessions.get(name).copied()
     }
 
+    /// Which of our zxids stands for a recorded one, where zxids are compared by rank and this one was.
+    pub fn zxid_for(&self, recorded: u64) -> Option<Zxid> {
+        self.ranks.get(&recorded).copied()
+    }
+
     /// Says when a transaction was.
     pub fn bind_time(&mut self, zxid: Zxid, time_ms: i64) {
         self.times.insert(zxid, time_ms);

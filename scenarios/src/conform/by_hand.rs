@@ -35,7 +35,9 @@ pub(super) fn is_by_hand(case: &Case) -> bool {
         // It costs the connection, and a client would open another.
         Request::Op(op) => frame_len(op) > Settings::MAX_FRAME,
     };
-    if case.requests().any(by_hand) {
+    let chosen =
+        |step: &Step| matches!(&step.action, Action::Connect(connect) if connect.last_zxid > 0);
+    if case.requests().any(by_hand) || case.steps.iter().any(chosen) {
         return true;
     }
     let mut dropped = Vec::new();
@@ -108,12 +110,12 @@ impl Conn {
     }
 
     /// The number under which a request is answered.
-    fn ask(&mut self, now: Time, request: &Request) -> i32 {
+    fn ask(&mut self, now: Time, comparison: &Comparison, request: &Request) -> i32 {
         let (xid, frame) = match request {
             Request::Ping => (PING, ClientFrame::Ping),
             Request::SetWatches(set) => {
                 let frame = ClientFrame::SetWatches {
-                    relative: set.relative,
+                    relative: ours(comparison, set.relative.0),
                     data: set.data.clone(),
                     exists: set.exists.clone(),
                     child: set.child.clone(),
@@ -197,6 +199,11 @@ impl Conn {
     }
 }
 
+/// Our zxid for a recorded one. What was not compared yet is before everything that was.
+fn ours(comparison: &Comparison, recorded: u64) -> Zxid {
+    comparison.zxid_for(recorded).unwrap_or(Zxid(recorded))
+}
+
 /// The numbers of what has no number of its own.
 const PING: i32 = -2;
 const AUTH: i32 = -4;
@@ -276,7 +283,7 @@ impl Play {
             }
         };
         let request = ConnectRequest {
-            last_zxid_seen: Zxid::ZERO,
+            last_zxid_seen: ours(&self.comparison, connect.last_zxid),
             timeout_ms: timeout_ms as u32,
             session,
             password,
@@ -379,7 +386,7 @@ impl Play {
         let conn = conn.expect("a case names its connections");
         conn.drain();
         let was_open = conn.wire.is_some();
-        let xid = conn.ask(now, request);
+        let xid = conn.ask(now, &self.comparison, request);
         let Some(answer) = conn.answer(Some(xid)).await else {
             // That it was closed is the whole reply.
             conn.closed &= !was_open;
@@ -399,7 +406,7 @@ impl Play {
         conn.drain();
         let mut asked: Vec<(i32, &Request)> = requests
             .iter()
-            .map(|request| (conn.ask(now, request), request))
+            .map(|request| (conn.ask(now, &self.comparison, request), request))
             .collect();
         let nothing = Vec::new();
         let mut stream = step.reply["stream"].as_array().unwrap_or(&nothing).iter();
