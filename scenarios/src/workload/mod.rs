@@ -6,6 +6,7 @@
 
 mod coordination;
 mod data;
+mod mixed;
 
 use std::time::Duration;
 use zabsim::plan::Plan;
@@ -78,7 +79,7 @@ impl WorkloadKind {
                 "few nodes, set (also by version) and read by all, half of the reads behind a sync"
             }
             WorkloadKind::Mixed => {
-                "every operation: create, delete, set, reads with and without watches, sequences, ephemerals, multi, sync, pipelined"
+                "every operation: nodes of every kind and with access control lists made, removed, set and read, watched once and for good, multi, multi_read, sync, identities, pipelined"
             }
             WorkloadKind::Lock => {
                 "locks, and side effects on a resource that refuses stale fencing tokens"
@@ -146,7 +147,7 @@ impl Actor {
         // A loop that ends because its session did is begun again by `run_client`.
         let _: Result<(), SessionOver> = match self.workload.kind {
             WorkloadKind::Registers => data::registers(self).await,
-            WorkloadKind::Mixed => data::mixed(self).await,
+            WorkloadKind::Mixed => mixed::mixed(self).await,
             WorkloadKind::Lock => coordination::lock(self).await,
             WorkloadKind::Election => coordination::election(self).await,
             WorkloadKind::Config => data::config(self).await,
