@@ -199,7 +199,8 @@ impl Ahead {
                 std::cmp::Ordering::Less => (old.next(), true, false),
                 std::cmp::Ordering::Greater => (new.next(), false, true),
                 std::cmp::Ordering::Equal => {
-                    (old.next(), new.next());
+                    old.next();
+                    new.next();
                     continue;
                 }
             };
