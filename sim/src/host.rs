@@ -37,6 +37,8 @@ pub(crate) struct ClientProcess {
     pub(crate) inbox: VecDeque<Waiting>,
     /// Its connection, asked for or up.
     pub(crate) link: Option<u32>,
+    /// A second one, by which it tries another server.
+    pub(crate) trial: Option<u32>,
     pub(crate) timer: TimerSlot,
     /// Requests without an outcome: their calls in the history, in order.
     pub(crate) open_calls: Vec<CallId>,

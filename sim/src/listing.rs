@@ -27,6 +27,42 @@ const WORLD_MARKS: &[(&str, &str)] = &[
     ),
     ("fatal", "A server stopped by its own decision."),
     (
+        "local-session",
+        "A server made a session that only itself knows.",
+    ),
+    (
+        "local-session-closed",
+        "A client closed a session that only its server knew.",
+    ),
+    (
+        "local-session-expired",
+        "A server ended a session of its own that was silent for too long.",
+    ),
+    (
+        "local-session-upgraded",
+        "A local session became a global one, because it made an ephemeral.",
+    ),
+    (
+        "moved-while-upgrading",
+        "A session went on elsewhere while the transaction that made it global was waiting.",
+    ),
+    (
+        "read-only-knows-nothing",
+        "A server without a leader did not serve readers, because it does not know what of its log is committed.",
+    ),
+    (
+        "read-only-left",
+        "A client found a full server and left one that only reads.",
+    ),
+    (
+        "read-only-refused",
+        "A server without a leader refused a client that was not content with that.",
+    ),
+    (
+        "read-only-serves",
+        "A server without a leader began to serve readers.",
+    ),
+    (
         "refused-from-future",
         "A client was turned away by a server that had seen less than itself.",
     ),
@@ -61,6 +97,10 @@ const WORLD_MARKS: &[(&str, &str)] = &[
     (
         "sync-trunc-diff",
         "A learner cut off a tail and got the leader's.",
+    ),
+    (
+        "upgrade-refused",
+        "A session was to become global after its client had been told that it had expired.",
     ),
 ];
 

@@ -32,6 +32,8 @@ pub struct Plan {
     pub data_loss_allowed: bool,
     /// Servers that stay as broken as they are when the world heals (at most voters − quorum).
     pub leave_broken: bool,
+    /// Clients that are content with a server that only reads, counted from 1; empty: all, where the ensemble has such a mode.
+    pub read_only_clients: Vec<u32>,
 }
 
 /// The servers, counted from 1: voters first, then observers.
@@ -65,6 +67,12 @@ pub struct Ensemble {
     pub sweep_interval_ms: u32,
     /// What the answers to clients depend on.
     pub rules: Rules,
+    /// Whether new sessions are known to their server alone.
+    pub local_sessions: bool,
+    /// Whether a local session that makes an ephemeral becomes a global one; else it is refused.
+    pub upgrade_local_sessions: bool,
+    /// Whether a server without a quorum serves reads.
+    pub read_only_mode: bool,
 }
 
 impl Ensemble {
@@ -85,6 +93,9 @@ impl Ensemble {
             snapshot_chunk_nodes: 64,
             sweep_interval_ms: 60_000,
             rules: Rules::default(),
+            local_sessions: false,
+            upgrade_local_sessions: true,
+            read_only_mode: false,
         }
     }
 }
@@ -488,7 +499,14 @@ impl Plan {
             ops: Vec::new(),
             data_loss_allowed: false,
             leave_broken: false,
+            read_only_clients: Vec::new(),
         }
+    }
+
+    /// Whether that client, counted from 1, is content with a server that only reads.
+    pub(crate) fn is_read_only(&self, client: u32) -> bool {
+        let named = &self.read_only_clients;
+        self.ensemble.read_only_mode && (named.is_empty() || named.contains(&client))
     }
 
     /// The same plan, with each operation that waits for an event waiting for a mark instead, which waits for that event: so

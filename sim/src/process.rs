@@ -106,11 +106,12 @@ impl TimerSlot {
 }
 
 /// The timers in the order of their slots.
-pub(crate) const TIMERS: [Timer; 4] = [
+pub(crate) const TIMERS: [Timer; 5] = [
     Timer::Zab(zab::Timer::Election),
     Timer::Zab(zab::Timer::Tick),
     Timer::Zab(zab::Timer::Deadline),
     Timer::Sessions,
+    Timer::ReadOnly,
 ];
 
 /// A timer's slot.
@@ -120,6 +121,7 @@ pub(crate) const fn timer_slot(timer: Timer) -> usize {
         Timer::Zab(zab::Timer::Tick) => 1,
         Timer::Zab(zab::Timer::Deadline) => 2,
         Timer::Sessions => 3,
+        Timer::ReadOnly => 4,
     }
 }
 
@@ -177,7 +179,7 @@ pub(crate) struct ServerProcess {
     pub(crate) incarnation: u32,
     pub(crate) clock: Clock,
     pub(crate) disk: Disk,
-    pub(crate) timers: [TimerSlot; 4],
+    pub(crate) timers: [TimerSlot; TIMERS.len()],
     pub(crate) stages: [StageSlot; 3],
     /// Number of faults that pause it.
     pub(crate) paused: u16,

@@ -387,7 +387,11 @@ fn check_history(
             bound_ms: staleness_bound_us(&world.plan).div_ceil(1_000),
             unrest: world.records.unrest.spans(world.now),
         }),
-        settings: settings(&world.plan.ensemble.rules),
+        settings: Settings {
+            local_sessions: world.plan.ensemble.local_sessions,
+            upgrade_local_sessions: world.plan.ensemble.upgrade_local_sessions,
+            ..settings(&world.plan.ensemble.rules)
+        },
         ..Options::default()
     };
     let reports = zabsim_model::check_all(&world.records.history, Some(&witness), &options);

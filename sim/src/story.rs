@@ -105,9 +105,13 @@ impl Story {
         let client = self.clients.entry(who).or_default();
         match change {
             SessionChange::Connected {
-                server, reattached, ..
+                server,
+                reattached,
+                read_only,
+                ..
             } => {
                 client.server = Some(*server);
+                let only = if *read_only { ", which only reads" } else { "" };
                 let again = std::mem::replace(&mut client.had_session, true);
                 let away = client.lost.take();
                 let (topic, what) = match (reattached, away) {
@@ -115,14 +119,18 @@ impl Story {
                         let away = lasted(since, at);
                         (
                             Topic::Connection,
-                            format!("is connected again, to {server}; after {away}"),
+                            format!("is connected again, to {server}{only}; after {away}"),
                         )
                     }
-                    (true, None) => (Topic::Connection, format!("goes on at {server}")),
-                    (false, _) if again => {
-                        (Topic::Session, format!("opens a new session, at {server}"))
-                    }
-                    (false, _) => (Topic::Session, format!("opens its session, at {server}")),
+                    (true, None) => (Topic::Connection, format!("goes on at {server}{only}")),
+                    (false, _) if again => (
+                        Topic::Session,
+                        format!("opens a new session, at {server}{only}"),
+                    ),
+                    (false, _) => (
+                        Topic::Session,
+                        format!("opens its session, at {server}{only}"),
+                    ),
                 };
                 self.line(at, who, topic, what);
             }
@@ -424,6 +432,7 @@ mod tests {
                 conn: 1,
                 timeout_ms: 5_000,
                 reattached,
+                read_only: false,
             },
         }
     }

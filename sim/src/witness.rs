@@ -17,8 +17,8 @@ pub(crate) struct Log {
     /// Proposed and not known to be committed.
     proposed: BTreeMap<Zxid, Arc<zab::Txn>>,
     committed: Vec<Arc<zab::Txn>>,
-    /// Sessions whose end is among the first `searched` of them.
-    closed: BTreeSet<SessionId>,
+    /// Sessions that were made and not closed among the first `searched` of them.
+    open: BTreeSet<SessionId>,
     searched: usize,
     /// Of one step back through the chain, kept for its memory.
     chain: Vec<Arc<zab::Txn>>,
@@ -55,20 +55,29 @@ impl Log {
         self.committed.extend(self.chain.drain(..).rev());
     }
 
-    /// Whether a session's end is committed.
-    pub(crate) fn has_closed(&mut self, session: SessionId) -> bool {
+    /// Whether a session's making is committed and its end is not. One that no transaction ever made is not open.
+    pub(crate) fn is_open(&mut self, session: SessionId) -> bool {
         for txn in &self.committed[self.searched..] {
-            if let Ok(Txn {
-                session,
-                body: TxnBody::CloseSession { .. },
-                ..
-            }) = Txn::decode(txn.payload())
-            {
-                self.closed.insert(session);
+            match Txn::decode(txn.payload()) {
+                Ok(Txn {
+                    session,
+                    body: TxnBody::CreateSession { .. },
+                    ..
+                }) => {
+                    self.open.insert(session);
+                }
+                Ok(Txn {
+                    session,
+                    body: TxnBody::CloseSession { .. },
+                    ..
+                }) => {
+                    self.open.remove(&session);
+                }
+                _ => {}
             }
         }
         self.searched = self.committed.len();
-        self.closed.contains(&session)
+        self.open.contains(&session)
     }
 
     /// The committed log in the words of the model. Of what cannot be decoded, its zxid and why.

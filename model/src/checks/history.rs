@@ -44,6 +44,8 @@ pub(crate) struct Call<'a> {
     /// Zero where it is not known.
     pub xid: Xid,
     pub outcome: Outcome<'a>,
+    /// The end of a session that no transaction made: it is none either.
+    pub closes_unlogged: bool,
 }
 
 impl<'a> Call<'a> {
@@ -64,7 +66,7 @@ impl<'a> Call<'a> {
     }
 
     pub fn is_update(&self) -> bool {
-        self.op.is_update()
+        self.op.is_update() && !self.closes_unlogged
     }
 
     pub fn is_read(&self) -> bool {
@@ -198,6 +200,7 @@ impl<'a> History<'a> {
                     conn: 0,
                     xid: Xid(0),
                     outcome: Outcome::Unknown,
+                    closes_unlogged: false,
                 });
             }
             HistoryKind::Ok {
@@ -335,6 +338,16 @@ impl<'a> History<'a> {
         for at in &self.answered {
             let slot = self.slots[&self.calls[*at as usize].session.0] as usize;
             self.sessions[slot].answered.push(*at);
+        }
+    }
+
+    /// Says of each answered close whether it was a transaction: not that of a session which the log does not know.
+    pub fn mark_closes(&mut self, is_logged: impl Fn(SessionId) -> bool) {
+        for at in &self.answered {
+            let call = &mut self.calls[*at as usize];
+            if let (Op::CloseSession, Outcome::Ok(_)) = (call.op, call.outcome) {
+                call.closes_unlogged = !is_logged(call.session);
+            }
         }
     }
 

@@ -38,11 +38,12 @@ mod watches;
 mod well_formed;
 
 use crate::reference::Settings;
-use crate::witness::Witness;
+use crate::witness::{TxnKind, Witness};
 use history::History;
 use replay::Replay;
+use std::collections::BTreeSet;
 use zabsim_types::run::{CheckReport, Violation};
-use zabsim_types::{HistoryEvent, Id, Reply, Stat, Time, Zxid};
+use zabsim_types::{HistoryEvent, Id, Reply, SessionId, Stat, Time, Zxid};
 
 /// What a run says about itself that some checks must know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -213,7 +214,7 @@ impl<'a> Evidence<'a> {
         options: &'a Options,
     ) -> Result<Evidence<'a>, Box<Finding>> {
         let mut finding = Finding::default();
-        let history = match History::new(events, &options.identities) {
+        let mut history = match History::new(events, &options.identities) {
             Ok(history) => history,
             Err((at, what)) => {
                 finding.examined = events.len() as u64;
@@ -231,6 +232,16 @@ impl<'a> Evidence<'a> {
             });
             return Err(Box::new(finding));
         }
+        let made: Option<BTreeSet<SessionId>> = witness.map(|witness| {
+            let txns = witness.txns.iter();
+            txns.filter(|txn| matches!(txn.what, TxnKind::CreateSession { .. }))
+                .map(|txn| txn.session)
+                .collect()
+        });
+        history.mark_closes(|session| match &made {
+            Some(made) => made.contains(&session),
+            None => !options.settings.local_sessions,
+        });
         let replay = witness.map(|witness| Replay::new(&history, witness, &options.settings));
         Ok(Evidence {
             history,

@@ -4,6 +4,9 @@
 //! `SetWatches`, is no smaller than that of any reply, any watch event and any answer to `SetWatches` before it, on
 //! this connection or an earlier one.
 //!
+//! A session that was made by a server without a quorum ends with its connection there; the client goes on in another, which
+//! counts as the same here.
+//!
 //! Source: ZooKeeper's guarantee of a single system image; `ZooKeeperServer.processConnectRequest` refuses a client that has
 //! seen more than the server. What a client has seen are the headers of its replies (`ClientCnxn.readResponse`, the reply to
 //! `SetWatches` included). That an event counts is stricter than ZooKeeper: its client could be told of a change, and then read the
@@ -12,7 +15,7 @@
 use super::history::Call;
 use super::{Check, Evidence, Finding};
 use std::collections::BTreeMap;
-use zabsim_types::{HistoryKind, Op, SessionChange, SessionId, Zxid};
+use zabsim_types::{HistoryKind, Op, ProcessId, SessionChange, SessionId, Zxid};
 
 pub(super) const CHECK: Check = Check {
     name: "monotonic-session",
@@ -24,6 +27,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let history = &evidence.history;
     let mut finding = Finding::default();
     let mut seen: BTreeMap<SessionId, Zxid> = BTreeMap::new();
+    let mut provisional: BTreeMap<ProcessId, SessionId> = BTreeMap::new();
     for event in history.events {
         let (what, zxid) = match &event.kind {
             HistoryKind::Ok { id, zxid, .. } | HistoryKind::Fail { id, zxid, .. } => {
@@ -38,6 +42,29 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             HistoryKind::Session {
                 change: SessionChange::WatchesSet { zxid, .. },
             } => ("set its watches again", *zxid),
+            HistoryKind::Session {
+                change:
+                    SessionChange::Connected {
+                        reattached: false,
+                        read_only,
+                        ..
+                    },
+            } => {
+                let former = provisional.remove(&event.process);
+                if let Some(zxid) = former.and_then(|session| seen.get(&session).copied()) {
+                    seen.insert(event.session, zxid);
+                }
+                if *read_only {
+                    provisional.insert(event.process, event.session);
+                }
+                continue;
+            }
+            HistoryKind::Session {
+                change: SessionChange::Expired | SessionChange::Closed | SessionChange::AuthFailed,
+            } => {
+                provisional.remove(&event.process);
+                continue;
+            }
             HistoryKind::Watch {
                 zxid: Some(zxid), ..
             } => {

@@ -257,6 +257,10 @@ impl<'a> Replay<'a> {
             zxid: txn.zxid,
             time_ms: txn.time_ms,
         };
+        if model.settings().local_sessions && txn.session != SessionId::NONE {
+            // No transaction made it, unless it is this one.
+            model.meet_local(txn.session);
+        }
         match (&txn.what, self.claims[position]) {
             (_, Claim::Call(at)) => self.write_answered(history, model, at, txn, stamp),
             (TxnKind::CreateSession { .. }, _) => {

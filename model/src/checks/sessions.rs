@@ -8,7 +8,12 @@
 //!   end;
 //! - a node seen with an owner is seen only while that owner lives: ephemerals vanish at exactly their session's end. (That
 //!   none vanishes earlier without a delete is in the replay: `snapshot-reads`.)
-//! - a client that is told that its session has expired is told the truth: its close is in the log.
+//! - a client that is told that its session has expired is told the truth: its close is in the log;
+//! - the transaction that makes a session says the timeout that its client was granted.
+//!
+//! Two kinds of sessions are in no log, and nothing of them is looked for there. A *local* session, where the ensemble has such,
+//! is served by one server alone until a transaction makes it global, and has no ephemeral before (that it makes none is in the
+//! replay). A *provisional* one was made by a server without a quorum: no other serves it, and it has no transaction at all.
 //!
 //! Source: ZooKeeper's guarantees on sessions and ephemerals; `SessionTrackerImpl`, `DataTree.killSession`. That a session is
 //! expired only after its timeout of silence is the servers' own clock's matter and is checked there.
@@ -16,8 +21,8 @@
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding, stat_of};
 use crate::witness::{TxnKind, Witness};
-use std::collections::BTreeMap;
-use zabsim_types::{ErrorCode, HistoryKind, Op, SessionChange, SessionId, Zxid};
+use std::collections::{BTreeMap, BTreeSet};
+use zabsim_types::{ErrorCode, HistoryKind, Op, ServerId, SessionChange, SessionId, Zxid};
 
 pub(super) const CHECK: Check = Check {
     name: "sessions",
@@ -43,9 +48,10 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         Err(why) => return Finding::nothing(&why),
     };
     let mut finding = Finding::default();
-    let lives = lives(evidence, replay.witness, &mut finding);
-    answers(evidence, &lives, &mut finding);
-    news(evidence, &lives, &mut finding);
+    let told = Told::new(evidence);
+    let lives = lives(evidence, replay.witness, &told, &mut finding);
+    answers(evidence, &lives, &told, &mut finding);
+    news(evidence, &lives, &told, &mut finding);
     let closed = lives.values().filter(|life| life.closed.is_some()).count();
     let detail = format!(
         "things of {} sessions, {closed} of them closed",
@@ -54,9 +60,52 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     finding.with_detail(detail)
 }
 
+/// What clients were told when they were connected.
+struct Told {
+    /// The timeout granted with each new session.
+    timeouts_ms: BTreeMap<SessionId, u32>,
+    /// Sessions made by servers without a quorum.
+    provisional: BTreeSet<SessionId>,
+    local_sessions: bool,
+}
+
+impl Told {
+    fn new(evidence: &Evidence<'_>) -> Told {
+        let mut told = Told {
+            timeouts_ms: BTreeMap::new(),
+            provisional: BTreeSet::new(),
+            local_sessions: evidence.options.settings.local_sessions,
+        };
+        for event in evidence.history.events {
+            if let HistoryKind::Session {
+                change:
+                    SessionChange::Connected {
+                        timeout_ms,
+                        reattached: false,
+                        read_only,
+                        ..
+                    },
+            } = event.kind
+            {
+                told.timeouts_ms.entry(event.session).or_insert(timeout_ms);
+                if read_only {
+                    told.provisional.insert(event.session);
+                }
+            }
+        }
+        told
+    }
+
+    /// Whether a session may be in no log.
+    fn may_be_unlogged(&self, session: SessionId) -> bool {
+        self.local_sessions || self.provisional.contains(&session)
+    }
+}
+
 fn lives(
     evidence: &Evidence<'_>,
     witness: &Witness,
+    told: &Told,
     finding: &mut Finding,
 ) -> BTreeMap<SessionId, Life> {
     let mut lives: BTreeMap<SessionId, Life> = BTreeMap::new();
@@ -66,6 +115,25 @@ fn lives(
     let txns = witness.txns.iter();
     for txn in txns.filter(|txn| txn.session != SessionId::NONE || of_sessions(&txn.what)) {
         let (made, closed) = (txn.zxid, None);
+        if told.provisional.contains(&txn.session) {
+            finding.fail(evidence.seen(txn.zxid), || {
+                format!(
+                    "session {} was made by a server without a quorum, and yet has a transaction {}",
+                    txn.session, txn.zxid
+                )
+            });
+        }
+        if let TxnKind::CreateSession { timeout_ms } = &txn.what
+            && let Some(granted_ms) = told.timeouts_ms.get(&txn.session)
+            && granted_ms != timeout_ms
+        {
+            finding.fail(evidence.seen(txn.zxid), || {
+                format!(
+                    "session {} was made at {} with a timeout of {timeout_ms} ms; its client was granted {granted_ms} ms",
+                    txn.session, txn.zxid
+                )
+            });
+        }
         match (&txn.what, lives.get_mut(&txn.session)) {
             (TxnKind::CreateSession { .. }, None) => {
                 finding.examined += 1;
@@ -91,6 +159,8 @@ fn lives(
                 _,
             ) => {}
             (_, Some(life)) if !life.over_at(txn.zxid) => {}
+            // A local session writes as any other does; what it must not make, the replay knows.
+            (what, None) if told.local_sessions && *what != TxnKind::CloseSession => {}
             (_, life) => {
                 let when = match life {
                     Some(_) => "after its end",
@@ -108,13 +178,21 @@ fn lives(
     lives
 }
 
-fn answers(evidence: &Evidence<'_>, lives: &BTreeMap<SessionId, Life>, finding: &mut Finding) {
+fn answers(
+    evidence: &Evidence<'_>,
+    lives: &BTreeMap<SessionId, Life>,
+    told: &Told,
+    finding: &mut Finding,
+) {
     let history = &evidence.history;
     for session in &history.sessions {
         let life = lives.get(&session.session);
         for at in &session.answered {
             let call = &history.calls[*at as usize];
-            let over = life.is_none_or(|life| life.over_at(call.zxid));
+            let over = match life {
+                Some(life) => life.over_at(call.zxid),
+                None => !told.may_be_unlogged(call.session),
+            };
             finding.examined += 1;
             if over && *call.op != Op::CloseSession {
                 finding.fail(history.time(call.done), || {
@@ -148,7 +226,13 @@ fn answers(evidence: &Evidence<'_>, lives: &BTreeMap<SessionId, Life>, finding: 
 }
 
 /// What clients were told of their sessions.
-fn news(evidence: &Evidence<'_>, lives: &BTreeMap<SessionId, Life>, finding: &mut Finding) {
+fn news(
+    evidence: &Evidence<'_>,
+    lives: &BTreeMap<SessionId, Life>,
+    told: &Told,
+    finding: &mut Finding,
+) {
+    let mut homes: BTreeMap<SessionId, ServerId> = BTreeMap::new();
     for event in evidence.history.events {
         let life = lives.get(&event.session);
         let change = match &event.kind {
@@ -168,8 +252,30 @@ fn news(evidence: &Evidence<'_>, lives: &BTreeMap<SessionId, Life>, finding: &mu
             }
             _ => continue,
         };
+        let unlogged = life.is_none() && told.may_be_unlogged(event.session);
+        if let SessionChange::Connected {
+            server, read_only, ..
+        } = change
+            && unlogged
+        {
+            // A server that only reads takes in whoever was anywhere before.
+            let provisional = told.provisional.contains(&event.session);
+            if *read_only && !provisional {
+                continue;
+            }
+            finding.examined += 1;
+            let home = *homes.entry(event.session).or_insert(*server);
+            if home != *server || provisional && !read_only {
+                finding.fail(event.time, || {
+                    let (client, session) = (event.process.0, event.session);
+                    format!("session {session}, which is in no log and was made by {home}, went on for client {client} at {server}")
+                });
+            }
+            continue;
+        }
         let lie = match change {
             SessionChange::Connected { .. } => life.is_none().then_some("connected"),
+            SessionChange::Expired if unlogged => None,
             SessionChange::Expired if event.session != SessionId::NONE => {
                 // A client that heard of no server for 4/3 of its timeout gives its session up by itself (ZOOKEEPER-4508); the
                 // leader follows when it can, which is certain only where the run came to a quiet end.

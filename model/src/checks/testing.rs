@@ -441,6 +441,7 @@ impl World {
             conn: own.conn,
             timeout_ms: 4_000,
             reattached,
+            read_only: false,
         };
         own.inbox.push_back(HistoryKind::Session { change });
     }

@@ -111,6 +111,8 @@ struct Due {
 struct Client<'a> {
     process: ProcessId,
     session: SessionId,
+    /// The session was made by a server without a quorum: its watches go on in the next one.
+    provisional: bool,
     /// The connection broke or is new: the watches are not set on any server.
     detached: bool,
     set: BTreeMap<Key<'a>, Watch>,
@@ -159,7 +161,14 @@ impl<'a> Scan<'_, 'a> {
                 }
             }
             HistoryKind::Session { change } => match change {
-                SessionChange::Connected { .. } => self.connected(client, event.session),
+                SessionChange::Connected {
+                    reattached,
+                    read_only,
+                    ..
+                } => {
+                    let provisional = *read_only && !reattached;
+                    self.connected(client, event.session, provisional);
+                }
                 SessionChange::WatchesSet { relative, zxid, .. } => {
                     self.watches_set(client, *relative, *zxid, event);
                 }
@@ -172,11 +181,14 @@ impl<'a> Scan<'_, 'a> {
         }
     }
 
-    fn connected(&mut self, client: &mut Client<'a>, session: SessionId) {
+    fn connected(&mut self, client: &mut Client<'a>, session: SessionId, provisional: bool) {
         client.detach();
-        if session != client.session || !self.survive {
+        // What was set at a server without a quorum goes along into the session that follows.
+        let goes_on = session == client.session || client.provisional;
+        if !goes_on || !self.survive {
             client.forget();
         }
+        client.provisional = provisional;
         client.session = session;
     }
 

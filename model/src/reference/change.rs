@@ -66,6 +66,13 @@ impl Model {
         }
     }
 
+    /// Learns of a session by what it does: one that was not made before is known to its server alone.
+    pub fn meet_local(&mut self, session: SessionId) {
+        if !self.sessions.contains_key(&session) {
+            self.open_local(session);
+        }
+    }
+
     /// Ends a session that only its server knows: no transaction, for it has no ephemerals.
     pub fn close_local(&mut self, session: SessionId) {
         if self.local.remove(&session) {

@@ -419,6 +419,8 @@ impl Reader {
                     conn,
                     timeout_ms: fields.get("timeout").and_then(Value::as_u64).unwrap_or(0) as u32,
                     reattached: before.is_some_and(|(other, _)| other == session),
+                    // The recorded clients were content with full servers alone.
+                    read_only: false,
                 }
             }
             "disconnected" => SessionChange::Disconnected,

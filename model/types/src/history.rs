@@ -114,6 +114,9 @@ pub enum SessionChange {
         timeout_ms: u32,
         /// Whether the session had existed before.
         reattached: bool,
+        /// Whether the server only reads: it has no quorum.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        read_only: bool,
     },
     /// The client's watches were re-registered with this relative zxid: the server's answer to `SetWatches` arrived.
     WatchesSet {

@@ -177,7 +177,11 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
         ops,
         data_loss_allowed: false,
         leave_broken: top.get("leave_broken").map_or(Ok(false), |v| v.bool())?,
+        read_only_clients: top
+            .get("read_only_clients")
+            .map_or(Ok(Vec::new()), |v| read_clients(&v))?,
     };
+    read_only(top, &plan)?;
     let workloads = match top.get("workload") {
         None => Vec::new(),
         Some(list) => list
@@ -267,6 +271,7 @@ fn read_expect(table: Table<'_>, scenario: &mut Scenario) -> Result<(), FormatEr
 fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
     let number =
         |key, default: i64, min, max| top.get(key).map_or(Ok(default), |v| v.int::<i64>(min, max));
+    let flag = |key, default: bool| top.get(key).map_or(Ok(default), |v| v.bool());
     let voters = number("servers", 3, 1, SERVERS_MAX)? as u8;
     let observers = number("observers", 0, 0, SERVERS_MAX - i64::from(voters))? as u8;
     let server = |value: &reader::Value<'_>| -> Result<ServerId, FormatError> {
@@ -342,6 +347,9 @@ fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
             // For comparison with recorded answers only.
             ..plain.rules
         },
+        local_sessions: flag("local_sessions", plain.local_sessions)?,
+        upgrade_local_sessions: flag("upgrade_local_sessions", plain.upgrade_local_sessions)?,
+        read_only_mode: flag("read_only_mode", plain.read_only_mode)?,
     })
 }
 
@@ -371,19 +379,39 @@ fn read_climate(table: Table<'_>) -> Result<Climate, FormatError> {
     Ok(climate)
 }
 
+/// Clients by their numbers.
+fn read_clients(value: &reader::Value<'_>) -> Result<Vec<u32>, FormatError> {
+    let list = value.list()?;
+    list.iter().map(|v| v.int(1, CLIENTS_MAX)).collect()
+}
+
+/// What is said of clients that are content with a server that only reads.
+fn read_only(top: &Table<'_>, plan: &Plan) -> Result<(), FormatError> {
+    let Some(value) = top.get("read_only_clients") else {
+        return Ok(());
+    };
+    if !plan.ensemble.read_only_mode {
+        let why =
+            "`read_only_clients` needs `read_only_mode = true`: without it no server serves them";
+        return Err(value.error(why));
+    }
+    match plan.read_only_clients.iter().find(|c| **c > plan.clients) {
+        Some(client) => Err(value.error(format!(
+            "`read_only_clients` names client {client}; there are {} clients, counted from 1",
+            plan.clients
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn read_workload(table: Table<'_>) -> Result<Workload, FormatError> {
     let kinds: Vec<(&'static str, WorkloadKind)> = WorkloadKind::ALL
         .iter()
         .map(|kind| (kind.name(), *kind))
         .collect();
-    let clients = match table.get("clients") {
-        None => Vec::new(),
-        Some(value) => value
-            .list()?
-            .iter()
-            .map(|v| v.int(1, CLIENTS_MAX))
-            .collect::<Result<_, _>>()?,
-    };
+    let clients = table
+        .get("clients")
+        .map_or(Ok(Vec::new()), |v| read_clients(&v))?;
     let workload = Workload {
         kind: table.need("kind")?.word(&kinds)?,
         keys: table.get("keys").map_or(Ok(4), |v| v.int(1, 10_000))?,

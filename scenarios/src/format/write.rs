@@ -61,6 +61,13 @@ impl Scenario {
         if let Some(digest) = &e.rules.super_digest {
             line(format!("super_digest = {}", quoted(digest)));
         }
+        line(format!(
+            "local_sessions = {}\nupgrade_local_sessions = {}\nread_only_mode = {}",
+            e.local_sessions, e.upgrade_local_sessions, e.read_only_mode
+        ));
+        if !plan.read_only_clients.is_empty() {
+            line(format!("read_only_clients = {:?}", plan.read_only_clients));
+        }
         if !e.groups.is_empty() {
             let group = |g: &Vec<ServerId>| {
                 format!(

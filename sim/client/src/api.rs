@@ -16,6 +16,12 @@ pub enum Input {
     Disconnected,
     /// A frame arrived.
     Frame(ServerFrame),
+    /// The trial connection asked for is up.
+    TrialConnected,
+    /// The trial connection was refused or timed out, or broke.
+    TrialDisconnected,
+    /// A frame arrived by the trial connection.
+    TrialFrame(ServerFrame),
     /// The session's timer went off.
     Timer,
     /// The program hands over a request.
@@ -44,6 +50,18 @@ pub enum Effect {
     Disconnect,
     /// Send a frame.
     Send(ClientFrame),
+    /// Open a second connection, to this server, and keep the one that is up: a trial. Answered by `TrialConnected` or
+    /// `TrialDisconnected`.
+    Try {
+        /// Which.
+        server: ServerId,
+    },
+    /// Send a frame by the trial connection.
+    TrialSend(ClientFrame),
+    /// Close the trial connection; no `TrialDisconnected` follows.
+    TrialEnd,
+    /// Close the connection, and let the trial connection be it from now on.
+    TrialTake,
     /// Set the session's one timer, replacing it.
     SetTimer {
         /// When, by the client's clock.
@@ -144,4 +162,6 @@ pub struct Config {
     pub reconnect_us: u64,
     /// Seeds the GUIDs of protected creates; different for every client of a run.
     pub guid_seed: u64,
+    /// Whether a server without a quorum, which only reads, will do until a full one is found (`canBeReadOnly`).
+    pub read_only: bool,
 }

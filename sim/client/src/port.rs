@@ -81,6 +81,11 @@ pub enum SessionState {
         /// Which.
         server: ServerId,
     },
+    /// Attached to a server that has lost its quorum: it only reads, and cannot say whether the session lives.
+    ConnectedReadOnly {
+        /// Which.
+        server: ServerId,
+    },
     /// Over, not by the program's will.
     Expired,
     /// Given up, because a server refused an identity.
@@ -101,7 +106,7 @@ impl SessionState {
         )
     }
 
-    /// Whether the session is attached to a server.
+    /// Whether the session is attached to a server that does everything.
     pub const fn is_connected(self) -> bool {
         matches!(self, SessionState::Connected { .. })
     }
@@ -236,6 +241,8 @@ pub(crate) struct Inner {
     state_waits: BTreeMap<u64, StateWait>,
     holds: BTreeMap<u64, Hold>,
     discards: BTreeMap<u64, Wait<janitor::Discard>>,
+    /// Clean-ups that wait for a full server.
+    parked: Vec<Litter>,
 }
 
 /// Who is told of a request's outcome.
@@ -358,6 +365,7 @@ impl Inner {
             state_waits: BTreeMap::new(),
             holds: BTreeMap::new(),
             discards: BTreeMap::new(),
+            parked: Vec::new(),
         }
     }
 

@@ -28,6 +28,13 @@
 //! From the timeout T that the server granted: a connection is given up after 2/3 T of silence, a ping goes out
 //! after 1/3 T (10 s at most) in which nothing was sent, an attempt to connect has T divided by the number of servers.
 //!
+//! # Servers that only read
+//!
+//! A client that says so ([`Config::read_only`]) also takes a server that has lost its quorum. It goes on looking for a full one:
+//! by a second connection, tried with pauses of 100 ms that double up to 60 s. Once a full server has attached the session there,
+//! the former connection is closed. (ZooKeeper only asks on the second connection, and begins a third.) A session that such
+//! a server *made* is known nowhere else: the next server is asked for a new one, while what was seen, and the watches, go on.
+//!
 //! # A session in ten lines
 //!
 //! ```
@@ -39,6 +46,7 @@
 //!     timeout_ms: 6_000,
 //!     reconnect_us: 100_000,
 //!     guid_seed: 1,
+//!     read_only: false,
 //! });
 //! let mut out = Vec::new();
 //! session.step(Time::ZERO, Input::Open, &mut out);
@@ -59,8 +67,11 @@
 //! assert_eq!(session.id(), SessionId(0x01_0000));
 //! ```
 
+mod seek;
+
 use crate::watches::{Stake, Watches};
 use crate::{Config, Effect, Input, Outcome};
+use seek::Seek;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use zabsim_types::{
@@ -89,6 +100,10 @@ pub struct Session {
     /// Counts connections on which a session was attached, across sessions.
     conn: u32,
     next_xid: i32,
+    /// The session was made by a server without a quorum: no other will know it.
+    provisional: bool,
+    /// The search for a full server, while the one at hand only reads.
+    seek: Option<Seek>,
     /// A `closeSession` is under way: nothing may be sent behind it.
     closing: bool,
     in_flight: VecDeque<InFlight>,
@@ -166,6 +181,8 @@ impl Session {
             next_server: 0,
             conn: 0,
             next_xid: 1,
+            provisional: false,
+            seek: None,
             closing: false,
             in_flight: VecDeque::new(),
             queue: VecDeque::new(),
@@ -184,6 +201,9 @@ impl Session {
             Input::Connected => self.attach(now, out),
             Input::Disconnected => self.lose_connection(now, out),
             Input::Frame(frame) => self.take_frame(now, frame, out),
+            Input::TrialConnected => self.trial_connected(out),
+            Input::TrialDisconnected => self.trial_failed(now),
+            Input::TrialFrame(frame) => self.take_trial_frame(now, frame, out),
             Input::Timer => self.check_deadlines(now, out),
             Input::Submit { call, op } => self.submit(now, call, op, out),
             Input::Move { to } => self.move_to(now, to, out),
@@ -242,6 +262,7 @@ impl Session {
         self.seen = Zxid::ZERO;
         self.replied = Zxid::ZERO;
         self.next_xid = 1;
+        self.provisional = false;
         self.closing = false;
         self.watches.clear();
         self.heard = now;
@@ -267,14 +288,26 @@ impl Session {
             return; // Given up meanwhile.
         };
         self.link = Link::Attaching { server, deadline };
-        let request = ConnectRequest {
+        let request = self.connect_request(self.config.read_only);
+        self.send(now, ClientFrame::Connect(request), out);
+    }
+
+    fn connect_request(&self, read_only: bool) -> ConnectRequest {
+        ConnectRequest {
             last_zxid_seen: self.seen,
             timeout_ms: self.config.timeout_ms,
-            session: self.id,
+            session: self.lasting_id(),
             password: self.password,
-            read_only: false,
-        };
-        self.send(now, ClientFrame::Connect(request), out);
+            read_only,
+        }
+    }
+
+    /// The session as other servers may know it.
+    fn lasting_id(&self) -> SessionId {
+        match self.provisional {
+            true => SessionId::NONE,
+            false => self.id,
+        }
     }
 
     fn send(&mut self, now: Time, frame: ClientFrame, out: &mut Vec<Effect>) {
@@ -364,10 +397,25 @@ impl Session {
             out.push(Effect::Disconnect);
             return self.expire(out);
         }
-        let reattached = self.id != SessionId::NONE;
+        let reattached = self.lasting_id() != SessionId::NONE;
         if reattached && reply.session != self.id {
             return self.drop_connection(now, out);
         }
+        self.attached(now, server, reply, reattached, out);
+    }
+
+    /// The session goes on at this server.
+    fn attached(
+        &mut self,
+        now: Time,
+        server: ServerId,
+        reply: ConnectReply,
+        reattached: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let read_only = reply.read_only;
+        self.provisional = read_only && !reattached;
+        self.seek = read_only.then(|| Seek::from(now));
         self.id = reply.session;
         self.password = reply.password;
         self.timeout_ms = reply.timeout_ms;
@@ -380,6 +428,7 @@ impl Session {
                 conn: self.conn,
                 timeout_ms: self.timeout_ms,
                 reattached,
+                read_only,
             },
         });
         self.prove_identities(now, out);
@@ -526,6 +575,7 @@ impl Session {
         match self.link {
             Link::None | Link::Waiting { .. } => {}
             Link::Connecting { .. } | Link::Attaching { .. } | Link::Up { .. } => {
+                self.stop_seeking(out);
                 self.lose_requests(out);
                 self.wait_for_next(now, out);
             }
@@ -570,6 +620,7 @@ impl Session {
             Link::Waiting { .. } => {}
             Link::Connecting { .. } | Link::Attaching { .. } | Link::Up { .. } => {
                 out.push(Effect::Disconnect);
+                self.stop_seeking(out);
                 self.lose_requests(out);
             }
         }
@@ -592,6 +643,7 @@ impl Session {
     }
 
     fn end(&mut self, change: SessionChange, out: &mut Vec<Effect>) {
+        self.stop_seeking(out);
         out.push(Effect::Changed {
             session: self.id,
             change,
@@ -612,6 +664,7 @@ impl Session {
                 } else if now >= self.ping_deadline() {
                     self.send(now, ClientFrame::Ping, out);
                 }
+                self.seek_on(now, out);
             }
             Link::Waiting { until } => {
                 if now >= self.expiry_deadline() {
@@ -634,7 +687,10 @@ impl Session {
     fn set_timer(&mut self, now: Time, out: &mut Vec<Effect>) {
         let at = match self.link {
             Link::None => return,
-            Link::Up { .. } => self.read_deadline().min(self.ping_deadline()),
+            Link::Up { .. } => {
+                let seek = self.seek.as_ref().map_or(Time(u64::MAX), Seek::due);
+                self.read_deadline().min(self.ping_deadline()).min(seek)
+            }
             Link::Waiting { until: at }
             | Link::Connecting { deadline: at, .. }
             | Link::Attaching { deadline: at, .. } => at.min(self.expiry_deadline()),

@@ -37,6 +37,7 @@ impl Hand {
             conn: 1,
             timeout_ms: 1_000,
             reattached,
+            read_only: false,
         };
         self.port.changed(SessionId(session), &change);
     }

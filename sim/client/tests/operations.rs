@@ -23,6 +23,7 @@ fn attached() -> (Port, Client) {
         conn: 1,
         timeout_ms: 1_000,
         reattached: false,
+        read_only: false,
     };
     port.changed(SessionId(1), &change);
     let client = port.client();

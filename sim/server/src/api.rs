@@ -29,8 +29,11 @@ pub enum Stage {
 pub enum Timer {
     /// The peer's.
     Zab(zab::Timer),
-    /// Leader: the next session bucket expires, and the sweep may be due. Learner: time to report touched sessions.
+    /// Leader: the next session bucket expires, and the sweep may be due. Learner: time to report touched sessions. Both: local
+    /// sessions expire.
     Sessions,
+    /// There has been no leader for long enough that those may read who are content with it.
+    ReadOnly,
 }
 
 /// What goes into a server.
@@ -149,6 +152,13 @@ pub struct Config {
     pub sweep_interval_ms: u32,
     /// What the answers to clients depend on.
     pub rules: Rules,
+    /// Whether new sessions are known to their server alone (`localSessionsEnabled`).
+    pub local_sessions: bool,
+    /// Whether a local session that makes an ephemeral becomes a global one; else it is refused
+    /// (`localSessionsUpgradingEnabled`).
+    pub upgrade_local_sessions: bool,
+    /// Whether reads are served, to clients that say so, while there is no quorum (`readonlymode.enabled`).
+    pub read_only_mode: bool,
 }
 
 /// The settings that change what clients are answered. All servers of an ensemble need the same.

@@ -51,6 +51,8 @@ pub(crate) struct Conn {
     pub(crate) queue: VecDeque<Pending>,
     /// Whether it is in `ready`.
     pub(crate) ready: bool,
+    /// The session was made by a server without a quorum: nobody else will ever know it.
+    pub(crate) provisional: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +92,15 @@ pub(crate) enum Pending {
     Auth {
         xid: Xid,
         result: Result<(), ErrorCode>,
+    },
+    /// Refused without a look at the tree.
+    Refused {
+        xid: Xid,
+        error: ErrorCode,
+    },
+    /// The end of a session that only this server knows.
+    Close {
+        xid: Xid,
     },
     Ping,
     SetWatches(Box<SetWatches>),
@@ -168,6 +179,8 @@ impl Conn {
             Some(
                 Pending::Read { .. }
                 | Pending::Auth { .. }
+                | Pending::Refused { .. }
+                | Pending::Close { .. }
                 | Pending::Ping
                 | Pending::SetWatches(_),
             ) => true,
@@ -179,7 +192,7 @@ impl Conn {
 impl Service {
     pub(crate) fn on_client_opened(&mut self, id: ConnId, out: &mut Out<'_>) {
         assert_ne!(id, ConnId::NONE, "the driver never uses this number");
-        if self.serving != Serving::Yes {
+        if !matches!(self.serving, Serving::Yes | Serving::ReadOnly) {
             out.effects.push(Effect::CloseClient { conn: id });
             return;
         }
@@ -191,6 +204,7 @@ impl Service {
             timeout_ms: 0,
             queue: VecDeque::new(),
             ready: false,
+            provisional: false,
         };
         let old = self.clients.conns.insert(id, conn);
         assert!(old.is_none(), "connection {} opens twice", id.0);
@@ -236,6 +250,9 @@ impl Service {
                 self.close_client(id, out);
             }
             (State::Established, _) if conn.refused => {}
+            // What follows a session's end is nobody's either.
+            (State::Established, _) if matches!(conn.queue.back(), Some(Pending::Close { .. })) => {
+            }
             (State::Established, ClientFrame::Request { op, .. })
                 if !fits(&op, self.config.rules.frame_bytes_max) =>
             {
@@ -254,7 +271,12 @@ impl Service {
     }
 
     fn connect(&mut self, id: ConnId, request: &ConnectRequest, now: Time, out: &mut Out<'_>) {
-        let applied = self.db.applied();
+        if self.serving == Serving::ReadOnly && !request.read_only {
+            out.note(Note::Mark("read-only-refused"));
+            self.close_client(id, out);
+            return;
+        }
+        let applied = self.view().applied();
         if request.last_zxid_seen > applied {
             let seen = request.last_zxid_seen;
             out.note(Note::RefusedFromFuture { seen, applied });
@@ -277,11 +299,34 @@ impl Service {
         let session = last.map_or_else(first, |last| SessionId(last.0 + 1));
         self.clients.last_session = Some(session);
         self.attach(id, session, timeout_ms, State::Creating);
+        if self.serving == Serving::ReadOnly {
+            if let Some(conn) = self.clients.conns.get_mut(&id) {
+                conn.provisional = true;
+            }
+            self.establish(id, out);
+        } else if self.config.local_sessions {
+            self.local.open(session, timeout_ms, now);
+            out.note(Note::Mark("local-session"));
+            self.establish(id, out);
+        } else {
+            self.make_session(session, id, timeout_ms, out);
+        }
+    }
+
+    /// Asks for the transaction that makes a session known everywhere.
+    pub(crate) fn make_session(
+        &mut self,
+        session: SessionId,
+        conn: ConnId,
+        timeout_ms: u32,
+        out: &mut Out<'_>,
+    ) {
         let request = Request {
             session,
-            conn: id,
+            conn,
             xid: Xid(0),
             ids: Identities::default(),
+            local: false,
             kind: RequestKind::CreateSession { timeout_ms },
         };
         self.submit(request, out);
@@ -300,9 +345,15 @@ impl Service {
             self.close_client(*older, out);
         }
         self.attach(id, session, timeout_ms, State::Reattaching);
-        match &mut self.leader {
-            Some(leader) => {
-                let (valid, barrier) = leader.revalidate(session, timeout_ms, id, now);
+        if self.serving == Serving::ReadOnly {
+            // There is nobody to ask, and nothing is done in its name but reading: see `read_only`.
+            self.establish(id, out);
+            return;
+        }
+        let local = self.local.touch(session, now);
+        match self.leader {
+            Some(_) => {
+                let (valid, barrier) = self.revalidate(session, timeout_ms, id, local, now, out);
                 self.revalidated(id, valid, barrier, out);
             }
             None => {
@@ -310,11 +361,35 @@ impl Service {
                     conn: id,
                     session,
                     timeout_ms,
+                    local,
                 }
                 .encode();
                 out.zab.push_back(zab::Input::ToLeader { payload });
             }
         }
+    }
+
+    /// At the leader: whether a session may go on at this connection, and behind which transaction.
+    pub(crate) fn revalidate(
+        &mut self,
+        session: SessionId,
+        timeout_ms: u32,
+        conn: ConnId,
+        local: bool,
+        now: Time,
+        out: &mut Out<'_>,
+    ) -> (bool, Zxid) {
+        // It is being upgraded: that counts first, or it would be told that it never was.
+        if self
+            .leader
+            .as_ref()
+            .is_some_and(|leader| leader.is_to_be_made(session))
+        {
+            out.note(Note::Mark("moved-while-upgrading"));
+            self.run_prepare(now, out);
+        }
+        let leader = self.leader.as_mut().expect("the caller leads");
+        leader.revalidate(session, timeout_ms, conn, local, now)
     }
 
     fn attach(&mut self, id: ConnId, session: SessionId, timeout_ms: u32, state: State) {
@@ -334,11 +409,12 @@ impl Service {
         barrier: Zxid,
         out: &mut Out<'_>,
     ) {
-        let reattaching = |conn: &Conn| conn.state == State::Reattaching;
-        if !self.clients.conns.get(&id).is_some_and(reattaching) {
+        let conn = self.clients.conns.get(&id);
+        let Some(conn) = conn.filter(|conn| conn.state == State::Reattaching) else {
             return;
-        }
+        };
         if !valid {
+            self.local.end(conn.session);
             self.refuse(id, out);
         } else if barrier.counter() == 0 || barrier <= self.db.applied() {
             // Counter 0: nothing was proposed yet, and an epoch's initial history is applied before anybody is served.
@@ -350,6 +426,7 @@ impl Service {
 
     pub(crate) fn establish(&mut self, id: ConnId, out: &mut Out<'_>) {
         let server = self.server_id();
+        let read_only = self.serving == Serving::ReadOnly;
         let Some(conn) = self.clients.conns.get_mut(&id) else {
             return;
         };
@@ -359,7 +436,7 @@ impl Service {
             session: conn.session,
             password: password(conn.session, self.config.password_salt),
             server,
-            read_only: false,
+            read_only,
         };
         frame(id, ServerFrame::Connected(reply), out);
     }
@@ -385,6 +462,9 @@ impl Service {
         let Some(conn) = self.clients.conns.get(&id) else {
             return;
         };
+        if self.serving != Serving::Yes || self.local.touch(conn.session, now) {
+            return;
+        }
         match &mut self.leader {
             Some(leader) => {
                 leader.tracker.touch(conn.session, conn.timeout_ms, now);

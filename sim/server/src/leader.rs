@@ -24,6 +24,7 @@ pub(crate) struct Leader {
     next_sweep: Time,
     last_proposed: Zxid,
     counter_max: u32,
+    local_sessions: bool,
 }
 
 impl Leader {
@@ -38,6 +39,7 @@ impl Leader {
             next_sweep: Time(0),
             last_proposed: Zxid::new(epoch.0, 0),
             counter_max: config.zab.counter_max,
+            local_sessions: config.local_sessions,
         }
     }
 
@@ -100,13 +102,28 @@ impl Leader {
         session: SessionId,
         timeout_ms: u32,
         conn: ConnId,
+        local: bool,
         now: Time,
     ) -> (bool, Zxid) {
-        let valid = self.tracker.touch(session, timeout_ms, now);
-        if valid {
+        let valid = match local {
+            true => self.tracker.move_local(session, conn),
+            false => self.tracker.touch(session, timeout_ms, now),
+        };
+        if valid && !local {
             self.tracker.set_owner(session, conn);
         }
+        if !valid && self.local_sessions {
+            self.tracker.refuse(session);
+        }
         (valid, self.last_proposed)
+    }
+
+    /// Whether the session's making waits to be prepared: it is being upgraded.
+    pub(crate) fn is_to_be_made(&self, session: SessionId) -> bool {
+        let makes = |request: &Request| {
+            request.session == session && matches!(request.kind, RequestKind::CreateSession { .. })
+        };
+        self.local_sessions && self.queue.iter().any(makes)
     }
 
     /// The sessions that were silent for too long: their end is queued.
@@ -143,6 +160,7 @@ fn own(session: SessionId, kind: RequestKind) -> Request {
         conn: ConnId::NONE,
         xid: Xid(0),
         ids: Identities::default(),
+        local: false,
         kind,
     }
 }

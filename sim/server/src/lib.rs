@@ -22,7 +22,8 @@
 //! an answer is visible to its first read after it reattached, or never happens.
 //!
 //! **Clients are served** exactly while the peer is in broadcast *and* everything delivered before is applied. At all other
-//! times a connection is closed as soon as it opens.
+//! times a connection is closed as soon as it opens; but in read-only mode (`read_only`) a server without a leader lets those
+//! read who are content with it.
 //!
 //! **What is decided where.** All that an update depends on is decided by the leader in `prep`: access control lists (with
 //! the identities of the connection that the request came in by, `auth`), versions, names, limits, even what the nodes with
@@ -49,6 +50,7 @@
 //! #     },
 //! #     session_timeout_ms: (1_000, 10_000), apply_batch: 100, snapshot_chunk_nodes: 100, password_salt: 0,
 //! #     sweep_interval_ms: 60_000, rules: Rules::default(),
+//! #     local_sessions: false, upgrade_local_sessions: true, read_only_mode: false,
 //! # };
 //! let mut disk = zab::MemoryDisk::formatted();
 //! let mut server = Server::new(config);
@@ -99,10 +101,12 @@ mod codec;
 mod database;
 mod frame_len;
 mod leader;
+mod local;
 mod node;
 mod not_yet;
 mod prep;
 mod quota;
+mod read_only;
 mod recovery;
 mod replies;
 mod request;

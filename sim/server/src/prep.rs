@@ -43,6 +43,8 @@ struct Preparing<'a> {
     rules: &'a Rules,
     session: SessionId,
     ids: &'a Identities,
+    /// No server but its own knows the session.
+    local: bool,
     zxid: Zxid,
     time_ms: i64,
     /// The nodes that hold counts of quotas and change by this request, as they were before it.
@@ -66,11 +68,16 @@ pub(crate) fn prepare(
         rules,
         session: request.session,
         ids: &request.ids,
+        local: request.local,
         zxid,
         time_ms,
         counted: BTreeMap::new(),
     };
     let body = match &request.kind {
+        // An upgrade that comes too late: somebody was told that this session is no more.
+        RequestKind::CreateSession { .. } if tracker.is_refused(request.session) => {
+            TxnBody::Error(ErrorCode::SessionExpired)
+        }
         RequestKind::CreateSession { timeout_ms } => {
             tracker.track(request.session, *timeout_ms, Some(request.conn), now);
             TxnBody::CreateSession {
@@ -80,7 +87,7 @@ pub(crate) fn prepare(
         // Neither is checked: the leader itself asks.
         RequestKind::Expire => preparing.close_session(),
         RequestKind::Sweep(path) => preparing.sweep(path).unwrap_or_else(TxnBody::Error),
-        RequestKind::Op(op) => match tracker.check(request.session, request.conn) {
+        RequestKind::Op(op) => match tracker.check(request.session, request.conn, request.local) {
             Err(error) => TxnBody::Error(error),
             Ok(()) => {
                 if *op == Op::CloseSession {
@@ -204,6 +211,9 @@ impl Preparing<'_> {
         acl: &Acl,
     ) -> Result<TxnBody, ErrorCode> {
         let owner = self.owner(mode)?;
+        if mode.is_ephemeral() && self.local {
+            return Err(ErrorCode::EphemeralOnLocalSession);
+        }
         let (parent_path, _) = split_or_refuse(path)?;
         let acl = acl::settle(acl, self.ids)?;
         let mut parent = self.node(parent_path).ok_or(ErrorCode::NoNode)?;

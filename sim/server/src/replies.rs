@@ -8,12 +8,13 @@
 
 use crate::acl;
 use crate::auth::Identities;
-use crate::clients::{Conn, Pending, SetWatches, WithStat, frame};
+use crate::clients::{Conn, Pending, SetWatches, State, WithStat, frame};
 use crate::database::{Database, Outcome};
+use crate::local::makes_ephemeral;
 use crate::node::Node;
 use crate::not_yet::not_yet;
 use crate::request::{Request, RequestKind};
-use crate::service::{Out, Service};
+use crate::service::{Out, Service, Serving};
 use crate::txn::{Txn, TxnBody};
 use crate::watches::{List, Watches};
 use crate::{ConnId, Note, Stage};
@@ -48,6 +49,7 @@ impl Service {
             ClientFrame::Request { xid, op } => match op {
                 op if not_yet(&op) => Pending::Read { xid, op },
                 Op::AddAuth { scheme, auth } => self.prove(id, xid, &scheme, &auth),
+                op if self.serving == Serving::ReadOnly => self.read_only_request(id, xid, op),
                 Op::Sync { path, mode } => self.begin_sync(id, xid, path, mode, out),
                 op if op.is_update() && self.clients.conns[&id].holds_writes() => {
                     Pending::Held { xid, op }
@@ -77,6 +79,17 @@ impl Service {
     }
 
     fn begin_write(&mut self, id: ConnId, xid: Xid, op: Op, out: &mut Out<'_>) -> Pending {
+        let session = self.clients.conns[&id].session;
+        if self.local.knows(session) {
+            if op == Op::CloseSession {
+                self.local.end(session);
+                out.note(Note::Mark("local-session-closed"));
+                return Pending::Close { xid };
+            }
+            if self.config.upgrade_local_sessions && makes_ephemeral(&op) {
+                self.upgrade(session, id, out);
+            }
+        }
         let with_stat = match &op {
             Op::Multi { ops } => WithStat::Parts(ops.iter().map(wants_stat).collect()),
             op => WithStat::One(wants_stat(op)),
@@ -87,6 +100,7 @@ impl Service {
             conn: id,
             xid,
             ids: conn.ids.clone(),
+            local: self.local.knows(session),
             kind: RequestKind::Op(op),
         };
         self.submit(request, out);
@@ -180,7 +194,11 @@ impl Service {
 
     /// Answers a connection's requests up to the first that has to wait.
     fn answer(&mut self, id: ConnId, out: &mut Out<'_>) {
-        let zxid = self.db.applied();
+        let db = match self.serving {
+            Serving::ReadOnly => self.read_only.view(&self.db),
+            _ => &self.db,
+        };
+        let zxid = db.applied();
         let Some(conn) = self.clients.conns.get_mut(&id) else {
             return;
         };
@@ -193,7 +211,7 @@ impl Service {
                 }
                 Pending::Ping => ServerFrame::Pong { zxid },
                 Pending::SetWatches(set) => {
-                    set_watches(&self.db, &mut self.clients.watches, id, &set, out);
+                    set_watches(db, &mut self.clients.watches, id, &set, out);
                     ServerFrame::WatchesSet { zxid }
                 }
                 Pending::Sync { xid, path, .. } => ServerFrame::Reply {
@@ -214,13 +232,24 @@ impl Service {
                     }
                     continue;
                 }
+                Pending::Refused { xid, error } => ServerFrame::Reply {
+                    xid,
+                    zxid,
+                    result: Err(error),
+                },
+                Pending::Close { xid } => {
+                    let result = Ok(Reply::Closed);
+                    frame(id, ServerFrame::Reply { xid, zxid, result }, out);
+                    self.close_client(id, out);
+                    return;
+                }
                 Pending::Read { xid, op } => {
                     let by = Reader {
                         conn: id,
                         session: conn.session,
                         ids: &conn.ids,
                     };
-                    let result = read(&self.db, &mut self.clients.watches, &by, &op);
+                    let result = read(db, &mut self.clients.watches, &by, &op);
                     let bare_check = matches!(op, Op::Check { .. });
                     frame(id, ServerFrame::Reply { xid, zxid, result }, out);
                     if bare_check {
@@ -258,6 +287,11 @@ impl Service {
                 }
             });
         }
+        if let TxnBody::CreateSession { .. } = txn.body
+            && self.local.upgraded(txn.session)
+        {
+            out.note(Note::Mark("local-session-upgraded"));
+        }
         if self.clients.conns.contains_key(&txn.conn) {
             self.answer_write(zxid, txn, outcome, out);
         }
@@ -278,7 +312,17 @@ impl Service {
     fn answer_write(&mut self, zxid: Zxid, txn: &Txn, outcome: &Outcome, out: &mut Out<'_>) {
         let id = txn.conn;
         if let TxnBody::CreateSession { .. } = txn.body {
-            self.establish(id, out);
+            // An upgraded session's connection has been there all the time.
+            if self.clients.conns[&id].state == State::Creating {
+                self.establish(id, out);
+            }
+            return;
+        }
+        if txn.cxid == Xid(0) {
+            // An upgrade that came too late: the session's client has been told so, on another connection.
+            out.note(Note::Mark("upgrade-refused"));
+            self.local.upgraded(txn.session);
+            self.close_client(id, out);
             return;
         }
         if txn.body == TxnBody::Error(ErrorCode::SessionMoved) {
@@ -300,6 +344,11 @@ impl Service {
         assert_eq!(xid, txn.cxid, "{zxid} answers {txn}");
         let result = write_result(&txn.body, &with_stat, &outcome.stats);
         frame(id, ServerFrame::Reply { xid, zxid, result }, out);
+        if txn.body == TxnBody::Error(ErrorCode::SessionExpired) && self.local.end(txn.session) {
+            // The leader has called it expired when it was asked for elsewhere.
+            self.close_client(id, out);
+            return;
+        }
         self.answer(id, out);
     }
 }

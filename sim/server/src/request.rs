@@ -22,6 +22,8 @@ pub(crate) struct Request {
     pub(crate) xid: Xid,
     /// Who asks: the leader judges what the connection may do, wherever it came in.
     pub(crate) ids: Identities,
+    /// The server that it came in at vouches for the session, which no other server knows.
+    pub(crate) local: bool,
     pub(crate) kind: RequestKind,
 }
 
@@ -48,6 +50,8 @@ pub(crate) enum App {
         conn: ConnId,
         session: SessionId,
         timeout_ms: u32,
+        /// I know the session, and nobody else does.
+        local: bool,
     },
     /// To the learner: the answer.
     Revalidated {
@@ -70,6 +74,7 @@ impl Request {
         w.u64(self.conn.0);
         w.i32(self.xid.0);
         w.list(self.ids.proven().iter(), Writer::id);
+        w.u8(u8::from(self.local));
         match &self.kind {
             RequestKind::CreateSession { timeout_ms } => {
                 w.u8(CREATE_SESSION);
@@ -99,6 +104,7 @@ impl Request {
             conn: ConnId(r.u64()?),
             xid: Xid(r.i32()?),
             ids: Identities::new(r.list(8, Reader::id)?),
+            local: r.flag()?,
             kind: match r.u8()? {
                 CREATE_SESSION => RequestKind::CreateSession {
                     timeout_ms: r.u32()?,
@@ -278,11 +284,13 @@ impl App {
                 conn,
                 session,
                 timeout_ms,
+                local,
             } => {
                 w.u8(REVALIDATE);
                 w.u64(conn.0);
                 w.session(*session);
                 w.u32(*timeout_ms);
+                w.u8(u8::from(*local));
             }
             App::Revalidated {
                 conn,
@@ -310,6 +318,7 @@ impl App {
                 conn: ConnId(r.u64()?),
                 session: r.session()?,
                 timeout_ms: r.u32()?,
+                local: r.flag()?,
             },
             REVALIDATED => App::Revalidated {
                 conn: ConnId(r.u64()?),
@@ -348,7 +357,10 @@ impl fmt::Display for App {
                 write!(f, "touch")?;
                 sessions.iter().try_for_each(|(s, _)| write!(f, " {s}"))
             }
-            App::Revalidate { session, .. } => write!(f, "revalidate {session}"),
+            App::Revalidate { session, local, .. } => {
+                let local = if *local { "local " } else { "" };
+                write!(f, "revalidate {local}{session}")
+            }
             App::Revalidated { valid, barrier, .. } => match valid {
                 true => write!(f, "revalidated, once {barrier} is applied"),
                 false => write!(f, "not revalidated"),
@@ -381,6 +393,7 @@ mod tests {
             conn: ConnId(2),
             xid: Xid(3),
             ids: Identities::new(vec![Id::new("digest", "me:hash")]),
+            local: true,
             kind,
         }
     }
@@ -473,8 +486,18 @@ mod tests {
                     conn: ConnId(1),
                     session: SessionId(16),
                     timeout_ms: 9,
+                    local: false,
                 },
                 "revalidate 0x10",
+            ),
+            (
+                App::Revalidate {
+                    conn: ConnId(1),
+                    session: SessionId(17),
+                    timeout_ms: 9,
+                    local: true,
+                },
+                "revalidate local 0x11",
             ),
             (
                 App::Revalidated {

@@ -40,6 +40,7 @@ impl Server {
             Input::Zab(input) => to.zab.push_back(input),
             Input::Timer(Timer::Zab(timer)) => to.zab.push_back(zab::Input::Timer(timer)),
             Input::Timer(Timer::Sessions) => self.service.on_sessions_timer(now, &mut to),
+            Input::Timer(Timer::ReadOnly) => self.service.on_read_only_timer(now, &mut to),
             Input::Run(stage) => self.service.run(stage, now, &mut to),
             Input::ClientOpened { conn } => self.service.on_client_opened(conn, &mut to),
             Input::ClientFrame { conn, frame } => {
@@ -119,7 +120,7 @@ fn take(service: &mut Service, effect: zab::Effect, now: Time, out: &mut Out<'_>
         zab::Effect::RoleChanged(role) => {
             out.effects
                 .push(Effect::Zab(zab::Effect::RoleChanged(role)));
-            service.on_role(role, out);
+            service.on_role(role, now, out);
         }
         other @ (zab::Effect::Notify { .. }
         | zab::Effect::Connect { .. }

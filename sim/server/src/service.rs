@@ -14,6 +14,8 @@
 use crate::clients::Clients;
 use crate::database::{Database, Outcome};
 use crate::leader::Leader;
+use crate::local::LocalSessions;
+use crate::read_only::ReadOnly;
 use crate::request::{App, Request};
 use crate::snapshot::{SnapshotWriter, restore};
 use crate::txn::{Txn, TxnBody};
@@ -44,6 +46,9 @@ pub(crate) struct Service {
     pub(crate) serving: Serving,
     /// Sessions that showed life here since the leader was last told.
     pub(crate) touched: BTreeMap<SessionId, u32>,
+    /// Sessions that only this server knows.
+    pub(crate) local: LocalSessions,
+    pub(crate) read_only: ReadOnly,
     queue: VecDeque<Item>,
     snapshots: VecDeque<SnapshotWriter>,
     scheduled: [bool; 3],
@@ -57,6 +62,8 @@ pub(crate) enum Serving {
     /// In broadcast, but some of what was committed before is still in the apply queue.
     CatchingUp,
     Yes,
+    /// There is no leader: reads alone, for those who are content with them.
+    ReadOnly,
 }
 
 enum Item {
@@ -82,6 +89,8 @@ impl Service {
             leader: None,
             serving: Serving::No,
             touched: BTreeMap::new(),
+            local: LocalSessions::new(config.zab.tick_us),
+            read_only: ReadOnly::default(),
             queue: VecDeque::new(),
             snapshots: VecDeque::new(),
             scheduled: [false; 3],
@@ -106,7 +115,7 @@ impl Service {
         }
     }
 
-    fn run_prepare(&mut self, now: Time, out: &mut Out<'_>) {
+    pub(crate) fn run_prepare(&mut self, now: Time, out: &mut Out<'_>) {
         if self.serving != Serving::Yes {
             return;
         }
@@ -167,6 +176,9 @@ impl Service {
 
     fn apply(&mut self, zxid: Zxid, txn: &Txn, committed: bool, now: Time, out: &mut Out<'_>) {
         let mut outcome = std::mem::take(&mut self.outcome);
+        if self.config.read_only_mode {
+            self.before_apply(zxid, committed);
+        }
         self.db.apply(zxid, txn, &mut outcome);
         out.note(Note::Applied {
             zxid,
@@ -191,6 +203,7 @@ impl Service {
     fn begin_serving(&mut self, now: Time, out: &mut Out<'_>) {
         assert_eq!(self.serving, Serving::CatchingUp);
         self.serving = Serving::Yes;
+        self.read_only.begin_serving(self.db.applied());
         if let Some(leader) = &mut self.leader {
             leader.take_over(&self.db, now);
             if leader.end_unknown_owners(&self.db) > 0 {
@@ -204,10 +217,11 @@ impl Service {
         self.set_sessions_timer(now, out);
     }
 
-    fn stop_serving(&mut self, out: &mut Out<'_>) {
+    pub(crate) fn stop_serving(&mut self, out: &mut Out<'_>) {
         self.serving = Serving::No;
         self.leader = None;
         self.touched.clear();
+        self.local.end_all();
         self.queue.retain(|item| !matches!(item, Item::Serve));
         self.close_all_clients(out);
     }
@@ -227,6 +241,7 @@ impl Service {
         if self.serving != Serving::Yes {
             return;
         }
+        self.expire_local(now, out);
         match &mut self.leader {
             Some(leader) => {
                 leader.expire(now, |note| out.effects.push(Effect::Note(note)));
@@ -312,6 +327,7 @@ impl Service {
         );
         self.queue.clear();
         self.snapshots.clear();
+        self.keep_committed();
         match restore(chunks) {
             Ok(db) if db.applied().0 == zxid.0 => {
                 self.db = db;
@@ -335,8 +351,9 @@ impl Service {
         self.snapshots.retain(|writer| writer.id != id);
     }
 
-    pub(crate) fn on_role(&mut self, role: Role, out: &mut Out<'_>) {
-        if self.serving != Serving::No {
+    pub(crate) fn on_role(&mut self, role: Role, now: Time, out: &mut Out<'_>) {
+        self.watch_for_leader(role, now, out);
+        if !matches!(self.serving, Serving::No | Serving::ReadOnly) {
             if role.phase == Phase::Broadcast {
                 return;
             }
@@ -389,8 +406,9 @@ impl Service {
                 conn,
                 session,
                 timeout_ms,
+                local,
             } => {
-                let (valid, barrier) = leader.revalidate(session, timeout_ms, conn, now);
+                let (valid, barrier) = self.revalidate(session, timeout_ms, conn, local, now, out);
                 let payload = App::Revalidated {
                     conn,
                     valid,

@@ -7,6 +7,9 @@
 //!   SessionMoved. ZooKeeper's owner is the server, not the connection; ours is finer, so that a write still on its way by a
 //!   broken connection cannot take effect after the session has gone on, even at the same server (**BASE**).
 //! - A new leader gives every session of its table a full timeout and knows no owner yet: the first request tells.
+//! - A local session is in no table of the leader's: the server that has it vouches for it with each request. The leader keeps
+//!   of such sessions only which connection they went on at last, and those that it has called expired when another server
+//!   asked: of these nothing takes effect any more, an upgrade on its way included (**BASE**).
 //!
 //! Source: ZooKeeper 3.9 `SessionTrackerImpl`, `ExpiryQueue`, `ZooKeeperServer.generatePasswd`.
 
@@ -40,6 +43,10 @@ pub(crate) struct Tracker {
     sessions: BTreeMap<SessionId, Tracked>,
     /// Sessions by the end of the bucket in which they expire.
     buckets: BTreeMap<Time, BTreeSet<SessionId>>,
+    /// Local sessions that have gone on at a second connection of their server, with that connection.
+    moved: BTreeMap<SessionId, ConnId>,
+    /// Sessions that a client was told to be expired, because they were unknown.
+    refused: BTreeSet<SessionId>,
 }
 
 struct Tracked {
@@ -55,6 +62,8 @@ impl Tracker {
             tick_us,
             sessions: BTreeMap::new(),
             buckets: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            refused: BTreeSet::new(),
         }
     }
 
@@ -110,12 +119,41 @@ impl Tracker {
         }
     }
 
-    /// Whether a request of this session by this connection may be carried out.
-    pub(crate) fn check(&mut self, session: SessionId, conn: ConnId) -> Result<(), ErrorCode> {
-        let tracked = self
-            .sessions
-            .get_mut(&session)
-            .ok_or(ErrorCode::SessionExpired)?;
+    /// A local session goes on at another connection of its server: what is still on its way by the former one is too late.
+    /// `false`: it was called expired before.
+    pub(crate) fn move_local(&mut self, session: SessionId, conn: ConnId) -> bool {
+        let lives = !self.is_refused(session);
+        if lives {
+            self.moved.insert(session, conn);
+        }
+        lives
+    }
+
+    /// Somebody was told that this session has expired: so it has.
+    pub(crate) fn refuse(&mut self, session: SessionId) {
+        self.moved.remove(&session);
+        self.refused.insert(session);
+    }
+
+    /// Whether a client was told that this unknown session has expired.
+    pub(crate) fn is_refused(&self, session: SessionId) -> bool {
+        self.refused.contains(&session)
+    }
+
+    /// Whether a request of this session by this connection may be carried out. `local`: its server vouches for the session.
+    pub(crate) fn check(
+        &mut self,
+        session: SessionId,
+        conn: ConnId,
+        local: bool,
+    ) -> Result<(), ErrorCode> {
+        let Some(tracked) = self.sessions.get_mut(&session) else {
+            return match self.moved.get(&session) {
+                _ if !local || self.is_refused(session) => Err(ErrorCode::SessionExpired),
+                Some(owner) if *owner != conn => Err(ErrorCode::SessionMoved),
+                _ => Ok(()),
+            };
+        };
         if tracked.closing {
             return Err(ErrorCode::SessionExpired);
         }
@@ -226,28 +264,68 @@ mod tests {
         let mut tracker = tracker();
         assert_eq!(tracker.expire(at_ms(5_000)), [S]);
         assert!(!tracker.touch(S, 4_000, at_ms(5_001)));
-        assert_eq!(tracker.check(S, ConnId(1)), Err(ErrorCode::SessionExpired));
+        assert_eq!(
+            tracker.check(S, ConnId(1), false),
+            Err(ErrorCode::SessionExpired)
+        );
         tracker.track(S, 4_000, None, at_ms(5_001));
-        assert_eq!(tracker.check(S, ConnId(1)), Err(ErrorCode::SessionExpired));
+        assert_eq!(
+            tracker.check(S, ConnId(1), false),
+            Err(ErrorCode::SessionExpired)
+        );
         tracker.remove(S);
-        assert_eq!(tracker.check(S, ConnId(1)), Err(ErrorCode::SessionExpired));
+        assert_eq!(
+            tracker.check(S, ConnId(1), false),
+            Err(ErrorCode::SessionExpired)
+        );
     }
 
     #[test]
     fn the_owner_moves_with_revalidation_only() {
         let mut tracker = tracker();
-        assert_eq!(tracker.check(S, ConnId(1)), Ok(()));
-        assert_eq!(tracker.check(S, ConnId(2)), Err(ErrorCode::SessionMoved));
+        assert_eq!(tracker.check(S, ConnId(1), false), Ok(()));
+        assert_eq!(
+            tracker.check(S, ConnId(2), false),
+            Err(ErrorCode::SessionMoved)
+        );
         tracker.set_owner(S, ConnId(2));
-        assert_eq!(tracker.check(S, ConnId(2)), Ok(()));
-        assert_eq!(tracker.check(S, ConnId(1)), Err(ErrorCode::SessionMoved));
+        assert_eq!(tracker.check(S, ConnId(2), false), Ok(()));
+        assert_eq!(
+            tracker.check(S, ConnId(1), false),
+            Err(ErrorCode::SessionMoved)
+        );
     }
 
     #[test]
     fn under_a_new_leader_the_first_request_tells_the_owner() {
         let mut tracker = Tracker::new(TICK);
         tracker.track(S, 4_000, None, at_ms(0));
-        assert_eq!(tracker.check(S, ConnId(7)), Ok(()));
-        assert_eq!(tracker.check(S, ConnId(8)), Err(ErrorCode::SessionMoved));
+        assert_eq!(tracker.check(S, ConnId(7), false), Ok(()));
+        assert_eq!(
+            tracker.check(S, ConnId(8), false),
+            Err(ErrorCode::SessionMoved)
+        );
+    }
+
+    #[test]
+    fn a_local_session_needs_its_servers_word() {
+        let mut tracker = Tracker::new(TICK);
+        assert_eq!(tracker.check(S, ConnId(1), true), Ok(()));
+        assert_eq!(
+            tracker.check(S, ConnId(1), false),
+            Err(ErrorCode::SessionExpired)
+        );
+        assert!(tracker.move_local(S, ConnId(2)));
+        assert_eq!(
+            tracker.check(S, ConnId(1), true),
+            Err(ErrorCode::SessionMoved)
+        );
+        assert_eq!(tracker.check(S, ConnId(2), true), Ok(()));
+        tracker.refuse(S);
+        assert!(!tracker.move_local(S, ConnId(3)));
+        assert_eq!(
+            tracker.check(S, ConnId(2), true),
+            Err(ErrorCode::SessionExpired)
+        );
     }
 }

@@ -65,6 +65,18 @@ pub fn validate_entries(plan: &Plan) -> Result<(), Invalid> {
     if plan.clients > 0 && plan.session_timeout_ms == 0 {
         return Err(whole("the session timeout is zero".into()));
     }
+    let named = &plan.read_only_clients;
+    if !named.is_empty() && !plan.ensemble.read_only_mode {
+        let why =
+            "clients that are content with reading are named, but no server has a read-only mode";
+        return Err(whole(why.into()));
+    }
+    if let Some(client) = named.iter().find(|c| !(1..=plan.clients).contains(*c)) {
+        return Err(whole(format!(
+            "client {client} is to be content with reading; there are {} clients, counted from 1",
+            plan.clients
+        )));
+    }
     let blamed = |index, part, message| Invalid {
         entry: Some(PlanEntry::Fault(index, part)),
         message,

@@ -321,7 +321,7 @@ enums! {
         4 WatchesSet { zxid },
     }
     SessionChange {
-        0 Connected { server, conn, timeout_ms, reattached },
+        0 Connected { server, conn, timeout_ms, reattached, read_only },
         1 WatchesSet { relative, zxid, conn },
         2 Disconnected,
         3 Expired,
@@ -456,7 +456,7 @@ enums! {
     }
 
     zabsim_server::Stage { 0 Prepare, 1 Apply, 2 Snapshot }
-    zabsim_server::Timer { 0 Zab(timer), 1 Sessions }
+    zabsim_server::Timer { 0 Zab(timer), 1 Sessions, 2 ReadOnly }
     zabsim_server::Input {
         0 Zab(input),
         1 Timer(timer),
@@ -490,6 +490,9 @@ enums! {
         4 Timer,
         5 Submit { call, op },
         6 Move { to },
+        7 TrialConnected,
+        8 TrialDisconnected,
+        9 TrialFrame(frame),
     }
     zabsim_client::Outcome {
         0 Replied { xid, conn, zxid, result },
@@ -503,6 +506,10 @@ enums! {
         4 Complete { call, outcome },
         5 Event { zxid, conn, event },
         6 Changed { session, change },
+        7 Try { server },
+        8 TrialSend(frame),
+        9 TrialEnd,
+        10 TrialTake,
     }
     zabsim_client::Command {
         0 Open,

@@ -215,6 +215,7 @@ fn server_frame(frame: &ServerFrame) -> String {
 fn client_input(input: &zabsim_client::Input) -> String {
     match input {
         zabsim_client::Input::Frame(frame) => format!("← {}", server_frame(frame)),
+        zabsim_client::Input::TrialFrame(frame) => format!("← trial: {}", server_frame(frame)),
         zabsim_client::Input::Submit { call, op } => format!("submit #{} {op:?}", call.0),
         other => format!("{other:?}"),
     }
@@ -224,6 +225,8 @@ fn client_effect(effect: &zabsim_client::Effect) -> String {
     match effect {
         zabsim_client::Effect::Connect { server } => format!("→ {server} connect"),
         zabsim_client::Effect::Send(frame) => format!("→ {}", client_frame(frame)),
+        zabsim_client::Effect::Try { server } => format!("→ {server} trial"),
+        zabsim_client::Effect::TrialSend(frame) => format!("→ trial: {}", client_frame(frame)),
         zabsim_client::Effect::Complete { call, outcome } => {
             format!("complete #{} {outcome:?}", call.0)
         }

@@ -3,12 +3,15 @@
 use super::World;
 use crate::executor::Outcome;
 use crate::host::Waiting;
-use crate::net::{Arrival, Death, Item, LinkKind};
+use crate::net::{Arrival, Death, Item, LinkKind, Node};
 use crate::plan::{SCRIPTED, scripted_call};
 use crate::queue::Event;
 use crate::trace::{Entry, Place};
 use zabsim_client::{Command, Effect, Input, Outcome as Answered};
-use zabsim_types::{CallId, ErrorCode, HistoryEvent, HistoryKind, Op, SessionChange, SessionId};
+use zabsim_types::{
+    CallId, ClientFrame, ErrorCode, HistoryEvent, HistoryKind, Op, ServerId, SessionChange,
+    SessionId,
+};
 
 use crate::clock::Clock;
 
@@ -30,6 +33,18 @@ impl World {
         }
         if process.paused > 0 {
             process.inbox.push_back(Waiting::Input { link, input });
+            return;
+        }
+        if link.is_some() && link == process.trial {
+            let input = match input {
+                Input::Connected => Input::TrialConnected,
+                Input::Frame(frame) => Input::TrialFrame(frame),
+                _ => {
+                    process.trial = None;
+                    Input::TrialDisconnected
+                }
+            };
+            self.step_client(client, input);
             return;
         }
         if link.is_some() && link != process.link {
@@ -82,21 +97,28 @@ impl World {
         let node = self.client_node(client);
         match effect {
             Effect::Connect { server } => {
-                let to = u32::from(server.0) - 1;
-                let kind = LinkKind::Client;
-                let link = self.net.connect(&mut self.queue, self.now, kind, node, to);
-                self.clients[client].link = Some(link);
+                self.clients[client].link = Some(self.connect_client(node, server));
+            }
+            Effect::Try { server } => {
+                self.clients[client].trial = Some(self.connect_client(node, server));
             }
             Effect::Disconnect => {
-                if let Some(link) = self.clients[client].link.take() {
-                    self.net.close(&mut self.queue, self.now, link, node);
-                }
+                let link = self.clients[client].link.take();
+                self.close_client_link(node, link);
             }
-            Effect::Send(frame) => {
-                if let Some(link) = self.clients[client].link {
-                    let item = Item::ToServer(Box::new(frame));
-                    self.net.send(&mut self.queue, self.now, link, node, item);
-                }
+            Effect::TrialEnd => {
+                let trial = self.clients[client].trial.take();
+                self.close_client_link(node, trial);
+            }
+            Effect::TrialTake => {
+                let process = &mut self.clients[client];
+                let former = std::mem::replace(&mut process.link, process.trial.take());
+                self.close_client_link(node, former);
+                self.reached("read-only-left");
+            }
+            Effect::Send(frame) => self.client_sends(node, self.clients[client].link, frame),
+            Effect::TrialSend(frame) => {
+                self.client_sends(node, self.clients[client].trial, frame);
             }
             Effect::SetTimer { at } => {
                 self.clients[client].timer.set(
@@ -123,6 +145,25 @@ impl World {
                 self.clients[client].port.event(zxid, conn, event);
             }
             Effect::Changed { session, change } => self.session_changed(client, session, change),
+        }
+    }
+
+    fn connect_client(&mut self, node: Node, server: ServerId) -> u32 {
+        let to = u32::from(server.0) - 1;
+        let kind = LinkKind::Client;
+        self.net.connect(&mut self.queue, self.now, kind, node, to)
+    }
+
+    fn close_client_link(&mut self, node: Node, link: Option<u32>) {
+        if let Some(link) = link {
+            self.net.close(&mut self.queue, self.now, link, node);
+        }
+    }
+
+    fn client_sends(&mut self, node: Node, link: Option<u32>, frame: ClientFrame) {
+        if let Some(link) = link {
+            let item = Item::ToServer(Box::new(frame));
+            self.net.send(&mut self.queue, self.now, link, node, item);
         }
     }
 
@@ -393,6 +434,7 @@ impl World {
         process.inbox.clear();
         process.timer.clear();
         process.link = None;
+        process.trial = None;
         process.port.kill();
         let id = process.id;
         self.record(Place::Client(id.0), &Entry::Process("dies"));

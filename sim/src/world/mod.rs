@@ -230,6 +230,7 @@ impl World {
             timeout_ms: self.plan.session_timeout_ms,
             reconnect_us: RECONNECT_US,
             guid_seed,
+            read_only: self.plan.is_read_only(client as u32 + 1),
         });
         self.clients.push(ClientProcess {
             id: ProcessId(client as u32 + 1),
@@ -242,6 +243,7 @@ impl World {
             paused: 0,
             inbox: VecDeque::new(),
             link: None,
+            trial: None,
             timer: Default::default(),
             open_calls: Vec::new(),
             opened: false,
@@ -501,6 +503,9 @@ fn new_server(
         password_salt: Stream::new(seed, "passwords", 0).next_u64(),
         sweep_interval_ms: ensemble.sweep_interval_ms,
         rules: ensemble.rules.clone(),
+        local_sessions: ensemble.local_sessions,
+        upgrade_local_sessions: ensemble.upgrade_local_sessions,
+        read_only_mode: ensemble.read_only_mode,
     };
     let mut clock_stream = Stream::new(seed, "clock", index);
     let offset_us = clock_stream.range((0, plan.climate.clock_offset_us_max));

@@ -232,7 +232,7 @@ impl World {
 
     fn sessions_given_up_are_closed(&mut self) -> bool {
         let log = &mut self.log;
-        self.given_up.retain(|&session| !log.has_closed(session));
+        self.given_up.retain(|&session| log.is_open(session));
         self.given_up.is_empty()
     }
 

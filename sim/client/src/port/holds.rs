@@ -8,6 +8,7 @@
 //! - Again when **the same session** is attached again. The server asked the leader before it took the session up (REVALIDATE),
 //!   so the session had not expired; ephemeral nodes go with the session and not before; so the contender's node is still
 //!   there and still the first. It is the same hold, with the same token, and is recorded as acquired anew.
+//! - Not at a server that only reads: it has asked nobody whether the session lives.
 //! - Never again once the session has ended, or the close of it was asked for.
 //!
 //! "Certain" is what a client can know: its messages are under way while it looks at them. Effects outside of the service

@@ -17,7 +17,8 @@
 //!
 //! The `sync` is there because a list taken at a server that lags may not show the node yet; a session's own earlier
 //! request is ordered before its later `sync`, or never happens. Whatever the step, the end of the session ends it: the node is
-//! ephemeral. A lost connection costs no spinning: the next request waits for the next connection.
+//! ephemeral. A lost connection costs no spinning: the next request waits for the next connection. What a server refuses
+//! because it only reads is asked again of the next full one.
 
 use super::{Caller, Inner, Wait};
 use crate::{ClientError, Outcome};
@@ -115,6 +116,10 @@ impl Inner {
             }
         };
         match (&litter.step, result) {
+            (Step::Sync | Step::Delete { .. }, Err(ErrorCode::NotReadOnly)) => {
+                self.parked.push(litter);
+                None
+            }
             (Step::Create, Ok(Reply::Created { path, .. })) => {
                 self.delete_litter(litter, path, Vec::new());
                 None
@@ -152,6 +157,19 @@ impl Inner {
             (Step::Delete { .. }, Err(ErrorCode::SessionMoved)) => self.delete_again(litter),
             (Step::Delete { .. }, Err(code)) => self.clean(litter, Err(ClientError::Service(code))),
         }
+    }
+
+    /// The session is at a full server, or over: goes on with what was refused by one that only reads.
+    pub(super) fn unpark(&mut self, over: bool) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        for litter in std::mem::take(&mut self.parked) {
+            match litter.step {
+                _ if over => wakers.extend(self.clean(litter, Ok(()))),
+                Step::Delete { .. } => wakers.extend(self.delete_again(litter)),
+                _ => self.sync_for_litter(litter),
+            }
+        }
+        wakers
     }
 
     fn sync_for_litter(&mut self, litter: Litter) {

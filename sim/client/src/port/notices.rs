@@ -110,6 +110,15 @@ impl Inner {
             change: change.clone(),
         });
         match change {
+            // That server cannot say whether the session lives: what was in doubt stays so.
+            SessionChange::Connected {
+                server,
+                read_only: true,
+                ..
+            } => {
+                self.state = SessionState::ConnectedReadOnly { server: *server };
+                self.session = session;
+            }
             SessionChange::Connected {
                 server, reattached, ..
             } => {
@@ -118,6 +127,7 @@ impl Inner {
                 if *reattached {
                     self.regain_holds();
                 }
+                wakers.extend(self.unpark(false));
             }
             SessionChange::WatchesSet { .. } => {
                 wakers.extend(self.tell_all_standing(&Watched::SetAgain, false));
@@ -136,6 +146,7 @@ impl Inner {
                 self.session = SessionId::NONE;
                 wakers.extend(self.give_up_holds());
                 wakers.extend(self.tell_all_standing(&Watched::SessionEnded, true));
+                wakers.extend(self.unpark(true));
                 self.watches_of_path.clear();
                 for slot in self.watches.values_mut() {
                     if slot.wait.value.is_none() {

@@ -18,7 +18,7 @@
 
 use crate::client::Discarded;
 use crate::port::{Contest, HoldRefused, Litter};
-use crate::{Client, ClientError, Watched};
+use crate::{Client, ClientError, SessionState, Watched};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -118,6 +118,10 @@ impl Contender {
                 Ok(false)
             }
             Err(ClientError::ConnectionLoss { sent: false }) => Ok(false),
+            Err(ClientError::Service(ErrorCode::NotReadOnly)) => {
+                self.past_read_only().await;
+                Ok(false)
+            }
             Err(ClientError::ConnectionLoss { sent: true }) => {
                 self.node = Node::Unknown;
                 self.search().await
@@ -130,6 +134,11 @@ impl Contender {
     async fn search(&mut self) -> Result<bool, ClientError> {
         let names = loop {
             match self.client.sync(&*self.object, SyncMode::Quorum).await {
+                // What such a server lists may be from before the create.
+                Err(ClientError::Service(ErrorCode::NotReadOnly)) => {
+                    self.past_read_only().await;
+                    continue;
+                }
                 Ok(()) | Err(ClientError::Service(_)) => {}
                 Err(ClientError::ConnectionLoss { .. }) => continue,
                 Err(error) => return Err(error),
@@ -159,6 +168,12 @@ impl Contender {
         Ok(false)
     }
 
+    /// Waits until the session is no longer attached to a server that only reads.
+    async fn past_read_only(&self) {
+        let past = |state| !matches!(state, SessionState::ConnectedReadOnly { .. });
+        self.client.until(past).await;
+    }
+
     /// The transaction that created a contender's node, and the session that owns it; `None` if it has gone.
     async fn created_by(&self, name: &str) -> Result<Option<(Zxid, SessionId)>, ClientError> {
         let path = child(&self.object, name);
@@ -179,8 +194,10 @@ impl Contender {
                 Place::Behind(before) => before,
                 Place::First => match self.hold() {
                     Ok(hold) => return Ok(self.holds(hold)),
-                    // The listing for the next look waits for the connection.
-                    Err(HoldRefused::Disconnected) => continue,
+                    Err(HoldRefused::Disconnected) => {
+                        self.past_read_only().await;
+                        continue;
+                    }
                     Err(HoldRefused::SessionOver) => return Err(ClientError::SessionExpired),
                 },
             };
@@ -204,7 +221,7 @@ impl Contender {
                 Place::Behind(_) => return Ok(None),
                 Place::First => match self.hold() {
                     Ok(hold) => return Ok(Some(self.holds(hold))),
-                    Err(HoldRefused::Disconnected) => {}
+                    Err(HoldRefused::Disconnected) => self.past_read_only().await,
                     Err(HoldRefused::SessionOver) => return Err(ClientError::SessionExpired),
                 },
             }

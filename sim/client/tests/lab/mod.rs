@@ -301,6 +301,7 @@ impl Lab {
             conn: seat.conn,
             timeout_ms: 1_000,
             reattached,
+            read_only: false,
         };
         seat.port.changed(seat.session, &change);
         self.deliver_events();

@@ -16,7 +16,9 @@ enum Act {
     Connected,
     Disconnected,
     Granted,
+    GrantedReading,
     Refused,
+    Trial(u8),
     AnswerNext(bool),
     AnswerWrong,
     /// The server does not believe the oldest request of all, whatever it was.
@@ -34,7 +36,9 @@ fn act() -> impl Strategy<Value = Act> {
         6 => Just(Act::Connected),
         2 => Just(Act::Disconnected),
         6 => Just(Act::Granted),
+        3 => Just(Act::GrantedReading),
         1 => Just(Act::Refused),
+        3 => (0_u8..5).prop_map(Act::Trial),
         6 => any::<bool>().prop_map(Act::AnswerNext),
         1 => Just(Act::AnswerWrong),
         1 => Just(Act::RefuseIdentity),
@@ -58,6 +62,7 @@ struct Driver {
     sent: Vec<(Xid, Op)>,
     attached: bool,
     open: bool,
+    trial: bool,
 }
 
 impl Driver {
@@ -85,6 +90,19 @@ impl Driver {
                     );
                 }
                 Effect::Send(_) | Effect::Event { .. } => {}
+                Effect::Try { .. } => {
+                    assert!(
+                        self.attached && !self.trial,
+                        "one trial beside a connection"
+                    );
+                    self.trial = true;
+                }
+                Effect::TrialSend(_) => assert!(self.trial),
+                Effect::TrialEnd => assert!(std::mem::take(&mut self.trial)),
+                Effect::TrialTake => {
+                    assert!(std::mem::take(&mut self.trial));
+                    self.sent.clear();
+                }
                 Effect::Complete { call, .. } => *self.completed.entry(call.0).or_default() += 1,
                 Effect::Changed { change, .. } => match change {
                     SessionChange::Connected { .. } => {
@@ -130,6 +148,29 @@ impl Driver {
                 };
                 if !self.attached {
                     self.step(granted(session, 1));
+                }
+            }
+            Act::GrantedReading => {
+                let session = match self.session.id() {
+                    SessionId::NONE => 0x11 + self.calls as i64,
+                    SessionId(id) => id,
+                };
+                if !self.attached {
+                    self.step(read_only(session, 2));
+                }
+            }
+            Act::Trial(what) => {
+                let SessionId(session) = self.session.id();
+                let input = match what {
+                    0 => Input::TrialConnected,
+                    1 => Input::TrialDisconnected,
+                    2 => by_trial(granted(session, 3)),
+                    3 => by_trial(read_only(session, 3)),
+                    _ => by_trial(refused()),
+                };
+                if self.trial {
+                    self.trial &= what != 1;
+                    self.step(input);
                 }
             }
             Act::Refused => {
@@ -197,7 +238,7 @@ proptest! {
     #[test]
     fn every_request_is_completed_exactly_once(acts in proptest::collection::vec(act(), 1..120)) {
         let mut driver = Driver {
-            session: Transcript::new().session,
+            session: Transcript::content().session,
             now: 0,
             timer: None,
             calls: 0,
@@ -205,6 +246,7 @@ proptest! {
             sent: Vec::new(),
             attached: false,
             open: false,
+            trial: false,
         };
         for act in acts {
             driver.act(act);

@@ -1,6 +1,7 @@
 //! The session's core, step by step: what goes in, and the exact list of what comes out.
 
 mod driver;
+mod seeking;
 mod staying;
 mod transcript;
 

@@ -21,6 +21,7 @@ impl Transcript {
                 timeout_ms: 6_000,
                 reconnect_us: 100_000,
                 guid_seed: 1,
+                read_only: false,
             }),
             text: String::new(),
         }
@@ -33,6 +34,19 @@ impl Transcript {
         transcript.step(2, granted(0x11, 1));
         transcript.text.clear();
         transcript
+    }
+
+    /// One whose client is content with a server that only reads, its transcript empty.
+    pub(crate) fn content() -> Transcript {
+        let session = Session::new(Config {
+            servers: vec![ServerId(1), ServerId(2), ServerId(3)],
+            timeout_ms: 6_000,
+            reconnect_us: 100_000,
+            guid_seed: 1,
+            read_only: true,
+        });
+        let text = String::new();
+        Transcript { session, text }
     }
 
     pub(crate) fn step(&mut self, ms: u64, input: Input) -> &mut Transcript {
@@ -70,21 +84,33 @@ pub(crate) fn input_text(input: &Input) -> String {
         Input::Timer => "timer".into(),
         Input::Submit { call, op } => format!("submit {} {}", call.0, op_text(op)),
         Input::Move { to } => format!("move to {to:?}"),
-        Input::Frame(ServerFrame::Connected(reply)) => {
+        Input::Frame(frame) => frame_text(frame),
+        Input::TrialConnected => "trial connected".into(),
+        Input::TrialDisconnected => "trial disconnected".into(),
+        Input::TrialFrame(frame) => format!("trial: {}", frame_text(frame)),
+    }
+}
+
+fn frame_text(frame: &ServerFrame) -> String {
+    match frame {
+        ServerFrame::Connected(reply) => {
+            let only = if reply.read_only {
+                ", which only reads"
+            } else {
+                ""
+            };
             format!(
-                "granted {} for {} ms by {}",
+                "granted {} for {} ms by {}{only}",
                 reply.session, reply.timeout_ms, reply.server
             )
         }
-        Input::Frame(ServerFrame::Reply { xid, zxid, result }) => match result {
+        ServerFrame::Reply { xid, zxid, result } => match result {
             Ok(_) => format!("reply #{} at {zxid}", xid.0),
             Err(error) => format!("reply #{} at {zxid}: {error}", xid.0),
         },
-        Input::Frame(ServerFrame::Event { zxid, event }) => {
-            format!("event {}", event_text(zxid, event))
-        }
-        Input::Frame(ServerFrame::Pong { .. }) => "pong".into(),
-        Input::Frame(ServerFrame::WatchesSet { zxid }) => format!("watches set at {zxid}"),
+        ServerFrame::Event { zxid, event } => format!("event {}", event_text(zxid, event)),
+        ServerFrame::Pong { .. } => "pong".into(),
+        ServerFrame::WatchesSet { zxid } => format!("watches set at {zxid}"),
     }
 }
 
@@ -104,30 +130,11 @@ pub(crate) fn effect_text(effect: &Effect) -> String {
     match effect {
         Effect::Connect { server } => format!("-> connect to {server}"),
         Effect::Disconnect => "-> disconnect".into(),
-        Effect::Send(ClientFrame::Connect(request)) => format!(
-            "-> send Connect {} seen {}",
-            request.session, request.last_zxid_seen
-        ),
-        Effect::Send(ClientFrame::Request { xid, op }) => {
-            format!("-> send #{} {}", xid.0, op_text(op))
-        }
-        Effect::Send(ClientFrame::Ping) => "-> send Ping".into(),
-        Effect::Send(ClientFrame::SetWatches {
-            relative,
-            data,
-            exists,
-            child,
-            persistent,
-            recursive,
-        }) => {
-            let staying = match (&persistent[..], &recursive[..]) {
-                ([], []) => String::new(),
-                _ => format!(" persistent {persistent:?} recursive {recursive:?}"),
-            };
-            format!(
-                "-> send SetWatches since {relative} data {data:?} exists {exists:?} child {child:?}{staying}"
-            )
-        }
+        Effect::Send(frame) => format!("-> send {}", sent_text(frame)),
+        Effect::Try { server } => format!("-> try {server}"),
+        Effect::TrialSend(frame) => format!("-> trial: send {}", sent_text(frame)),
+        Effect::TrialEnd => "-> end the trial".into(),
+        Effect::TrialTake => "-> go on by the trial".into(),
         Effect::SetTimer { at } => format!("-> timer at {} ms", at.as_ms()),
         Effect::Complete { call, outcome } => match outcome {
             Outcome::Replied { result: Ok(_), .. } => format!("-> {} done", call.0),
@@ -147,16 +154,69 @@ pub(crate) fn effect_text(effect: &Effect) -> String {
                 server,
                 conn,
                 reattached,
+                read_only,
                 ..
             } => {
                 let how = if *reattached { "again" } else { "new" };
-                format!("-> {session} {how} at {server}, connection {conn}")
+                let only = if *read_only { ", only reading" } else { "" };
+                format!("-> {session} {how} at {server}, connection {conn}{only}")
             }
             SessionChange::WatchesSet { relative, zxid, .. } => {
                 format!("-> {session} watches since {relative} set at {zxid}")
             }
             other => format!("-> {session} {other:?}"),
         },
+    }
+}
+
+fn sent_text(frame: &ClientFrame) -> String {
+    match frame {
+        ClientFrame::Connect(request) => {
+            let only = if request.read_only { ", content" } else { "" };
+            format!(
+                "Connect {} seen {}{only}",
+                request.session, request.last_zxid_seen
+            )
+        }
+        ClientFrame::Request { xid, op } => format!("#{} {}", xid.0, op_text(op)),
+        ClientFrame::Ping => "Ping".into(),
+        ClientFrame::SetWatches {
+            relative,
+            data,
+            exists,
+            child,
+            persistent,
+            recursive,
+        } => {
+            let staying = match (&persistent[..], &recursive[..]) {
+                ([], []) => String::new(),
+                _ => format!(" persistent {persistent:?} recursive {recursive:?}"),
+            };
+            format!(
+                "SetWatches since {relative} data {data:?} exists {exists:?} child {child:?}{staying}"
+            )
+        }
+    }
+}
+
+/// Granted by a server that only reads.
+pub(crate) fn read_only(session: i64, server: u8) -> Input {
+    match granted(session, server) {
+        Input::Frame(ServerFrame::Connected(reply)) => {
+            Input::Frame(ServerFrame::Connected(ConnectReply {
+                read_only: true,
+                ..reply
+            }))
+        }
+        other => unreachable!("{other:?}"),
+    }
+}
+
+/// The same, by the trial connection.
+pub(crate) fn by_trial(input: Input) -> Input {
+    match input {
+        Input::Frame(frame) => Input::TrialFrame(frame),
+        other => unreachable!("{other:?} is no frame"),
     }
 }
 

@@ -47,6 +47,7 @@ impl Bench {
             conn: ConnId(session.0 as u64),
             xid: Xid(1),
             ids: self.ids.clone(),
+            local: false,
             kind,
         };
         let zxid = Zxid(self.prepared.len() as u64 + 1);

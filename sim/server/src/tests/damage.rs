@@ -95,6 +95,7 @@ fn requests_and_messages_between_servers() {
             conn: ConnId(3),
             xid: Xid(5),
             ids: Identities::new(vec![Id::new("digest", "me:hash")]),
+            local: false,
             kind: RequestKind::Op(op),
         };
         for bytes in damaged(&request.encode()) {

@@ -44,6 +44,7 @@ impl Live {
             conn: ConnId(session as u64),
             xid: Xid(self.log.len() as i32),
             ids: Identities::default(),
+            local: false,
             kind,
         });
         self.work();

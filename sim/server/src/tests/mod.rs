@@ -5,7 +5,9 @@ mod connecting;
 mod damage;
 mod fuzzy;
 mod guarding;
+mod local;
 mod ordering;
+mod read_only;
 mod sessions;
 mod watching;
 
@@ -48,6 +50,9 @@ fn config(id: u8) -> Config {
         password_salt: 7,
         sweep_interval_ms: 1_000,
         rules: Rules::default(),
+        local_sessions: false,
+        upgrade_local_sessions: true,
+        read_only_mode: false,
     }
 }
 
@@ -75,11 +80,21 @@ struct Server {
     delivered: usize,
     /// Commits stop short of this server.
     held: bool,
-    timer: Option<Time>,
+    timers: BTreeMap<Timer, Time>,
 }
 
 impl Ensemble {
     fn new(servers: u8) -> Ensemble {
+        Ensemble::set_up(servers, |_| {})
+    }
+
+    /// One of servers that are set up otherwise.
+    fn set_up(servers: u8, otherwise: impl Fn(&mut Config)) -> Ensemble {
+        let config = |id| {
+            let mut config = config(id);
+            otherwise(&mut config);
+            config
+        };
         let mut ensemble = Ensemble {
             now: Time(1_000_000),
             servers: (1..=servers)
@@ -89,7 +104,7 @@ impl Ensemble {
                     stages: VecDeque::new(),
                     delivered: 0,
                     held: false,
-                    timer: None,
+                    timers: BTreeMap::new(),
                 })
                 .collect(),
             log: Vec::new(),
@@ -124,7 +139,7 @@ impl Ensemble {
             epoch,
             leader: Some(PeerId(1)),
         };
-        self.with(at, |service, _, out| service.on_role(role, out));
+        self.with(at, |service, now, out| service.on_role(role, now, out));
     }
 
     /// Calls a server, and takes what comes out.
@@ -140,8 +155,7 @@ impl Ensemble {
             match effect {
                 Effect::Schedule(stage) => self.servers[at].stages.push_back(stage),
                 Effect::SetTimer { timer, at: when } => {
-                    assert_eq!(timer, Timer::Sessions);
-                    self.servers[at].timer = Some(when);
+                    self.servers[at].timers.insert(timer, when);
                 }
                 Effect::Frame { conn, frame } => {
                     assert!(
@@ -230,20 +244,28 @@ impl Ensemble {
     /// Moves the clock, tick by tick, firing timers.
     fn wait_ms(&mut self, ms: u64) {
         let end = Time(self.now.0 + ms * 1_000);
-        while let Some((at, when)) = self.next_timer().filter(|(_, when)| *when <= end) {
+        while let Some((when, at, timer)) = self.next_timer().filter(|(when, ..)| *when <= end) {
             self.now = when;
-            self.servers[at].timer = None;
-            self.with(at, |service, now, out| service.on_sessions_timer(now, out));
+            self.servers[at].timers.remove(&timer);
+            self.with(at, |service, now, out| match timer {
+                Timer::Sessions => service.on_sessions_timer(now, out),
+                Timer::ReadOnly => service.on_read_only_timer(now, out),
+                Timer::Zab(_) => unreachable!("the service alone sets no such timer"),
+            });
             self.settle();
         }
         self.now = end;
     }
 
-    fn next_timer(&self) -> Option<(usize, Time)> {
-        let timers = self.servers.iter().enumerate();
-        timers
-            .filter_map(|(at, s)| s.timer.map(|when| (at, when)))
-            .min_by_key(|(at, when)| (*when, *at))
+    fn next_timer(&self) -> Option<(Time, usize, Timer)> {
+        let servers = self.servers.iter().enumerate();
+        servers
+            .flat_map(|(at, s)| {
+                s.timers
+                    .iter()
+                    .map(move |(timer, when)| (*when, at, *timer))
+            })
+            .min()
     }
 
     fn open(&mut self, conn: u64, server: usize, request: ConnectRequest) -> ConnId {

@@ -130,6 +130,9 @@ fn config(id: u8, quorum: &QuorumConfig) -> Config {
         password_salt: 1,
         sweep_interval_ms: 500,
         rules: Rules::default(),
+        local_sessions: false,
+        upgrade_local_sessions: true,
+        read_only_mode: false,
     }
 }
 
