@@ -298,7 +298,7 @@ fn news(
 mod tests {
     use super::super::testing::{Run, World, create, ephemeral, exists, report};
     use crate::witness::TxnKind;
-    use zabsim_types::{ErrorCode, HistoryKind, ProcessId, Reply, SessionChange, Zxid};
+    use zabsim_types::{ErrorCode, HistoryKind, ProcessId, Reply, ServerId, SessionChange, Zxid};
 
     const NAME: &str = "sessions";
 
@@ -424,5 +424,87 @@ mod tests {
         };
         run.history.push(event);
         assert!(detail(&run).contains("had ended at"), "{}", detail(&run));
+    }
+
+    /// The second client's session is in no log.
+    fn unlogged() -> Run {
+        let mut run = run();
+        let session = run.session_of(2);
+        let txns = &mut run.witness.txns;
+        txns.retain(|txn| txn.session != session);
+        run
+    }
+
+    fn connect_again(run: &mut Run, server: u8, only_reading: bool) {
+        let (time, session) = (run.history.last().expect("events").time, run.session_of(2));
+        let mut event = run.history[0].clone();
+        (event.time, event.process, event.session) = (time, ProcessId(2), session);
+        event.kind = HistoryKind::Session {
+            change: SessionChange::Connected {
+                server: ServerId(server),
+                conn: 2,
+                timeout_ms: 4_000,
+                reattached: true,
+                read_only: only_reading,
+            },
+        };
+        run.history.push(event);
+    }
+
+    #[test]
+    fn a_local_session_is_in_no_log_and_at_one_server() {
+        let mut run = unlogged();
+        assert!(
+            detail(&run).contains("had no life then"),
+            "{}",
+            detail(&run)
+        );
+        run.options.settings.local_sessions = true;
+        assert!(report(&run, NAME).ok(), "{}", detail(&run));
+        // Reading it may do anywhere.
+        connect_again(&mut run, 9, true);
+        assert!(report(&run, NAME).ok(), "{}", detail(&run));
+        connect_again(&mut run, 9, false);
+        assert!(detail(&run).contains("at s9"), "{}", detail(&run));
+    }
+
+    #[test]
+    fn a_provisional_session_is_nowhere_else_and_writes_nothing() {
+        let made_reading = |run: &mut Run| {
+            let session = run.session_of(2);
+            let own = run.history.iter_mut().filter(|e| e.session == session);
+            for event in own {
+                if let HistoryKind::Session {
+                    change: SessionChange::Connected { read_only, .. },
+                } = &mut event.kind
+                {
+                    *read_only = true;
+                }
+            }
+        };
+        let mut run = unlogged();
+        made_reading(&mut run);
+        assert!(report(&run, NAME).ok(), "{}", detail(&run));
+        connect_again(&mut run, 1, false);
+        assert!(detail(&run).contains("went on"), "{}", detail(&run));
+        let mut run = super::tests::run();
+        made_reading(&mut run);
+        assert!(
+            detail(&run).contains("without a quorum"),
+            "{}",
+            detail(&run)
+        );
+    }
+
+    #[test]
+    fn a_session_is_made_with_the_timeout_that_was_granted() {
+        let mut run = run();
+        let txns = run.witness.txns.iter_mut();
+        let timeout = txns.into_iter().find_map(|txn| match &mut txn.what {
+            TxnKind::CreateSession { timeout_ms } => Some(timeout_ms),
+            _ => None,
+        });
+        *timeout.expect("a session") += 1;
+        assert!(detail(&run).contains("was granted"), "{}", detail(&run));
     }
 }
