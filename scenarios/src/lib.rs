@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod conform;
+pub mod fingerprint;
 pub mod format;
 mod hint;
 pub mod library;
