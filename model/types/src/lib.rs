@@ -1,5 +1,5 @@
 //! The words that every room of the house shares: operations, replies, `Stat`, errors, paths, zxids, the frames between
-//! client and server, and the schema of histories and of a run's report.
+//! client and server, and the schema of histories, of a run's report, and of a campaign's summary.
 //!
 //! No logic lives here but validation and encoding. The service's data tree and the reference model both speak these
 //! words and share nothing else, so that a mistake in one cannot hide in the other.
@@ -7,6 +7,7 @@
 //! Source of the vocabulary: Apache ZooKeeper 3.9 (`zookeeper.jute`, `ZooDefs`, `KeeperException`, `Watcher.Event`).
 
 mod acl;
+pub mod campaign;
 mod error;
 mod frame;
 mod history;
