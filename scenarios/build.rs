@@ -1,4 +1,5 @@
-//! Puts the files of `library/` into the program, so that `zabsim run NAME` works from anywhere.
+//! Puts the files of `library/` into the program, so that `zabsim run NAME` works from anywhere, and says of what source the
+//! program is: what a seed means is a matter of its commit.
 
 #![expect(
     clippy::disallowed_methods,
@@ -6,11 +7,13 @@
 )]
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    name_source(Path::new(&root).parent().expect("a workspace"));
     let library = Path::new(&root).join("library");
     println!("cargo::rerun-if-changed={}", library.display());
     let mut files: Vec<_> = fs::read_dir(&library)
@@ -36,4 +39,73 @@ fn main() {
     code.push_str("];\n");
     let out = Path::new(&env::var("OUT_DIR").expect("cargo sets it")).join("library.rs");
     fs::write(out, code).expect("the build directory is writable");
+}
+
+/// What decides a run: everything that is compiled, and what it is compiled with.
+const SOURCES: [&str; 6] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "model",
+    "scenarios",
+    "sim",
+    "reports",
+];
+
+/// `ZABSIM_COMMIT`: the commit, and where the sources are not what is committed, or there is no repository, a hash of them.
+fn name_source(workspace: &Path) {
+    let mut files = Vec::new();
+    for name in SOURCES {
+        let path = workspace.join(name);
+        println!("cargo::rerun-if-changed={}", path.display());
+        collect(&path, &mut files);
+    }
+    files.sort();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        let output = git.current_dir(workspace).args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_string())
+    };
+    // Its last line changes with every commit and checkout.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
+        println!("cargo::rerun-if-changed={}", workspace.join(log).display());
+    }
+    let head = git(&["rev-parse", "HEAD"]);
+    let mut status = vec!["status", "--porcelain", "--untracked-files=all", "--"];
+    status.extend(SOURCES);
+    let is_clean = git(&status).is_some_and(|changes| changes.is_empty());
+    let commit = match (head, is_clean) {
+        (Some(head), true) => head,
+        (Some(head), false) => format!("{head}+{:016x}", hash(workspace, &files)),
+        (None, _) => format!("unknown+{:016x}", hash(workspace, &files)),
+    };
+    println!("cargo::rustc-env=ZABSIM_COMMIT={commit}");
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).expect("the source is readable");
+        for entry in entries {
+            collect(&entry.expect("readable").path(), files);
+        }
+    } else if path
+        .extension()
+        .is_some_and(|e| e == "rs" || e == "toml" || e == "lock")
+    {
+        files.push(path.to_path_buf());
+    }
+}
+
+/// FNV-1a of the files' names and contents.
+fn hash(workspace: &Path, files: &[PathBuf]) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for file in files {
+        let name = file.strip_prefix(workspace).unwrap_or(file);
+        let content = fs::read(file).expect("the source is readable");
+        let name = name.to_string_lossy();
+        for byte in name.bytes().chain([0]).chain(content).chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    hash
 }

@@ -1,5 +1,6 @@
 //! What to run: the scenario format, the library of scenarios, the workloads, and the commands of `zabsim`.
 
+pub mod campaign;
 pub mod command;
 pub mod conform;
 pub mod fingerprint;

@@ -3,7 +3,7 @@
 use crate::format::{Scenario, unmet_outcomes};
 use crate::workload;
 use zabsim::seed_text;
-use zabsim::{RunOptions, Trace};
+use zabsim::{Program, RunOptions, Trace};
 use zabsim_types::HistoryEvent;
 use zabsim_types::run::{RunReport, Verdict};
 
@@ -21,8 +21,22 @@ pub struct Finished {
 
 /// Runs `scenario` with `seed`. `named` is how the user named it, for the line that repeats the run.
 pub fn run_scenario(scenario: &Scenario, named: &str, seed: u64, keep_trace: bool) -> Finished {
+    run_programs(scenario, named, seed, keep_trace, Vec::new())
+}
+
+/// The same, with other programs for the first clients than its workloads give them.
+pub(crate) fn run_programs(
+    scenario: &Scenario,
+    named: &str,
+    seed: u64,
+    keep_trace: bool,
+    instead: Vec<Program>,
+) -> Finished {
     let plan = scenario.draw(seed);
-    let programs = workload::programs(&scenario.workloads, &plan);
+    let mut programs = workload::programs(&scenario.workloads, &plan);
+    for (place, program) in programs.iter_mut().zip(instead) {
+        *place = program;
+    }
     let outcome = zabsim::run(
         &plan,
         seed,
@@ -96,7 +110,7 @@ fn unmet(scenario: &Scenario, report: &RunReport) -> Vec<String> {
 }
 
 /// A word as a POSIX shell takes it: quoted where it holds anything that a shell would read in its own way.
-fn shell_word(word: &str) -> String {
+pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+:,@%=".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_string()

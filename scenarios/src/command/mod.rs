@@ -1,14 +1,18 @@
-//! The `zabsim` command: `run`, `list`, `replay`, `check`, `conform`, and without arguments a short tour.
+//! The `zabsim` command: `run`, `list`, `replay`, `campaign`, `merge`, `check`, `conform`, and without arguments a
+//! short tour.
 //!
 //! Exit codes: 0 as expected, 1 a check failed or not as expected, 2 bad usage or input, 3 stuck, 4 diverged, 5 crashed,
-//! 6 undecided.
+//! 6 undecided, or hung.
 
+mod campaign;
 mod check;
 mod conform;
 mod list;
+mod merge;
 mod replay;
 mod run;
 mod tour;
+mod worker;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -22,6 +26,7 @@ const AFTER_HELP: &str = "\
 Without a command it gives a short tour. What to try:
   zabsim run leader-crash --seed 7
   zabsim run standard --seeds 1..200
+  zabsim campaign --for 60s
   zabsim list scenarios
 
 Exit codes:
@@ -31,7 +36,7 @@ Exit codes:
   3  stuck: the run did not finish although it should have
   4  diverged: the same scenario and seed gave another run
   5  crashed: the system under test panicked
-  6  undecided: a check met its effort limit";
+  6  undecided: a check met its effort limit; or hung: the wall clock ended it";
 
 /// Simulates a ZooKeeper-like ensemble under faults, and says whether it kept its promises. The same scenario and seed give
 /// the same run to the last bit.
@@ -50,10 +55,17 @@ enum Command {
     List(list::Arguments),
     /// Repeat a saved run (`run.json`); exit code 4 if it comes out differently
     Replay(replay::Arguments),
+    /// Run many seeds in worker processes, for hours if you like; each distinct failure is reported once
+    Campaign(campaign::Arguments),
+    /// Join the results of campaigns: shards, or nights
+    Merge(merge::Arguments),
     /// Check a history from anywhere for linearizability
     Check(check::Arguments),
     /// Hold the reference model, or a simulated ensemble, to the recorded answers of a real ZooKeeper server
     Conform(conform::Arguments),
+    /// Make runs for a campaign, by orders on the standard input
+    #[command(hide = true)]
+    Worker(worker::Arguments),
 }
 
 /// Where a command writes: the terminal, or a test's buffers.
@@ -121,6 +133,9 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, output: &mut Outp
         Some(Command::Run(arguments)) => run::run(&arguments, output),
         Some(Command::List(arguments)) => list::list(&arguments, output),
         Some(Command::Replay(arguments)) => replay::replay(&arguments, output),
+        Some(Command::Campaign(arguments)) => campaign::campaign(&arguments, output),
+        Some(Command::Merge(arguments)) => merge::merge(&arguments, output),
+        Some(Command::Worker(arguments)) => worker::worker(&arguments, output),
         Some(Command::Check(arguments)) => check::check(&arguments, output),
         Some(Command::Conform(arguments)) => conform::conform(&arguments, output),
     };

@@ -186,7 +186,7 @@ fn run_several(
     })
 }
 
-fn parse_range(text: &str) -> Result<RangeInclusive<u64>, String> {
+pub(super) fn parse_range(text: &str) -> Result<RangeInclusive<u64>, String> {
     let (first, last) = text.split_once("..").ok_or_else(|| {
         format!("\"{text}\" is no range of seeds; write 1..50, both ends included")
     })?;
@@ -203,7 +203,7 @@ fn parse_range(text: &str) -> Result<RangeInclusive<u64>, String> {
 }
 
 /// Something the user should know that is no error.
-fn remark(scenario: &Scenario) -> Option<String> {
+pub(super) fn remark(scenario: &Scenario) -> Option<String> {
     let ensemble = &scenario.plan.ensemble;
     (ensemble.voters.is_multiple_of(2) && ensemble.groups.is_empty() && ensemble.weights.is_empty())
         .then(|| {

@@ -21,6 +21,7 @@ pub use op::OPS;
 pub(crate) use outcome::unmet as unmet_outcomes;
 pub use outcome::{Allowed, OUTCOMES};
 pub use reader::FormatError;
+pub(crate) use reader::{duration_text, parse_time_us};
 pub use target::TARGETS;
 
 use crate::workload::{Workload, WorkloadKind};

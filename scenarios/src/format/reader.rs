@@ -340,7 +340,7 @@ const HOUR_MS: u64 = 3_600_000;
 const YEAR_US: u64 = 365 * 24 * 3_600_000_000;
 
 /// Microseconds of `250ms`, or the most that there are; `None` where it is no time.
-fn parse_time_us(text: &str) -> Option<u64> {
+pub(crate) fn parse_time_us(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;

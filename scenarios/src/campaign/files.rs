@@ -1,0 +1,113 @@
+//! The files of a campaign's directory: the journal; `summary.json`, `junit.xml` and `summary.txt`, made from it; a saved run
+//! of each distinct failure under `failures/`; and `campaign.lock`, held by the process that runs.
+
+use super::journal::JOURNAL;
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use zabsim_reports::{junit, render_campaign};
+use zabsim_types::campaign::Summary;
+
+/// The machine's file.
+pub const SUMMARY: &str = "summary.json";
+const TEXT: &str = "summary.txt";
+const JUNIT: &str = "junit.xml";
+const LOCK: &str = "campaign.lock";
+
+/// Where campaigns go for which nobody names a directory.
+const DEFAULT: &str = "campaigns";
+
+/// A campaign's directory, which nobody else uses as long as this lives.
+#[derive(Debug)]
+pub struct Directory {
+    /// The directory.
+    pub path: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes it, if it is not there, and locks it.
+    pub fn open(path: &Path) -> Result<Directory, String> {
+        let name = path.display();
+        fs::create_dir_all(path).map_err(|error| format!("cannot make {name}: {error}"))?;
+        let lock = File::create(path.join(LOCK))
+            .map_err(|error| format!("cannot write into {name}: {error}"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Directory {
+                path: path.to_path_buf(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(format!(
+                "{name} is in use: another campaign runs there; name another directory with --out"
+            )),
+            Err(TryLockError::Error(error)) => Err(format!("cannot lock {name}: {error}")),
+        }
+    }
+
+    /// The next of the numbered directories; with `resume`, the last one that is there.
+    pub fn numbered(resume: bool) -> Result<Directory, String> {
+        let mut numbers: Vec<u32> = match fs::read_dir(DEFAULT) {
+            Ok(entries) => entries
+                .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        numbers.sort_unstable();
+        let last = numbers.last().copied();
+        match last {
+            None if resume => Err(format!(
+                "there is no campaign in {DEFAULT}/ to take up again; name its directory with --out"
+            )),
+            Some(number) if resume => Directory::open(&numbered(number)),
+            last => Directory::open(&numbered(last.unwrap_or(0) + 1)),
+        }
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> PathBuf {
+        self.path.join(JOURNAL)
+    }
+}
+
+fn numbered(number: u32) -> PathBuf {
+    Path::new(DEFAULT).join(format!("{number:03}"))
+}
+
+/// Writes the three forms of a summary, each complete or not at all.
+pub fn write_summary(dir: &Path, summary: &Summary) -> Result<(), String> {
+    let json = serde_json::to_string_pretty(summary).map_err(|error| error.to_string())?;
+    for (name, text) in [
+        (SUMMARY, json + "\n"),
+        (TEXT, render_campaign(summary)),
+        (JUNIT, junit(summary)?),
+    ] {
+        let path = dir.join(name);
+        replace(&path, text.as_bytes())
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_has_one_user_at_a_time() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("campaign");
+        let held = Directory::open(&path).expect("nobody uses it");
+        let error = Directory::open(&path).expect_err("it is in use");
+        assert!(error.contains("another campaign runs there"), "{error}");
+        drop(held);
+        Directory::open(&path).expect("nobody uses it any more");
+    }
+}

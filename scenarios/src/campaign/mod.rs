@@ -1,0 +1,428 @@
+//! Campaigns: many seeds, made by worker processes, while nobody watches.
+//!
+//! What a campaign is stands in its [`Charter`]: scenarios, seeds, which shard of them, the source. Each run that is over is a
+//! line of its journal ([`journal`]), written at once. Everything else is made from the journal: what there is to do still,
+//! and the summary. So a campaign that was killed at any instant is taken up again where it was, and its summary is the one
+//! that it would have had: no run is counted twice, and none is left out but those that are still to be made.
+//!
+//! Runs are made in processes ([`pool`]), since a run may do anything: spin, overflow its stack, eat the memory. What a summary
+//! says does not depend on which worker made which run, on the order, or on the division into shards ([`tally`]); shards and
+//! nights are joined by [`merge()`].
+
+mod charter;
+mod clock;
+mod files;
+mod journal;
+mod merge;
+mod plant;
+mod pool;
+mod progress;
+mod seeds;
+mod stop;
+mod tally;
+mod worker;
+
+pub use charter::{Charter, Subject};
+pub use journal::JOURNAL;
+pub use merge::merge;
+pub use plant::Plant;
+pub use seeds::{Seeds, Shard};
+pub use worker::serve;
+
+use files::{Directory, write_summary};
+use journal::{Journal, Line, RunLine};
+use pool::{Conditions, Job};
+use progress::{Goal, Progress};
+use seeds::{Intervals, Item, Items};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use stop::Stop;
+use tally::{Places, Tally};
+use zabsim::Stream;
+use zabsim_types::campaign::Summary;
+
+/// A campaign as it is asked for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What it is; `None` for what is not said, which a campaign that is taken up again knows, and another gets the default.
+    pub scenarios: Option<Vec<Subject>>,
+    /// With which seeds.
+    pub seeds: Option<Seeds>,
+    /// Which part of them.
+    pub shard: Option<Shard>,
+    /// The share of runs that are made twice, in 1,000.
+    pub recheck_per_mille: Option<u32>,
+    /// For how long, sessions before this one included; `None`: until every seed is done, or as when it was begun.
+    pub duration: Option<Duration>,
+    /// How many worker processes.
+    pub jobs: usize,
+    /// Its directory; `None`: the next of `campaigns/001`, `002`, …
+    pub out: Option<PathBuf>,
+    /// Whether to take up the one that is there.
+    pub resume: bool,
+    /// Whether to begin no run any more after the first failure.
+    pub fail_fast: bool,
+    /// How long a run may take by the wall clock.
+    pub watchdog: Duration,
+    /// What each worker may ask the system for, in MiB.
+    pub memory_mib: u64,
+    /// What a test planted.
+    pub plants: Vec<Plant>,
+}
+
+/// What a campaign came to.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Its summary, which is written too.
+    pub summary: Summary,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Why it is not complete, where it is not.
+    pub cut_short: Option<String>,
+}
+
+/// Every how many milliseconds the journal is brought to the disk. Against a killed process it is safe at once.
+const SYNC_EVERY_MS: u64 = 2_000;
+
+/// Runs a campaign to its end, or until a signal asks it to stop, and writes its summary. `log` is told how it is getting on.
+pub fn run(wanted: &Wanted, log: &mut dyn Write) -> Result<Ended, String> {
+    let dir = match &wanted.out {
+        Some(path) => Directory::open(path)?,
+        None => Directory::numbered(wanted.resume)?,
+    };
+    let mut campaign = Campaign::open(wanted, &dir)?;
+    let stop = Stop::on_signals()?;
+    let conditions = Conditions {
+        subjects: campaign.charter.scenarios.clone(),
+        jobs: wanted.jobs,
+        watchdog: wanted.watchdog,
+        memory_mib: wanted.memory_mib,
+        plants: wanted.plants.clone(),
+    };
+    let result = campaign.make_runs(wanted, &conditions, &stop, log);
+    // Even if it could not go on: what it found until then is the more worth telling.
+    let ended = campaign.conclude(&dir, &conditions, stop.is_set());
+    result.and(ended)
+}
+
+/// A campaign that is being run.
+struct Campaign {
+    charter: Charter,
+    journal: Journal,
+    items: Items,
+    done: Intervals,
+    tally: Tally,
+    places: Places,
+    /// Time of the sessions before this one.
+    before_ms: u64,
+    started: Instant,
+}
+
+impl Campaign {
+    fn open(wanted: &Wanted, dir: &Directory) -> Result<Campaign, String> {
+        let path = dir.journal();
+        match (path.exists(), wanted.resume) {
+            (true, false) => Err(format!(
+                "{} holds a campaign already; go on with it by --resume, or name another directory with --out",
+                dir.path.display()
+            )),
+            (true, true) => Campaign::resume(wanted, &path),
+            // It may have been killed before it had begun.
+            (false, _) => Campaign::begin(wanted, &path),
+        }
+    }
+
+    fn begin(wanted: &Wanted, path: &Path) -> Result<Campaign, String> {
+        let scenarios = wanted.scenarios.clone();
+        let mut charter = Charter::new(
+            scenarios.ok_or("a campaign needs a scenario")?,
+            wanted.seeds.unwrap_or(ALL_SEEDS),
+            wanted.shard.unwrap_or(Shard::WHOLE),
+            wanted.recheck_per_mille.unwrap_or(0),
+        );
+        charter.for_ms = wanted.duration.map(|d| d.as_millis() as u64);
+        let journal = Journal::begin(path, &charter)?;
+        let mut tally = Tally::default();
+        Ok(Campaign {
+            items: charter.items(),
+            done: Intervals::default(),
+            places: tally.begin(&charter),
+            tally,
+            charter,
+            journal,
+            before_ms: 0,
+            started: clock::now(),
+        })
+    }
+
+    fn resume(wanted: &Wanted, path: &Path) -> Result<Campaign, String> {
+        let mut read = Read::default();
+        let extent = journal::read(path, |line| read.take(line))?;
+        let Read {
+            of: Some((charter, items, places)),
+            tally,
+            done,
+            last_ms,
+        } = read
+        else {
+            return Err(format!("{}: it has no charter", path.display()));
+        };
+        let asked_for = Charter::new(
+            wanted
+                .scenarios
+                .clone()
+                .unwrap_or(charter.scenarios.clone()),
+            wanted.seeds.unwrap_or(charter.seeds),
+            wanted.shard.unwrap_or(charter.shard),
+            wanted
+                .recheck_per_mille
+                .unwrap_or(charter.recheck_per_mille),
+        );
+        if let Some(difference) = charter.difference(&asked_for) {
+            return Err(format!(
+                "{}: another campaign: {difference}",
+                path.display()
+            ));
+        }
+        Ok(Campaign {
+            journal: Journal::resume(path, extent)?,
+            charter,
+            items,
+            done,
+            tally,
+            places,
+            before_ms: last_ms,
+            started: clock::now(),
+        })
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        self.before_ms + self.started.elapsed().as_millis() as u64
+    }
+
+    fn make_runs(
+        &mut self,
+        wanted: &Wanted,
+        conditions: &Conditions,
+        stop: &Stop,
+        log: &mut dyn Write,
+    ) -> Result<(), String> {
+        let asked_for_ms = wanted.duration.map(|d| d.as_millis() as u64);
+        let for_ms = asked_for_ms.or(self.charter.for_ms);
+        let goal = Goal {
+            runs: self.items.count(),
+            for_ms,
+        };
+        let before = (self.tally.runs(), self.before_ms);
+        let mut progress = Progress::new(goal, before, log);
+        let left = for_ms.map(|all| Duration::from_millis(all.saturating_sub(self.before_ms)));
+        let enough = Stop::default();
+        if wanted.fail_fast && self.tally.failures() > 0 {
+            enough.set();
+        }
+        let mut todo = Todo {
+            items: self.items,
+            done: self.done.clone(),
+            number: 0,
+        };
+        let (started, recheck) = (self.started, self.charter.recheck_per_mille);
+        let next = || {
+            let over = left.is_some_and(|left| started.elapsed() >= left);
+            if over || enough.is_set() {
+                return None;
+            }
+            let item = todo.next()?;
+            Some(Job {
+                item,
+                recheck: is_rechecked(item, recheck),
+            })
+        };
+        let mut synced_ms = 0;
+        let result = pool::run_all(conditions, stop, next, |line| {
+            if let Some(line) = line {
+                self.take(line)?;
+                if wanted.fail_fast && self.tally.failures() > 0 {
+                    enough.set();
+                }
+            }
+            let now_ms = self.elapsed_ms();
+            if now_ms >= synced_ms + SYNC_EVERY_MS {
+                self.journal.sync()?;
+                synced_ms = now_ms;
+            }
+            progress.tell(&self.tally, now_ms);
+            Ok(())
+        });
+        progress.finish();
+        result.and_then(|()| self.journal.sync())
+    }
+
+    fn take(&mut self, mut line: RunLine) -> Result<(), String> {
+        line.at_ms = self.elapsed_ms();
+        let line = Line::Run(line);
+        self.journal.append(&line)?;
+        let Line::Run(line) = line else {
+            unreachable!("it is one");
+        };
+        self.tally.add(&self.places, &line)
+    }
+
+    fn conclude(
+        &self,
+        dir: &Directory,
+        conditions: &Conditions,
+        stopped: bool,
+    ) -> Result<Ended, String> {
+        let wall_ms = self.elapsed_ms();
+        if !stopped {
+            self.save_failures(dir, conditions)?;
+        }
+        let summary = self
+            .tally
+            .summary(wall_ms, |path| dir.path.join(path).exists());
+        write_summary(&dir.path, &summary)?;
+        Ok(Ended {
+            summary,
+            dir: dir.path.clone(),
+            cut_short: stopped.then(|| "it was asked to stop".to_string()),
+        })
+    }
+
+    /// Saves the fastest run of each failure that is not there yet.
+    fn save_failures(&self, dir: &Directory, conditions: &Conditions) -> Result<(), String> {
+        let scenarios = &self.charter.scenarios;
+        let place = |name: &str| scenarios.iter().position(|subject| subject.name == name);
+        let to_save = self.tally.to_save().into_iter();
+        let runs: Vec<(Item, PathBuf)> = to_save
+            .filter_map(|(name, seed, path)| {
+                let scenario = place(&name)?;
+                Some((Item { scenario, seed }, dir.path.join(path)))
+            })
+            .filter(|(_, path)| !path.exists())
+            .collect();
+        let runs: Vec<(Item, &Path)> = runs.iter().map(|(item, p)| (*item, p.as_path())).collect();
+        pool::save_all(conditions, &runs).map(drop)
+    }
+}
+
+/// Every seed that there is, from 1 on.
+const ALL_SEEDS: Seeds = Seeds {
+    first: 1,
+    last: u64::MAX,
+};
+
+/// Whether a run is made twice: drawn from its seed, so that it does not depend on anything else.
+fn is_rechecked(item: Item, per_mille: u32) -> bool {
+    per_mille > 0 && Stream::new(item.seed, "campaign recheck", 0).per_mille(per_mille)
+}
+
+/// The items that are still to be made, in order.
+struct Todo {
+    items: Items,
+    done: Intervals,
+    number: u64,
+}
+
+impl Todo {
+    fn next(&mut self) -> Option<Item> {
+        let number = self.done.first_missing(self.number)?;
+        self.number = number.checked_add(1)?;
+        self.items.get(number)
+    }
+}
+
+/// What a journal tells of a campaign that is taken up again.
+#[derive(Default)]
+struct Read {
+    of: Option<(Charter, Items, Places)>,
+    tally: Tally,
+    done: Intervals,
+    last_ms: u64,
+}
+
+impl Read {
+    fn take(&mut self, line: Line) -> Result<(), String> {
+        match (line, &self.of) {
+            (Line::Charter(charter), None) => {
+                let places = self.tally.begin(&charter);
+                self.of = Some((charter.clone(), charter.items(), places));
+                Ok(())
+            }
+            (Line::Charter(_), Some(_)) => Err(
+                "these are several campaigns, merged: they cannot be taken up again".to_string(),
+            ),
+            (Line::Run(_), None) => Err("a run before the charter".to_string()),
+            (Line::Run(run), Some((_, items, places))) => {
+                let item = Item {
+                    scenario: run.scenario,
+                    seed: run.seed,
+                };
+                let number = items.number(item);
+                let number = number.ok_or("a run that is none of this campaign")?;
+                if !self.done.insert(number) {
+                    return Err("a run that is there already".to_string());
+                }
+                self.last_ms = self.last_ms.max(run.at_ms);
+                self.tally.add(places, &run)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::journal::tests::{charter, passed};
+    use super::*;
+
+    #[test]
+    fn what_is_done_is_not_done_again_and_nothing_is_left_out() {
+        let mut todo = Todo {
+            items: charter((1, 6), Shard::WHOLE).items(),
+            done: Intervals::default(),
+            number: 0,
+        };
+        for number in [0, 1, 3] {
+            todo.done.insert(number);
+        }
+        let seeds: Vec<u64> = std::iter::from_fn(|| todo.next())
+            .map(|item| item.seed)
+            .collect();
+        assert_eq!(seeds, [3, 5, 6]);
+    }
+
+    #[test]
+    fn a_journal_with_a_run_twice_or_of_elsewhere_is_not_taken_up() {
+        let journal = |runs: &[u64]| {
+            let mut read = Read::default();
+            read.take(Line::Charter(charter((1, 6), Shard { index: 1, of: 2 })))?;
+            runs.iter()
+                .try_for_each(|seed| read.take(Line::Run(passed(*seed))))
+        };
+        assert_eq!(journal(&[1, 5, 3]), Ok(()));
+        assert!(
+            journal(&[1, 1])
+                .expect_err("twice")
+                .contains("there already")
+        );
+        assert!(
+            journal(&[2])
+                .expect_err("the other shard's")
+                .contains("none of this")
+        );
+        assert!(journal(&[7]).expect_err("beyond").contains("none of this"));
+    }
+
+    /// Of 1,000 seeds so many as were asked for, and the same ones always.
+    #[test]
+    fn the_share_of_repeated_runs_is_drawn_from_the_seed() {
+        let count = |per_mille| {
+            let items = (1..=1_000).map(|seed| Item { scenario: 0, seed });
+            items.filter(|item| is_rechecked(*item, per_mille)).count()
+        };
+        assert_eq!(count(0), 0);
+        assert_eq!(count(1_000), 1_000);
+        assert!((20..90).contains(&count(50)), "{}", count(50));
+        assert_eq!(count(50), count(50));
+    }
+}

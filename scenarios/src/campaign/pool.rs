@@ -1,0 +1,417 @@
+//! The worker processes of a campaign, and their supervision. Each is watched from outside: a run that takes too long by the
+//! wall clock is `hung`, a worker that dies is `crashed`; both are results like any other, with their seed, and a fresh worker
+//! takes over. What a worker can do to the machine is bounded: its memory by the system, its life by its supervisor's.
+
+use super::clock;
+use super::journal::{FailureLine, RunLine};
+use super::plant::Plant;
+use super::seeds::Item;
+use super::stop::Stop;
+use super::worker::{Answer, Order, failure_of};
+use super::{charter::COMMIT, charter::Subject};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The verdict of a run that the wall clock ended.
+pub(super) const HUNG: &str = "hung";
+/// The verdict of a run whose process died, or panicked.
+const CRASHED: &str = "crashed";
+
+/// How often a supervisor looks whether it is to stop, and the caller hears that time goes on.
+const TURN: Duration = Duration::from_millis(100);
+/// How long a worker may take to begin.
+const START: Duration = Duration::from_secs(60);
+/// Once a campaign is to stop, its runs in hand get so long; who sends a SIGTERM does not wait for ever.
+const GRACE: Duration = Duration::from_secs(5);
+/// What is kept of the last words of a worker.
+const LAST_WORDS_BYTES: usize = 4_096;
+
+/// What workers are given, and how far they may go.
+#[derive(Clone, Debug)]
+pub(super) struct Conditions {
+    /// What they run, in the charter's order.
+    pub(super) subjects: Vec<Subject>,
+    /// How many there are.
+    pub(super) jobs: usize,
+    /// How long a run may take by the wall clock.
+    pub(super) watchdog: Duration,
+    /// How much memory a worker may ask the system for, in MiB.
+    pub(super) memory_mib: u64,
+    /// What a test planted.
+    pub(super) plants: Vec<Plant>,
+}
+
+/// A run to be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Job {
+    pub(super) item: Item,
+    /// Whether to make it twice.
+    pub(super) recheck: bool,
+}
+
+/// What a supervisor tells.
+enum Told {
+    Run(RunLine),
+    /// No worker can be had.
+    Broken(String),
+}
+
+/// Makes runs until `next` has no more, or `stop` is set. `take` gets each result, in no order, and `None` when some time has
+/// passed; where it fails, no further run is begun.
+pub(super) fn run_all(
+    conditions: &Conditions,
+    stop: &Stop,
+    next: impl FnMut() -> Option<Job> + Send,
+    mut take: impl FnMut(Option<RunLine>) -> Result<(), String>,
+) -> Result<(), String> {
+    let next = Mutex::new(next);
+    let failed = Stop::default();
+    let (tell, told) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..conditions.jobs {
+            let (tell, next, failed) = (tell.clone(), &next, &failed);
+            scope.spawn(move || {
+                let next = || match stop.is_set() || failed.is_set() {
+                    true => None,
+                    false => (next.lock().unwrap_or_else(PoisonError::into_inner))(),
+                };
+                if let Err(why) = supervise(conditions, stop, next, &tell) {
+                    let _ = tell.send(Told::Broken(why));
+                }
+            });
+        }
+        drop(tell);
+        let mut result = Ok(());
+        loop {
+            let taken = match told.recv_timeout(TURN) {
+                Ok(Told::Run(line)) => take(Some(line)),
+                Ok(Told::Broken(why)) => Err(why),
+                Err(RecvTimeoutError::Timeout) => take(None),
+                Err(RecvTimeoutError::Disconnected) => return result,
+            };
+            if result.is_ok() && taken.is_err() {
+                failed.set();
+                result = taken;
+            }
+        }
+    })
+}
+
+/// One worker after the other, as long as there are runs to make.
+fn supervise(
+    conditions: &Conditions,
+    stop: &Stop,
+    mut next: impl FnMut() -> Option<Job>,
+    tell: &Sender<Told>,
+) -> Result<(), String> {
+    let mut worker: Option<Worker> = None;
+    while let Some(job) = next() {
+        let mut hired = match worker.take() {
+            Some(worker) => worker,
+            None => Worker::hire(conditions)?,
+        };
+        let started = clock::now();
+        let order = Order::Run {
+            scenario: job.item.scenario,
+            seed: job.item.seed,
+            recheck: job.recheck,
+        };
+        let limit = conditions.watchdog * if job.recheck { 2 } else { 1 };
+        let line = match hired.ask(&order, limit, Some(stop)) {
+            Asked::Answer(Answer::Run(line)) => {
+                worker = Some(hired);
+                line
+            }
+            Asked::Answer(other) => {
+                return Err(format!("a worker answered out of turn: {other:?}"));
+            }
+            Asked::Silence => {
+                hired.dismiss();
+                ended(job, started, HUNG, hung(conditions.watchdog))
+            }
+            Asked::Death => ended(job, started, CRASHED, hired.inquest()),
+            // It will be made when the campaign is taken up again.
+            Asked::Stopped => {
+                hired.dismiss();
+                return Ok(());
+            }
+        };
+        if tell.send(Told::Run(line)).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Saves runs into directories, in a worker, since they may do anything; of each, why it could not be.
+pub(super) fn save_all(
+    conditions: &Conditions,
+    runs: &[(Item, &Path)],
+) -> Result<Vec<Option<String>>, String> {
+    let mut worker: Option<Worker> = None;
+    let mut results = Vec::new();
+    for (item, dir) in runs {
+        let mut hired = match worker.take() {
+            Some(worker) => worker,
+            None => Worker::hire(conditions)?,
+        };
+        let order = Order::Save {
+            scenario: item.scenario,
+            seed: item.seed,
+            dir: dir.to_path_buf(),
+        };
+        results.push(match hired.ask(&order, conditions.watchdog, None) {
+            Asked::Answer(Answer::Saved(error)) => {
+                worker = Some(hired);
+                error
+            }
+            Asked::Answer(other) => {
+                return Err(format!("a worker answered out of turn: {other:?}"));
+            }
+            Asked::Death => Some(hired.inquest().message),
+            Asked::Silence | Asked::Stopped => {
+                hired.dismiss();
+                Some("the run did not end".to_string())
+            }
+        });
+    }
+    Ok(results)
+}
+
+fn hung(watchdog: Duration) -> FailureLine {
+    let message = format!(
+        "no end after {} s by the wall clock; its worker was killed",
+        watchdog.as_secs()
+    );
+    failure_of("watchdog", "no end", message)
+}
+
+/// The line of a run that told nothing of itself.
+fn ended(job: Job, started: Instant, verdict: &str, failure: FailureLine) -> RunLine {
+    RunLine {
+        scenario: job.item.scenario,
+        seed: job.item.seed,
+        verdict: verdict.to_string(),
+        hash: String::new(),
+        events: 0,
+        virtual_ms: 0,
+        wall_ms: started.elapsed().as_millis() as u64,
+        at_ms: 0,
+        rechecked: false,
+        probes: Vec::new(),
+        failure: Some(failure),
+    }
+}
+
+/// What came of an order.
+enum Asked {
+    Answer(Answer),
+    /// The time is over.
+    Silence,
+    /// The worker's pipe has ended.
+    Death,
+    /// The campaign is to stop, and the worker took too long for that.
+    Stopped,
+}
+
+/// A worker process, seen from outside.
+struct Worker {
+    process: Child,
+    orders: Option<ChildStdin>,
+    answers: Receiver<String>,
+    last_words: Arc<Mutex<Vec<u8>>>,
+    listener: Option<thread::JoinHandle<()>>,
+}
+
+impl Worker {
+    fn hire(conditions: &Conditions) -> Result<Worker, String> {
+        let cannot = |error| format!("cannot start a worker: {error}");
+        let program = std::env::current_exe().map_err(cannot)?;
+        let mut command = Command::new(program);
+        command.arg("worker");
+        command.args(["--memory-mib", &conditions.memory_mib.to_string()]);
+        for plant in &conditions.plants {
+            command.args(["--plant", &plant.to_string()]);
+        }
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // The terminal's Ctrl-C is for the campaign, which lets its workers finish.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut process = command.spawn().map_err(cannot)?;
+        let (orders, output) = (process.stdin.take(), process.stdout.take());
+        let errors = process.stderr.take();
+        let (pass, answers) = mpsc::channel();
+        thread::spawn(move || {
+            for line in output
+                .into_iter()
+                .flat_map(|out| BufReader::new(out).lines())
+            {
+                let Ok(line) = line else { return };
+                if pass.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let last_words = Arc::new(Mutex::new(Vec::new()));
+        let heard = last_words.clone();
+        let listener = thread::spawn(move || {
+            if let Some(errors) = errors {
+                listen(errors, &heard);
+            }
+        });
+        let mut worker = Worker {
+            process,
+            orders,
+            answers,
+            last_words,
+            listener: Some(listener),
+        };
+        worker.greet()?;
+        for subject in &conditions.subjects {
+            worker.tell(&Order::Subject(subject.clone()));
+        }
+        Ok(worker)
+    }
+
+    /// A worker that is none of ours, or does not even begin, is no finding about a seed.
+    fn greet(&mut self) -> Result<(), String> {
+        match self.answer(START, None) {
+            Asked::Answer(Answer::Ready(commit)) if commit == COMMIT => Ok(()),
+            Asked::Answer(Answer::Ready(commit)) => Err(format!(
+                "the program was replaced while the campaign ran: its commit is {commit} now, and was {COMMIT}"
+            )),
+            Asked::Death => Err(format!(
+                "a worker does not start: {}",
+                self.inquest().message
+            )),
+            _ => {
+                self.dismiss();
+                Err("a worker does not start: it is silent".to_string())
+            }
+        }
+    }
+
+    /// A worker that is dead already is found to be when it does not answer.
+    fn tell(&mut self, order: &Order) {
+        let Ok(mut text) = serde_json::to_vec(order) else {
+            return;
+        };
+        text.push(b'\n');
+        if let Some(orders) = &mut self.orders {
+            let _ = orders.write_all(&text);
+        }
+    }
+
+    fn ask(&mut self, order: &Order, limit: Duration, stop: Option<&Stop>) -> Asked {
+        self.tell(order);
+        self.answer(limit, stop)
+    }
+
+    fn answer(&mut self, limit: Duration, stop: Option<&Stop>) -> Asked {
+        let started = clock::now();
+        let mut stopping: Option<Instant> = None;
+        loop {
+            match self.answers.recv_timeout(TURN) {
+                // What is no answer is somebody's output that has no business there.
+                Ok(line) => match serde_json::from_str(&line) {
+                    Ok(answer) => return Asked::Answer(answer),
+                    Err(_) => continue,
+                },
+                Err(RecvTimeoutError::Disconnected) => return Asked::Death,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if started.elapsed() >= limit {
+                return Asked::Silence;
+            }
+            if stop.is_some_and(Stop::is_set)
+                && stopping.get_or_insert_with(clock::now).elapsed() >= GRACE
+            {
+                return Asked::Stopped;
+            }
+        }
+    }
+
+    /// Ends the process, whatever it does.
+    fn dismiss(&mut self) {
+        self.orders = None;
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// What a dead worker died of.
+    fn inquest(&mut self) -> FailureLine {
+        self.orders = None;
+        let status = self.process.wait();
+        if let Some(listener) = self.listener.take() {
+            let _ = listener.join();
+        }
+        let words = self
+            .last_words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let words = String::from_utf8_lossy(&words).trim().to_string();
+        let cause = match &status {
+            Ok(status) => cause_of(*status),
+            Err(error) => format!("nobody knows how: {error}"),
+        };
+        let shape = if words.contains("has overflowed its stack") {
+            "stack overflow".to_string()
+        } else if words.contains("memory allocation of") {
+            "out of memory".to_string()
+        } else {
+            cause.clone()
+        };
+        let message = match words.as_str() {
+            "" => format!("the worker died ({cause}) and said nothing"),
+            words => format!("the worker died ({cause}); its last words: {words}"),
+        };
+        failure_of("process", &shape, message)
+    }
+}
+
+/// A worker that nobody needs is told so by the end of its orders; if it is busy, it exits all the same.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.orders = None;
+        let _ = self.process.wait();
+    }
+}
+
+#[cfg(unix)]
+fn cause_of(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("signal {signal}"),
+        (None, Some(code)) => format!("exit code {code}"),
+        (None, None) => "nobody knows how".to_string(),
+    }
+}
+
+#[cfg(not(unix))]
+fn cause_of(status: ExitStatus) -> String {
+    status.to_string()
+}
+
+/// Keeps the end of what is said.
+fn listen(mut from: impl Read, last_words: &Mutex<Vec<u8>>) {
+    let mut bytes = [0; 1_024];
+    loop {
+        match from.read(&mut bytes) {
+            Ok(0) | Err(_) => return,
+            Ok(length) => {
+                let mut words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
+                words.extend_from_slice(&bytes[..length]);
+                let excess = words.len().saturating_sub(LAST_WORDS_BYTES);
+                words.drain(..excess);
+            }
+        }
+    }
+}
