@@ -56,7 +56,7 @@ pub(super) struct Job {
 
 /// What a supervisor tells.
 enum Told {
-    Run(RunLine),
+    Run(Box<RunLine>),
     /// No worker can be had.
     Broken(String),
 }
@@ -89,7 +89,7 @@ pub(super) fn run_all(
         let mut result = Ok(());
         loop {
             let taken = match told.recv_timeout(TURN) {
-                Ok(Told::Run(line)) => take(Some(line)),
+                Ok(Told::Run(line)) => take(Some(*line)),
                 Ok(Told::Broken(why)) => Err(why),
                 Err(RecvTimeoutError::Timeout) => take(None),
                 Err(RecvTimeoutError::Disconnected) => return result,
@@ -125,7 +125,7 @@ fn supervise(
         let line = match hired.ask(&order, limit, Some(stop)) {
             Asked::Answer(Answer::Run(line)) => {
                 worker = Some(hired);
-                line
+                *line
             }
             Asked::Answer(other) => {
                 return Err(format!("a worker answered out of turn: {other:?}"));
@@ -141,7 +141,7 @@ fn supervise(
                 return Ok(());
             }
         };
-        if tell.send(Told::Run(line)).is_err() {
+        if tell.send(Told::Run(Box::new(line))).is_err() {
             return Ok(());
         }
     }

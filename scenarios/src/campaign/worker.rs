@@ -53,7 +53,7 @@ pub(super) enum Answer {
     /// It is there, and built from this commit.
     Ready(String),
     /// What came of a run.
-    Run(RunLine),
+    Run(Box<RunLine>),
     /// A run is saved, or why not.
     Saved(Option<String>),
 }
@@ -122,7 +122,7 @@ impl Worker<'_> {
                     let again = self.run(scenario, seed).report;
                     compare(&mut line, &again, self.plants);
                 }
-                Ok(Some(Answer::Run(line)))
+                Ok(Some(Answer::Run(Box::new(line))))
             }
             Order::Save {
                 scenario,
