@@ -5,6 +5,7 @@ pub mod command;
 pub mod conform;
 pub mod fingerprint;
 pub mod format;
+mod generate;
 mod hint;
 pub mod library;
 pub mod runner;

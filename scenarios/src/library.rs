@@ -108,7 +108,7 @@ mod tests {
     fn a_scenario_written_out_reads_the_same() {
         for entry in LIBRARY {
             let scenario = entry.scenario().unwrap_or_else(|error| panic!("{error}"));
-            let drawn = scenario.as_drawn(scenario.draw(7), 7);
+            let drawn = scenario.draw(7);
             for scenario in [scenario, drawn] {
                 let text = scenario.to_toml();
                 let again = Scenario::parse("again", &text)

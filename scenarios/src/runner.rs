@@ -32,13 +32,13 @@ pub(crate) fn run_programs(
     keep_trace: bool,
     instead: Vec<Program>,
 ) -> Finished {
-    let plan = scenario.draw(seed);
-    let mut programs = workload::programs(&scenario.workloads, &plan);
+    let drawn = scenario.draw(seed);
+    let mut programs = workload::programs(&drawn.workloads, &drawn.plan);
     for (place, program) in programs.iter_mut().zip(instead) {
         *place = program;
     }
     let outcome = zabsim::run(
-        &plan,
+        &drawn.plan,
         seed,
         programs,
         RunOptions {
@@ -58,7 +58,7 @@ pub(crate) fn run_programs(
     // What a run that went wrong did not do says nothing.
     if report.verdict == Verdict::Pass {
         let outcomes = &scenario.expect.outcomes;
-        let unmet = unmet_outcomes(&plan, outcomes, &outcome.history);
+        let unmet = unmet_outcomes(&drawn.plan, outcomes, &outcome.history);
         report.unmet.extend(unmet);
     }
     report.as_expected = report.unmet.is_empty();
@@ -66,7 +66,7 @@ pub(crate) fn run_programs(
         report,
         history: outcome.history,
         trace: outcome.trace,
-        drawn: scenario.as_drawn(plan, seed),
+        drawn,
     }
 }
 

@@ -594,8 +594,8 @@ fn mangled_scenarios_are_read_or_refused_but_never_panic() {
         match Scenario::parse("mangled.toml", &text.join("\n")) {
             Ok(scenario) => {
                 read += 1;
-                let plan = scenario.draw(1);
-                zabsim::validate(&plan).expect("what was read and drawn can be run");
+                let drawn = scenario.draw(1);
+                zabsim::validate(&drawn.plan).expect("what was read and drawn can be run");
             }
             Err(error) => {
                 refused += 1;

@@ -100,13 +100,13 @@ fn print_hashes() {
 fn the_same_without_madsim() {
     let bare = |(entry, seed): &Pair| {
         let scenario = entry.scenario().expect("the library is right");
-        let plan = scenario.draw(*seed);
-        let programs = workload::programs(&scenario.workloads, &plan);
+        let drawn = scenario.draw(*seed);
+        let programs = workload::programs(&drawn.workloads, &drawn.plan);
         let options = RunOptions {
             runtime: Runtime::Bare,
             ..RunOptions::default()
         };
-        let report = zabsim::run(&plan, *seed, programs, options).report;
+        let report = zabsim::run(&drawn.plan, *seed, programs, options).report;
         line(entry, *seed, &report.trace_hash)
     };
     assert_eq!(spread(&pairs(), 2, bare), alone());

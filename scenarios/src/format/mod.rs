@@ -2,8 +2,8 @@
 //! time or by protocol event, on symbolic targets, and what is expected of the run.
 //!
 //! [`Scenario::parse`] reads it; every complaint names the file, the line, what was found and what was allowed.
-//! [`Scenario::to_toml`] writes it back: reading that gives the same scenario. [`Scenario::draw`] makes the plan of one
-//! seed; what it draws is a plain list of faults again, so that the plan can be written out as a scenario too.
+//! [`Scenario::to_toml`] writes it back: reading that gives the same scenario. [`Scenario::draw`] makes the
+//! scenario of one seed, in which nothing is left to draw: what was drawn is a plain list of faults, and can be written out.
 
 mod acl;
 mod action;
@@ -24,6 +24,7 @@ pub use reader::FormatError;
 pub(crate) use reader::{duration_text, parse_time_us};
 pub use target::TARGETS;
 
+use crate::generate;
 use crate::workload::{Workload, WorkloadKind};
 use places::{Places, in_workload};
 use reader::{Source, Table};
@@ -52,6 +53,8 @@ pub struct Scenario {
     pub workloads: Vec<Workload>,
     /// The profile that random faults are drawn from; `None`: only the scripted ones.
     pub random: Option<String>,
+    /// Whether everything else but what is expected is drawn from the seed too: ensemble, climate, clients, workloads.
+    pub whole: bool,
     /// What is expected.
     pub expect: Expect,
     /// The seed that it is run with where the command line names none: a saved failure is a file that repeats itself.
@@ -106,25 +109,19 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// The plan of one seed: the scripted faults and those drawn from the seed, in order of time.
-    pub fn draw(&self, seed: u64) -> Plan {
-        let mut plan = self.plan.clone();
-        if let Some(profile) = &self.random {
-            plan.faults
-                .extend(zabsim::draw_faults(seed, profile, &plan));
+    /// This scenario as it is with one seed: the scripted faults and those drawn from the seed, in order of time; and where the
+    /// whole is drawn, that. Nothing random is left but the workload's own draws, which the seed gives again.
+    pub fn draw(&self, seed: u64) -> Scenario {
+        let mut drawn = match self.whole {
+            true => generate::whole(self, seed),
+            false => self.clone(),
+        };
+        if let Some(profile) = drawn.random.take() {
+            let faults = zabsim::draw_faults(seed, &profile, &drawn.plan);
+            drawn.plan.faults.extend(faults);
         }
-        plan
-    }
-
-    /// This scenario with the plan that was drawn from a seed: nothing random is left but the workload's own draws, which the
-    /// seed gives again.
-    pub fn as_drawn(&self, plan: Plan, seed: u64) -> Scenario {
-        Scenario {
-            plan,
-            random: None,
-            seed: Some(seed),
-            ..self.clone()
-        }
+        drawn.seed = Some(seed);
+        drawn
     }
 
     /// What only the whole can show: servers, clients and labels that do not exist, faults that contradict one another.
@@ -150,6 +147,30 @@ impl Scenario {
 fn listed<'a>(top: &Table<'a>, key: &'static str) -> Result<Vec<reader::Value<'a>>, FormatError> {
     top.get(key).map_or(Ok(Vec::new()), |list| list.list())
 }
+
+/// The keys of a scenario that are drawn where its whole is.
+const DRAWN: &[&str] = &[
+    "servers",
+    "observers",
+    "clients",
+    "duration",
+    "session_timeout",
+    "leave_broken",
+    "tick",
+    "init_limit",
+    "sync_limit",
+    "snap_count",
+    "commit_log_count",
+    "disk_diff_bytes_max",
+    "counter_max",
+    "snapshot_chunk_nodes",
+    "groups",
+    "weights",
+    "climate",
+    "workload",
+    "fault",
+    "op",
+];
 
 fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
     let name = top.need("name")?;
@@ -191,8 +212,8 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
             .map(|v| read_workload(v.table("[[workload]]")?))
             .collect::<Result<_, _>>()?,
     };
-    let random = match top.get("random") {
-        None => None,
+    let (random, whole) = match top.get("random") {
+        None => (None, false),
         Some(value) => {
             let table = value.table("[random]")?;
             let words: Vec<(&'static str, &'static str)> = zabsim::PROFILES
@@ -200,14 +221,19 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
                 .map(|(name, _)| (*name, *name))
                 .collect();
             let profile = table.need("profile")?.word(&words)?;
+            let whole = table.get("whole").map_or(Ok(false), |v| v.bool())?;
             table.finish()?;
-            Some(profile.to_string())
+            if whole && let Some(said) = DRAWN.iter().find_map(|key| top.get(key)) {
+                return Err(said.error("this is drawn: `[random]` says `whole = true`"));
+            }
+            (Some(profile.to_string()), whole)
         }
     };
     let mut scenario = Scenario {
         plan,
         workloads,
         random,
+        whole,
         expect: Expect {
             outcomes,
             ..Expect::default()

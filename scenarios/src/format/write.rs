@@ -10,7 +10,7 @@ use zabsim_types::{ServerId, SyncMode};
 impl Scenario {
     /// The whole scenario as TOML; `parse` of it gives the same scenario.
     pub fn to_toml(&self) -> String {
-        let (plan, e) = (&self.plan, &self.plan.ensemble);
+        let plan = &self.plan;
         let mut out = format!(
             "name = {}\nabout = {}\n",
             quoted(&plan.name),
@@ -23,6 +23,26 @@ impl Scenario {
         if let Some(seed) = self.seed {
             line(format!("seed = \"{}\"", seed_text(seed)));
         }
+        if !self.whole {
+            self.write_plan(&mut out);
+        }
+        if let Some(profile) = &self.random {
+            out.push_str(&format!("\n[random]\nprofile = {}\n", quoted(profile)));
+            if self.whole {
+                out.push_str("whole = true\n");
+            }
+        }
+        self.write_expect(&mut out);
+        out
+    }
+
+    /// Everything but what is expected.
+    fn write_plan(&self, out: &mut String) {
+        let (plan, e) = (&self.plan, &self.plan.ensemble);
+        let mut line = |text: String| {
+            out.push_str(&text);
+            out.push('\n');
+        };
         line(format!(
             "servers = {}\nobservers = {}\nclients = {}",
             e.voters, e.observers, plan.clients
@@ -100,7 +120,7 @@ impl Scenario {
         let nothing = Vec::new();
         for (index, scripted) in plan.ops.iter().enumerate() {
             out.push_str(&format!("\n[[op]]\nclient = {}\n", scripted.client));
-            trigger::write(&scripted.at, &mut out);
+            trigger::write(&scripted.at, out);
             out.push_str(&format!("do = {}\n", op::write(&scripted.op)));
             let allowed = self.expect.outcomes.get(index).unwrap_or(&nothing);
             if !allowed.is_empty() {
@@ -109,15 +129,16 @@ impl Scenario {
         }
         for fault in &plan.faults {
             out.push_str(&format!("\n[[fault]]\nlabel = {}\n", quoted(&fault.label)));
-            trigger::write(&fault.trigger, &mut out);
+            trigger::write(&fault.trigger, out);
             out.push_str(&format!("do = {}\n", action::write(&fault.action)));
             if let Some(lasts_us) = fault.lasts_us {
                 out.push_str(&format!("for = \"{}\"\n", duration_text(lasts_us)));
             }
         }
-        if let Some(profile) = &self.random {
-            out.push_str(&format!("\n[random]\nprofile = {}\n", quoted(profile)));
-        }
+    }
+
+    fn write_expect(&self, out: &mut String) {
+        let plan = &self.plan;
         out.push_str(&format!(
             "\n[expect]\nverdict = \"{}\"\ndata_loss = {}\n",
             self.expect.verdict.word(),
@@ -135,7 +156,6 @@ impl Scenario {
                 out.push_str(&format!("{key} = [{}]\n", names.join(", ")));
             }
         }
-        out
     }
 }
 

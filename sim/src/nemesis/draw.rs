@@ -27,6 +27,10 @@ pub const PROFILES: &[(&str, &str)] = &[
         "swarm",
         "More and longer storms, and faults that strike in the middle of elections and synchronization.",
     ),
+    (
+        "any",
+        "How many storms, how long and how harsh, is drawn from the seed too: from calm to far beyond `swarm`.",
+    ),
 ];
 
 /// How stormy a profile is. Lengths are in ticks; chances in 1,000.
@@ -57,6 +61,21 @@ const SWARM: Weather = Weather {
     event_percent: 450,
 };
 
+/// Faults that are seldom, but together; many that meet each other; hardly any but those that wait for events; or none. Each
+/// of these finds what the others do not.
+fn any_weather(seed: u64) -> Weather {
+    let mut stream = Stream::new(seed, "nemesis weather", 0);
+    let calm = stream.range((2, 12));
+    let storm = stream.range((3, 18));
+    Weather {
+        calm_ticks: (calm, calm * 2),
+        storm_ticks: (storm, storm * 2),
+        seed_percent: *stream.pick(&[20, 50, 80, 100, 110]),
+        storm_percent: *stream.pick(&[30, 100, 150, 200, 300]),
+        event_percent: *stream.pick(&[0, 100, 300, 450, 800]),
+    }
+}
+
 /// Draws the faults of a seed for a plan: its ensemble, its clients, and the length of its safety phase count. They are valid
 /// for it, in order of time, and their labels are `random-KIND-STORM`.
 ///
@@ -67,8 +86,9 @@ pub fn draw_faults(seed: u64, profile: &str, plan: &Plan) -> Vec<Fault> {
         "calm" => return Vec::new(),
         "standard" => STANDARD,
         "swarm" => SWARM,
+        "any" => any_weather(seed),
         other => {
-            panic!("`{other}` is no profile of random faults; there are calm, standard, swarm")
+            panic!("`{other}` is no profile of random faults; there are calm, standard, swarm, any")
         }
     };
     let storms = storms(seed, &weather, plan);

@@ -103,7 +103,7 @@ fn much_of_a_standard_run_is_calm() {
 
 #[test]
 fn what_is_drawn_is_valid_in_order_and_named_once_whatever_the_ensemble() {
-    for profile in ["calm", "standard", "swarm"] {
+    for profile in ["calm", "standard", "swarm", "any"] {
         for voters in 1..=7 {
             for (observers, clients) in [(0, 3), (2, 0), (1, 5)] {
                 for seed in 0..15 {

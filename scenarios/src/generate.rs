@@ -1,0 +1,204 @@
+//! Whole scenarios from a seed: the ensemble, its timeouts, the links and disks, the clients and what they do. The faults come
+//! after that, as for any other scenario, from a profile ([`zabsim::draw_faults`]); so all of it is a plain scenario before the
+//! run begins, and can be written out.
+//!
+//! *Swarm testing* (Groce et al., ISSTA 2012): most seeds leave most things out, since what is always there hides what it
+//! prevents. Each part has a stream of its own, so that a part that learns something new changes the others' draws in nothing.
+//! The draws are ours and not a property-testing library's strategies: those may draw otherwise in their next version, and a
+//! seed must mean the same run as long as our own source is the same.
+//!
+//! What is drawn must be survivable: timeouts are longer than the links' delays, so that a healed ensemble can elect, and
+//! sessions last for some ticks, so that their clients can finish.
+
+use crate::format::Scenario;
+use crate::workload::{Workload, WorkloadKind};
+use std::collections::BTreeMap;
+use zabsim::Stream;
+use zabsim::plan::{Climate, Ensemble, Plan};
+use zabsim_types::{ServerId, SyncMode};
+
+/// The scenario of a seed: of `scenario`, only its name, its profile of faults, and what it expects.
+pub(crate) fn whole(scenario: &Scenario, seed: u64) -> Scenario {
+    let part = |purpose| Stream::new(seed, purpose, 0);
+    let ensemble = ensemble(&mut part("swarm ensemble"));
+    let climate = climate(&mut part("swarm climate"), &ensemble);
+    let mut stream = part("swarm run");
+    // So many ticks, within what one has the time for.
+    let tick_us = u64::from(ensemble.tick_ms) * 1_000;
+    let safety_us = (stream.range((30, 90)) * tick_us).clamp(10_000_000, 40_000_000);
+    let clients = 1 + stream.below(6) as u32;
+    let session_timeout_ms = ensemble.tick_ms * stream.range((5, 20)) as u32;
+    let leave_broken = stream.per_mille(150);
+    let workloads = workloads(&mut part("swarm workloads"), clients);
+    Scenario {
+        plan: Plan {
+            ensemble,
+            climate,
+            clients,
+            session_timeout_ms,
+            safety_us,
+            leave_broken,
+            ..scenario.plan.clone()
+        },
+        workloads,
+        whole: false,
+        ..scenario.clone()
+    }
+}
+
+/// The number that is drawn `weight` times as often as one of weight 1.
+fn weighted(stream: &mut Stream, of: &[(u64, u32)]) -> u32 {
+    let all = of.iter().map(|(weight, _)| weight).sum();
+    let mut at = stream.below(all);
+    for (weight, number) in of {
+        if at < *weight {
+            return *number;
+        }
+        at -= weight;
+    }
+    unreachable!("a number below the sum of the weights")
+}
+
+fn ensemble(stream: &mut Stream) -> Ensemble {
+    let voters = [(1, 1), (2, 2), (8, 3), (2, 4), (5, 5), (1, 6), (1, 7)];
+    let voters = weighted(stream, &voters) as u8;
+    let observers = weighted(stream, &[(7, 0), (2, 1), (1, 2)]) as u8;
+    let mut ensemble = Ensemble {
+        observers,
+        tick_ms: *stream.pick(&[200, 500, 500, 500, 1_000]),
+        init_limit: stream.range((6, 15)) as u32,
+        sync_limit: stream.range((3, 8)) as u32,
+        // Few transactions and much to lose, so that snapshots and cuts are no rarity.
+        snap_count: *stream.pick(&[10, 30, 100, 400, 100_000]),
+        commit_log_count: *stream.pick(&[5, 20, 100, 500]),
+        disk_diff_bytes_max: *stream.pick(&[0, 4_000, 1 << 20, 1 << 20]),
+        snapshot_chunk_nodes: *stream.pick(&[2, 8, 64]),
+        ..Ensemble::of(voters)
+    };
+    if stream.per_mille(80) {
+        // An epoch of some seconds: were it shorter, elections would leave no time for anything else.
+        ensemble.counter_max = stream.range((400, 2_000)) as u32;
+    }
+    let servers: Vec<ServerId> = (1..=voters).map(ServerId).collect();
+    match stream.below(10) {
+        0 if voters > 2 => ensemble.weights = weights(stream, &servers),
+        1 if voters > 3 => {
+            let size = 1 + stream.below(3) as usize;
+            ensemble.groups = servers.chunks(size).map(<[ServerId]>::to_vec).collect();
+        }
+        _ => {}
+    }
+    ensemble
+}
+
+/// Of 0 to 3 each, one of them at least 1.
+fn weights(stream: &mut Stream, servers: &[ServerId]) -> BTreeMap<ServerId, u32> {
+    let mut weights: BTreeMap<ServerId, u32> = servers
+        .iter()
+        .map(|server| (*server, weighted(stream, &[(1, 0), (4, 1), (2, 2), (1, 3)])))
+        .collect();
+    weights.insert(*stream.pick(servers), 2);
+    weights
+}
+
+fn climate(stream: &mut Stream, ensemble: &Ensemble) -> Climate {
+    let plain = Climate::default();
+    // A way there and back must fit into a tick by far: leaders and learners give each other up after some of them.
+    let way_us_max = u64::from(ensemble.tick_ms) * 1_000 / 20;
+    let fitting = |(least, most): (u64, u64)| (least.min(way_us_max), most.min(way_us_max));
+    Climate {
+        link_us: fitting(*stream.pick(&[(50, 200), (200, 1_000), (200, 20_000), (5_000, 40_000)])),
+        client_link_us: *stream.pick(&[(1_000, 3_000), (1_000, 10_000), (5_000, 30_000)]),
+        fsync_us: fitting(*stream.pick(&[(0, 100), (500, 3_000), (500, 3_000), (2_000, 30_000)])),
+        stage_us: *stream.pick(&[(0, 0), (0, 200), (0, 200), (0, 4_000)]),
+        restart_us: *stream.pick(&[(100_000, 500_000), (500_000, 3_000_000)]),
+        clock_offset_us_max: *stream.pick(&[0, 500_000, 20_000_000]),
+        clock_drift_ppm_max: *stream.pick(&[0, 200, 10_000]),
+        ..plain
+    }
+}
+
+/// One to three kinds, seldom more: each seed another mix of operations.
+fn workloads(stream: &mut Stream, clients: u32) -> Vec<Workload> {
+    let mut kinds = WorkloadKind::ALL.to_vec();
+    stream.shuffle(&mut kinds);
+    let count = weighted(stream, &[(4, 1), (5, 2), (3, 3), (1, 5)]) as usize;
+    kinds.truncate(count);
+    // Side by side they may load the ensemble as much as one alone would.
+    let slower = count as u64 * u64::from(clients).div_ceil(2);
+    let one = |kind| {
+        let think_us = *stream.pick(&[(0, 30_000), (20_000, 150_000), (100_000, 600_000)]);
+        let alone = stream.per_mille(150);
+        let clients = match alone {
+            true => vec![1 + stream.below(u64::from(clients)) as u32],
+            false => Vec::new(),
+        };
+        Workload {
+            kind,
+            keys: *stream.pick(&[1, 2, 4, 12, 40]),
+            clients,
+            think_us: (think_us.0 * slower, think_us.1 * slower),
+            hold_us: *stream.pick(&[(1_000, 50_000), (50_000, 500_000), (0, 2_000)]),
+            sync: *stream.pick(&[SyncMode::Quorum, SyncMode::Quorum, SyncMode::Leader]),
+        }
+    };
+    kinds.into_iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library;
+    use std::collections::BTreeSet;
+
+    fn swarm(seed: u64) -> Scenario {
+        library::find("swarm")
+            .expect("the library has it")
+            .draw(seed)
+    }
+
+    #[test]
+    fn what_is_drawn_can_be_run_and_is_read_back_as_it_is() {
+        for seed in 0..300 {
+            let drawn = swarm(seed);
+            zabsim::validate(&drawn.plan).unwrap_or_else(|why| panic!("{seed}: {why}"));
+            assert_eq!((drawn.whole, &drawn.random), (false, &None));
+            let text = drawn.to_toml();
+            let again = Scenario::parse("drawn", &text);
+            assert_eq!(again.unwrap_or_else(|why| panic!("{why}\n{text}")), drawn);
+        }
+    }
+
+    /// All of what there is to draw comes by, and most seeds leave most of it out.
+    #[test]
+    fn seeds_differ_in_everything() {
+        let drawn: Vec<Scenario> = (0..300).map(swarm).collect();
+        let voters: BTreeSet<u8> = drawn.iter().map(|s| s.plan.ensemble.voters).collect();
+        assert_eq!(voters, (1..=7).collect());
+        let kinds = drawn
+            .iter()
+            .flat_map(|s| &s.workloads)
+            .map(|w| w.kind.name());
+        let kinds: BTreeSet<&str> = kinds.collect();
+        assert_eq!(kinds.len(), WorkloadKind::ALL.len());
+        let share = |of: fn(&Scenario) -> bool| drawn.iter().filter(|s| of(s)).count();
+        for (what, least, most, of) in [
+            (
+                "observers",
+                40,
+                150,
+                (|s| s.plan.ensemble.observers > 0) as fn(&Scenario) -> bool,
+            ),
+            ("weights", 8, 60, |s| !s.plan.ensemble.weights.is_empty()),
+            ("groups", 3, 40, |s| !s.plan.ensemble.groups.is_empty()),
+            ("a short epoch", 8, 60, |s| {
+                s.plan.ensemble.counter_max < u32::MAX
+            }),
+            ("no faults", 1, 80, |s| s.plan.faults.is_empty()),
+            ("one kind of workload", 50, 150, |s| s.workloads.len() == 1),
+        ] {
+            let found = share(of);
+            assert!((least..=most).contains(&found), "{what}: {found} of 300");
+        }
+    }
+}
