@@ -20,9 +20,18 @@ fn main() {
     let (together, kib) = runs_per_second(cores);
     println!("campaign of `standard`, {LASTS} each");
     println!("  1 worker             {alone:.1} runs/s");
-    println!("  {cores} workers            {together:.1} runs/s, {:.1} per core", together / cores as f64);
-    println!("  near-linear          {:.2} times one worker", together / alone);
-    println!("  peak of memory       {} MiB, all processes together", kib / 1_024);
+    println!(
+        "  {cores} workers            {together:.1} runs/s, {:.1} per core",
+        together / cores as f64
+    );
+    println!(
+        "  near-linear          {:.2} times one worker",
+        together / alone
+    );
+    println!(
+        "  peak of memory       {} MiB, all processes together",
+        kib / 1_024
+    );
 }
 
 /// Of a campaign with so many workers; and the most memory that it held, in KiB.
@@ -31,7 +40,9 @@ fn runs_per_second(jobs: usize) -> (f64, u64) {
     let out = home.path().join("campaign");
     let jobs = jobs.to_string();
     let mut child = Command::new(PROGRAM)
-        .args(["campaign", "standard", "--for", LASTS, "--jobs", &jobs, "--out"])
+        .args([
+            "campaign", "standard", "--for", LASTS, "--jobs", &jobs, "--out",
+        ])
         .arg(&out)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -50,12 +61,16 @@ fn peak_kib(child: &mut Child) -> u64 {
     let mut peak = 0;
     while child.try_wait().expect("a child").is_none() {
         let own = Path::new("/proc").join(child.id().to_string());
-        let threads = std::fs::read_dir(own.join("task")).into_iter().flatten().flatten();
-        let children = threads.filter_map(|thread| {
-            std::fs::read_to_string(thread.path().join("children")).ok()
-        });
+        let threads = std::fs::read_dir(own.join("task"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let children = threads
+            .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
         let children = children.collect::<String>();
-        let workers = children.split_whitespace().map(|id| Path::new("/proc").join(id));
+        let workers = children
+            .split_whitespace()
+            .map(|id| Path::new("/proc").join(id));
         let all = workers.chain([own]).map(|process| resident_kib(&process));
         peak = peak.max(all.sum());
         std::thread::sleep(Duration::from_millis(200));
