@@ -20,7 +20,8 @@
 //! and below it, comes as one event, in order, until the connection is lost; from `SetWatches` on it is there again, without
 //! what happened meanwhile. Several watches of one session that a change reaches are told of it once.
 //!
-//! Who may not read a node is not told of it; a one-shot watch is used up by that.
+//! Who may not read a node is not told of it; a one-shot watch is used up by that. Its client, which has heard nothing, sets it
+//! again on its next connection: then it may be told, and need not be.
 //!
 //! Where a run ended quietly, with everything delivered, nobody who is still connected waits for the event of a change.
 //!
@@ -120,7 +121,9 @@ struct Client<'a> {
     due: BTreeSet<(Due, Key<'a>)>,
     /// The events without a zxid since the connection began.
     caught_up: Vec<(Key<'a>, Watch, WatchKind)>,
-    /// Of those the last path that was gone and watched in both lists: it may be told of once more.
+    /// Those that were used up unheard, and whether the client has set them again since.
+    unheard: BTreeMap<Key<'a>, bool>,
+    /// Of those caught up the last path that was gone and watched in both lists: it may be told of once more.
     may_repeat: Option<&'a str>,
 }
 
@@ -273,8 +276,13 @@ impl<'a> Scan<'_, 'a> {
             }
             let watch = client.disarm(key).expect("what is due is set");
             if self.told(at_place, process) != Told::Yes {
-                if !matches!(key.0, Kind::Once(_)) {
-                    self.go_on(client, key, watch, at_place);
+                match key.0 {
+                    Kind::Once(_) => {
+                        client.unheard.insert(key, false);
+                    }
+                    Kind::Persistent | Kind::Recursive => {
+                        self.go_on(client, key, watch, at_place);
+                    }
                 }
                 continue;
             }
@@ -324,6 +332,11 @@ impl<'a> Scan<'_, 'a> {
         };
         let first = here.clone().map(|(due, _)| *due).find(fits);
         let Some(due) = first.filter(|_| !client.detached) else {
+            let set_again = |key: &Key<'_>| client.unheard.get(key) == Some(&true);
+            if keys_of(e).any(|key| set_again(&key)) {
+                client.hear(e);
+                return;
+            }
             self.unexpected(client, Some(zxid), e, at);
             // Of a watch that fired wrongly nothing is known any more.
             for key in keys_of(e) {
@@ -335,6 +348,7 @@ impl<'a> Scan<'_, 'a> {
             .filter(|(other, _)| *other == due)
             .map(|(_, key)| *key)
             .collect();
+        client.hear(e);
         for key in keys {
             let watch = client.disarm(key).expect("what is due is set");
             if !matches!(key.0, Kind::Once(_)) {
@@ -398,6 +412,15 @@ impl<'a> Scan<'_, 'a> {
         let keys: Vec<Key<'_>> = keys_of(e)
             .filter(|key| client.set.contains_key(key))
             .collect();
+        // It may be for a watch that was used up unheard, or for the one that was left in its place.
+        if let Some(key) = keys_of(e).find(|key| client.unheard.contains_key(key))
+            && client.detached
+        {
+            if client.disarm(key).is_none() {
+                client.unheard.remove(&key);
+            }
+            return;
+        }
         // A server that looks at both lists tells of a node gone once for each.
         if keys.is_empty()
             && client
@@ -433,6 +456,7 @@ impl<'a> Scan<'_, 'a> {
             }
         }
         let set = std::mem::take(&mut client.set);
+        client.unheard.values_mut().for_each(|set| *set = true);
         client.due.clear();
         client.may_repeat = None;
         client.detached = false;
@@ -614,12 +638,21 @@ impl<'a> Client<'a> {
         };
         for kind in kinds {
             self.disarm((*kind, path));
+            self.unheard.remove(&(*kind, path));
+        }
+    }
+
+    /// What it is told uses up what it had not heard of.
+    fn hear(&mut self, event: &'a WatchEvent) {
+        for key in keys_of(event) {
+            self.unheard.remove(&key);
         }
     }
 
     /// No server has the watches now: nothing is due, though the client keeps them.
     fn detach(&mut self) {
         self.detached = true;
+        self.unheard.values_mut().for_each(|set| *set = false);
         self.due.clear();
         self.caught_up.clear();
         self.may_repeat = None;
@@ -627,6 +660,7 @@ impl<'a> Client<'a> {
 
     fn forget(&mut self) {
         self.set.clear();
+        self.unheard.clear();
         self.due.clear();
         self.caught_up.clear();
     }

@@ -3,7 +3,7 @@
 use crate::checks::testing::{
     Run, World, create, delete, get, report, set, watch, watch_children, watch_exists,
 };
-use zabsim_types::{HistoryEvent, HistoryKind, Op, SessionChange, WatchKind, Zxid};
+use zabsim_types::{Acl, HistoryEvent, HistoryKind, Op, Perms, SessionChange, WatchKind, Zxid};
 
 const NAME: &str = "watches";
 
@@ -335,4 +335,35 @@ fn at_a_quiet_end_no_event_is_outstanding() {
     let mut run = world.finish();
     run.options.quiet_end = true;
     assert!(report(&run, NAME).ok(), "{}", detail(&run));
+}
+
+/// Its client does not know that the server has used it up, and sets it again.
+#[test]
+fn a_watch_used_up_unheard_may_be_told_of_on_the_next_connection() {
+    let mut world = World::new(2, 1);
+    world.now(1, create("/a"));
+    world.now(1, watch("/a"));
+    let (scheme, auth) = ("digest".into(), "me:secret".into());
+    world.now(2, Op::AddAuth { scheme, auth });
+    let guard = Op::SetAcl {
+        path: "/a".into(),
+        acl: Acl::one(Perms::ALL, "auth", ""),
+        version: -1,
+    };
+    world.now(2, guard);
+    world.now(2, set("/a", "secret"));
+    world.now(1, get("/"));
+    world.lose(1);
+    world.now(2, delete("/a"));
+    world.reconnect(1, 1);
+    let mut run = world.finish();
+    assert!(report(&run, NAME).ok(), "{}", detail(&run));
+    // Once at most.
+    let at = position(&run, is_event);
+    run.history.insert(at, run.history[at].clone());
+    assert!(
+        detail(&run).contains("no watch was set"),
+        "{}",
+        detail(&run)
+    );
 }
