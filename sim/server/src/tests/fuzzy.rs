@@ -298,6 +298,61 @@ fn sequence_numbers_are_not_used_twice_after_a_fuzzy_snapshot() {
     assert_eq!(restored.tree.stat("/s").unwrap().cversion, 2);
 }
 
+/// The snapshot has all that happened while it was written, as it is in the end: replayed, it must not happen once more.
+#[test]
+fn counts_lists_and_the_sweeps_candidates_are_right_after_a_fuzzy_snapshot() {
+    let mut live = Live::new();
+    let quota = ["", "/zookeeper_limits", "/zookeeper_stats"];
+    let quota = quota.map(|node| format!("/zookeeper/quota/a{node}"));
+    do_all(
+        &mut live,
+        &[
+            create("/a", CreateMode::Persistent),
+            create("/c", CreateMode::Container),
+        ],
+    );
+    do_all(
+        &mut live,
+        &quota
+            .each_ref()
+            .map(|path| create(path, CreateMode::Persistent)),
+    );
+    let begun = live.db.applied();
+    let mut writer = SnapshotWriter::new(SnapshotId(1), begun);
+    let (first, last) = writer.next_chunk(&live.db, 1);
+    assert!(!last, "the root is written, nothing else");
+    let closed = Op::SetAcl {
+        path: "/a".into(),
+        acl: Acl::one(Perms::READ.and(Perms::CREATE), "world", "anyone"),
+        version: 0,
+    };
+    do_all(
+        &mut live,
+        &[
+            create("/a/b", CreateMode::Persistent),
+            set("/a/b", "123456789"),
+            closed,
+            delete("/c"),
+            create("/c", CreateMode::Persistent),
+        ],
+    );
+    let (second, last) = writer.next_chunk(&live.db, 100);
+    assert!(last);
+    let mut restored = restore(&[first, second]).expect("it can be read");
+    for (zxid, payload) in live.txns_after(Zxid(begun.0)) {
+        let z = zabsim_types::Zxid(zxid.0);
+        let txn = Txn::decode(payload).expect("it was encoded");
+        restored.apply(z, &txn, &mut Outcome::default());
+    }
+    let counted = restored.tree.node(&quota[2]).expect("it is there");
+    let data = counted.data.as_deref().unwrap_or_default();
+    assert!(data.starts_with(b"count=2,bytes=10"), "{data:?}");
+    let a = restored.tree.node("/a").expect("it is there");
+    assert!(!a.acl.is_open() && a.aversion == 1);
+    assert_eq!(restored.tree.swept().count(), 0, "/c is a plain node now");
+    assert_eq!(restored.digest(), live.db.digest());
+}
+
 #[test]
 fn a_log_that_ends_inside_a_fuzzy_snapshot_is_told() {
     let mut live = Live::new();
