@@ -164,9 +164,9 @@ impl Judged {
         }
     }
 
-    /// The earliest violation, if something was violated.
+    /// The earliest violation, if something was violated; that there is no log only where nothing else was.
     pub fn violation(&self) -> Option<&Violation> {
-        first_violation(&self.reports)
+        most_telling(&self.reports)
     }
 }
 
@@ -210,7 +210,7 @@ pub fn judge(recording: &Recording, settings: &Settings) -> Result<Judged, Fault
         Fill::Unknown { zxid } => Some(*zxid),
         _ => None,
     };
-    let conflict = match first_violation(&reports) {
+    let conflict = match most_telling(&reports) {
         Some(violation) if undecided.is_none() => {
             let found = conflict::find(recording, &history, &filled, &options, violation);
             Some(found)
@@ -229,6 +229,12 @@ pub fn judge(recording: &Recording, settings: &Settings) -> Result<Judged, Fault
         conflict,
         explained,
     })
+}
+
+/// The earliest violation. That there is no log says less than what any other check found in the best attempt at one.
+fn most_telling(reports: &[Report]) -> Option<&Violation> {
+    let (log, others) = reports.split_at(1);
+    first_violation(others).or_else(|| first_violation(log))
 }
 
 /// What goes for a history of that format.
