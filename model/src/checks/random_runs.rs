@@ -34,7 +34,7 @@ fn op(byte: u8) -> Op {
 }
 
 /// A run in which requests, proposals, applications, deliveries and broken connections interleave as the bytes say.
-fn play(script: &[(u8, u8)]) -> Run {
+pub(super) fn play(script: &[(u8, u8)]) -> Run {
     let mut world = World::new(CLIENTS as usize, REPLICAS);
     for (what, arg) in script {
         let client = u32::from(arg % CLIENTS as u8) + 1;
@@ -82,7 +82,7 @@ fn play(script: &[(u8, u8)]) -> Run {
     world.finish()
 }
 
-fn script(len: usize) -> impl Strategy<Value = Vec<(u8, u8)>> {
+pub(super) fn script(len: usize) -> impl Strategy<Value = Vec<(u8, u8)>> {
     prop::collection::vec(any::<(u8, u8)>(), len..len * 2)
 }
 
