@@ -20,6 +20,7 @@
 //! **Listeners** are observers, servers in no configuration, and voters whose disk is blank: their data proves nothing, so no vote of theirs may count
 //! (ZOOKEEPER-2325). They follow what the others elect, and their notifications name [`NOBODY`]; that is ZooKeeper's −1 zxid.
 
+use crate::marks::mark;
 use crate::membership::{Configuration, Membership};
 use crate::{
     Config, Effect, Epoch, Note, Notification, PeerId, PeerSet, PeerState, Time, Timer, Vote, Zxid,
@@ -342,13 +343,21 @@ impl Election {
         // While the vote becomes final only a better one matters. A late riser of a higher round must not tear up what a
         // quorum agrees on; it is answered and joins afterwards.
         if self.finalize_at.is_some() && !better && n.round != self.round {
+            mark("election-late-riser-ignored", out);
             return;
+        }
+        if self.finalize_at.is_some() && better && n.round >= self.round {
+            mark("election-reconsidered", out);
         }
         // Who has no candidate has no stake in its round: a voter by hearsay comes down to that of the others.
         let undecided = self.may_vote && self.vote.leader == NOBODY;
         match n.round.cmp(&self.round) {
-            Ordering::Less if !undecided => return,
+            Ordering::Less if !undecided => {
+                mark("election-old-round-ignored", out);
+                return;
+            }
             Ordering::Less | Ordering::Greater => {
+                mark("election-round-taken-over", out);
                 self.round = n.round;
                 let own = self.own_vote();
                 let vote = if self.better(&n.vote, &own) {
@@ -359,6 +368,7 @@ impl Election {
                 self.enter_round(vote, now, out);
             }
             Ordering::Equal if better => {
+                mark("election-better-vote", out);
                 self.propose(n.vote, now, out);
             }
             Ordering::Equal => {}
@@ -382,6 +392,7 @@ impl Election {
         if n.round == self.round {
             self.received.insert(from, ballot);
             if self.is_established(&self.received, &ballot) {
+                mark("election-outcome-heard", out);
                 return Some(self.conclude(n.vote));
             }
             self.count(now);

@@ -466,10 +466,12 @@ impl Leader {
         let whole = self.half_ticks.is_multiple_of(2);
         if !self.established() {
             if core.passed(self.since, core.config.init_limit) {
+                mark("leader-never-established", out);
                 return Err(Leave::StepDown("no quorum within initLimit"));
             }
         } else {
             if whole && !core.membership.is_quorum(self.heard(core, true)) {
+                mark("leader-lost-quorum", out);
                 return Err(Leave::StepDown("no quorum of synchronized followers"));
             }
             self.ping(out);

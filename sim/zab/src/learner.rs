@@ -256,12 +256,14 @@ impl Learner {
             self.stage = Stage::Connecting;
             return self.retry(core, out);
         }
+        mark("leader-link-broke", out);
         Err(Leave::StepDown("the link to the leader broke"))
     }
 
     fn retry(&mut self, core: &Core, out: &mut Vec<Effect>) -> Flow {
         self.failures += 1;
         if self.failures >= CONNECT_TRIES {
+            mark("leader-unreachable", out);
             return Err(Leave::StepDown("the leader cannot be reached"));
         }
         out.push(Effect::SetTimer {
@@ -282,6 +284,7 @@ impl Learner {
     /// The timer is not set again with each message: when it goes off, it looks at the last one.
     pub(crate) fn on_deadline(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
         if core.now >= self.deadline(core) {
+            mark("leader-silent", out);
             return Err(Leave::StepDown("the leader was silent for too long"));
         }
         self.set_deadline(core, out);

@@ -41,6 +41,10 @@ pub const MARKS: &[(&str, &str)] = &[
         "A looking server heard of a newer configuration from another one.",
     ),
     (
+        "disk-diff-not-needed",
+        "While the log was read for a DIFF, memory came to hold what was needed, or a DIFF was ruled out.",
+    ),
+    (
         "disk-diff-overtaken",
         "The log read for a DIFF no longer met the transactions in memory.",
     ),
@@ -69,8 +73,32 @@ pub const MARKS: &[(&str, &str)] = &[
         "A role ended in the middle of a truncation.",
     ),
     (
+        "election-better-vote",
+        "A looking server took up a better vote of its own round.",
+    ),
+    (
         "election-joined-established",
         "A looking server found an established leader and joined it.",
+    ),
+    (
+        "election-late-riser-ignored",
+        "While a vote was about to be final, one of another round that is no better was left aside.",
+    ),
+    (
+        "election-old-round-ignored",
+        "A vote of a former round was not counted.",
+    ),
+    (
+        "election-outcome-heard",
+        "A looking server heard from those who had decided its own round.",
+    ),
+    (
+        "election-reconsidered",
+        "A better vote came while another was about to be final.",
+    ),
+    (
+        "election-round-taken-over",
+        "A looking server went over to another server's round.",
     ),
     (
         "epoch-outdone",
@@ -85,8 +113,28 @@ pub const MARKS: &[(&str, &str)] = &[
         "The leader is not in the new configuration; the leader that it named takes over without an election.",
     ),
     (
+        "leader-link-broke",
+        "A learner lost its link to the leader after discovery had begun.",
+    ),
+    (
+        "leader-lost-quorum",
+        "An established leader stepped down, because a quorum was silent for syncLimit.",
+    ),
+    (
+        "leader-never-established",
+        "An elected leader stepped down, because it had no quorum within initLimit.",
+    ),
+    (
         "leader-retired",
         "A leader activated a configuration without itself, and commits nothing more.",
+    ),
+    (
+        "leader-silent",
+        "A learner gave up a leader that was silent.",
+    ),
+    (
+        "leader-unreachable",
+        "A learner never got a link to the leader that it had elected.",
     ),
     (
         "learner-behind",
@@ -101,12 +149,12 @@ pub const MARKS: &[(&str, &str)] = &[
         "A learner came back while its old link still seemed open.",
     ),
     (
-        "proposal-before-uptodate",
-        "A proposal arrived between NEWLEADER and UPTODATE.",
-    ),
-    (
         "new-role",
         "A reconfiguration made an observer of a follower or the reverse; it joined anew.",
+    ),
+    (
+        "proposal-before-uptodate",
+        "A proposal arrived between NEWLEADER and UPTODATE.",
     ),
     (
         "proposal-refused",
@@ -157,6 +205,10 @@ pub const MARKS: &[(&str, &str)] = &[
     (
         "snapshot-refused-by-application",
         "The application could not restore the leader's snapshot.",
+    ),
+    (
+        "sync-amid-proposals",
+        "A learner was synchronized while proposals were on their way that it must acknowledge too.",
     ),
 ];
 

@@ -160,7 +160,7 @@ fn ensembles_on_an_unkind_bus_agree_and_lose_nothing() {
         run(seed.parse().expect("a number"));
         return;
     }
-    let cases = std::env::var("ZAB_CASES").map_or(200, |n| n.parse().expect("a number"));
+    let cases = std::env::var("ZAB_CASES").map_or(300, |n| n.parse().expect("a number"));
     let mut seen = BTreeMap::new();
     for seed in 0..cases {
         for (what, times) in run(seed) {

@@ -52,6 +52,7 @@ impl Leader {
         match decide_for(core, handler, true) {
             Decision::ReadDisk => {}
             decision => {
+                mark("disk-diff-not-needed", out);
                 self.synchronize_with(core, link, decision, &[], out);
                 return Ok(());
             }
@@ -125,6 +126,9 @@ impl Leader {
             handler.send(link, Message::Commit { zxid: txn.zxid }, out);
         }
         if !handler.observer {
+            if core.history.next_outstanding().is_some() {
+                mark("sync-amid-proposals", out);
+            }
             for txn in core.history.outstanding() {
                 handler.propose(link, txn, core.now, out);
             }
