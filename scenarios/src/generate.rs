@@ -73,6 +73,7 @@ fn ensemble(stream: &mut Stream) -> Ensemble {
         commit_log_count: *stream.pick(&[5, 20, 100, 500]),
         disk_diff_bytes_max: *stream.pick(&[0, 4_000, 1 << 20, 1 << 20]),
         snapshot_chunk_nodes: *stream.pick(&[2, 8, 64]),
+        sweep_interval_ms: *stream.pick(&[2_000, 5_000, 60_000]),
         ..Ensemble::of(voters)
     };
     if stream.per_mille(80) {

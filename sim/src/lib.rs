@@ -14,6 +14,8 @@ compile_error!(
 mod checks;
 mod clock;
 #[cfg(madsim)]
+mod corners;
+#[cfg(madsim)]
 mod desk;
 mod disk;
 #[cfg(madsim)]

@@ -1,6 +1,7 @@
 //! What there is to check and to reach, by name: for lists, and for scenarios that say what a run must not leave out.
 
 use crate::checks::STEP_CHECKS;
+use crate::corners::CORNERS;
 
 /// Marks that the world itself sets, beside [`zab::MARKS`].
 const WORLD_MARKS: &[(&str, &str)] = &[
@@ -125,7 +126,12 @@ pub fn checks() -> Vec<(&'static str, &'static str)> {
 
 /// Every mark that a run can report as reached, with one sentence, sorted by name.
 pub fn marks() -> Vec<(&'static str, &'static str)> {
-    let mut marks: Vec<_> = zab::MARKS.iter().chain(WORLD_MARKS).copied().collect();
+    let mut marks: Vec<_> = zab::MARKS
+        .iter()
+        .chain(WORLD_MARKS)
+        .chain(CORNERS)
+        .copied()
+        .collect();
     marks.sort_unstable();
     marks
 }
@@ -133,6 +139,12 @@ pub fn marks() -> Vec<(&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One for each synchronization case, epoch rule, election branch, recovery path and recipe corner.
+    #[test]
+    fn there_are_marks_enough_to_steer_by() {
+        assert!(marks().len() >= 60, "{}", marks().len());
+    }
 
     #[test]
     fn names_are_given_once() {

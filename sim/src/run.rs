@@ -7,6 +7,7 @@
 //!
 //! Each run has an operating system thread of its own: madsim fixes the keys of `HashMap` for a thread.
 
+use crate::corners::corners;
 use crate::executor::{Bare, Executor, Madsim};
 use crate::panics;
 use crate::plan::Plan;
@@ -253,6 +254,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
     let untriggered = world.untriggered();
     let (events, virtual_ms) = (world.trace.events(), world.now.as_ms());
     let mut records = std::mem::take(&mut world.records);
+    records.reached.extend(corners(&records.history));
     let dead = world.clients.iter().filter(|client| !client.alive);
     let dead = dead.map(|client| client.id).collect();
     let timeline = story::told_with(
