@@ -29,6 +29,11 @@ pub(crate) fn whole(scenario: &Scenario, seed: u64) -> Scenario {
     let clients = 1 + stream.below(6) as u32;
     let session_timeout_ms = ensemble.tick_ms * stream.range((5, 20)) as u32;
     let leave_broken = stream.per_mille(150);
+    let some = |_: &u32| stream.per_mille(500);
+    let read_only_clients = match ensemble.read_only_mode {
+        true => (1..=clients).filter(some).collect(),
+        false => Vec::new(),
+    };
     let workloads = workloads(&mut part("swarm workloads"), clients);
     Scenario {
         plan: Plan {
@@ -38,6 +43,7 @@ pub(crate) fn whole(scenario: &Scenario, seed: u64) -> Scenario {
             session_timeout_ms,
             safety_us,
             leave_broken,
+            read_only_clients,
             ..scenario.plan.clone()
         },
         workloads,
@@ -76,6 +82,8 @@ fn ensemble(stream: &mut Stream) -> Ensemble {
         sweep_interval_ms: *stream.pick(&[2_000, 5_000, 60_000]),
         ..Ensemble::of(voters)
     };
+    ensemble.local_sessions = stream.per_mille(150);
+    ensemble.read_only_mode = stream.per_mille(150);
     if stream.per_mille(80) {
         // An epoch of some seconds: were it shorter, elections would leave no time for anything else.
         ensemble.counter_max = stream.range((400, 2_000)) as u32;
