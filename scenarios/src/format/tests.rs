@@ -117,6 +117,11 @@ fn a_mistake_is_named_with_its_line_and_what_was_allowed() {
             4,
             &["\"wild\"", "standard"],
         ),
+        (
+            "tick = \"1s\"\n[random]\nprofile = \"any\"\nwhole = true\n",
+            3,
+            &["this is drawn", "whole = true"],
+        ),
         ("[climate]\nclient_link = \"1us\"\n", 4, &["1ms"]),
         ("[expect]\nverdict = \"good\"\n", 4, &["\"good\"", "pass"]),
         ("servers = \n", 3, &["not TOML"]),
