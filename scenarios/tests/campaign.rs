@@ -98,11 +98,15 @@ fn lines(path: &Path) -> usize {
     bytes.iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// Waits for something that another process does.
+/// Waits for something that another process does; for some minutes at most.
 fn wait_until(mut done: impl FnMut() -> bool) {
-    while !done() {
+    for _ in 0..200_000 {
+        if done() {
+            return;
+        }
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
+    panic!("it never happens");
 }
 
 /// Killed again and again, whatever it is doing, and taken up again each time: every seed once, and the same summary as if
