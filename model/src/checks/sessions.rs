@@ -455,7 +455,7 @@ mod tests {
     fn a_local_session_is_in_no_log_and_at_one_server() {
         let mut run = unlogged();
         assert!(
-            detail(&run).contains("had no life then"),
+            detail(&run).contains("the log knows nothing of it"),
             "{}",
             detail(&run)
         );

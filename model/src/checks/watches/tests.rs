@@ -355,7 +355,7 @@ fn a_watch_used_up_unheard_may_be_told_of_on_the_next_connection() {
     world.now(1, get("/"));
     world.lose(1);
     world.now(2, delete("/a"));
-    world.reconnect(1, 1);
+    world.reconnect(1, 0);
     let mut run = world.finish();
     assert!(report(&run, NAME).ok(), "{}", detail(&run));
     // Once at most.
