@@ -135,7 +135,7 @@ const UNSEEN: &str = "nobody saw what was changed";
 impl<'a> Mutator<'a> {
     /// Of a history in which completions fit their invocations; else none.
     pub fn new(events: &'a [HistoryEvent]) -> Option<Mutator<'a>> {
-        let history = History::new(events, &[]).ok()?;
+        let history = History::new(events, &[], None).ok()?;
         let mut mutator = Mutator {
             events,
             answers: history.answered.clone(),

@@ -7,7 +7,6 @@
 //! it does not matter where a client is attached. Where a case does what no client lets anybody do, it is played [`by_hand`],
 //! frame by frame.
 //!
-//! What the servers cannot do yet ([`zabsim::not_yet`]) is not played, and the reason is told.
 
 mod by_hand;
 
@@ -16,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use zabsim::client::{Client, Notice, Notices, Outcome as Answered, SessionState};
-use zabsim::{Rules, Sim, not_yet};
+use zabsim::{Rules, Sim};
 use zabsim_model::Settings;
 use zabsim_model::conformance::{
     Action, Case, Comparison, Difference, Mismatch, Outcome, Request, Resume, Step,
@@ -65,9 +64,6 @@ pub enum OnEnsemble {
 pub fn run_on_ensemble(case: &Case, placement: Placement, seed: u64) -> OnEnsemble {
     if case.standalone_only {
         return OnEnsemble::StandaloneOnly;
-    }
-    if let Some(why) = lacking(case) {
-        return OnEnsemble::NotYet(why);
     }
     let rules = match recorded_settings(case.config.as_ref()) {
         Ok(settings) => rules(settings),
@@ -126,18 +122,11 @@ fn rules(settings: Settings) -> Rules {
     Rules {
         extended_types: settings.extended_types,
         enforce_quota: settings.enforce_quota,
+        first_configuration: settings.first_configuration,
         super_digest: settings.super_digest,
         guard_delete_container: settings.guard_delete_container,
         frame_bytes_max: settings.max_frame,
     }
-}
-
-/// Why a case cannot be played yet, if it cannot.
-fn lacking(case: &Case) -> Option<String> {
-    case.requests().find_map(|request| match request {
-        Request::Op(op) if not_yet(op) => Some(format!("{:?}", op.kind())),
-        _ => None,
-    })
 }
 
 fn resumes(case: &Case) -> bool {

@@ -29,9 +29,15 @@
 //! a running server rots when that server next goes down ([`Ruling::AtNextCrash`]), and is judged then.
 //!
 //! Observers have no say in any of it: what happens to their disks is always survivable.
+//!
+//! **Reconfiguration.** Both conditions are asked of the configuration in force, of the one that is pending, and of the last one
+//! before: that it has ended may be known on no disk but in memory, and then a quorum of it is needed once more. The second is
+//! asked of all the earlier ones, too. A joiner counts as damaged until its blank disk is marked.
 
+use crate::electorate::{Electorate, peers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use zab::QuorumConfig;
 use zabsim_types::{ServerId, Zxid};
 
 /// What the judge must know of a voter.
@@ -163,6 +169,10 @@ fn names(servers: &BTreeSet<ServerId>) -> String {
     names.join(", ")
 }
 
+fn votes_in(config: &zab::Configuration, server: ServerId) -> bool {
+    config.quorum().is_voter(zab::PeerId(server.0))
+}
+
 /// A kind of damage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Harm {
@@ -188,7 +198,9 @@ pub(crate) enum Ruling {
 /// Follows a run by its notes, so that it can judge at any moment.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    voters: BTreeMap<ServerId, Standing>,
+    electorate: Electorate,
+    /// Of every server: whoever does not vote today may do so tomorrow.
+    servers: BTreeMap<ServerId, Standing>,
     committed: Zxid,
     /// The newest epoch that a quorum has acknowledged.
     established: u32,
@@ -205,23 +217,30 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// For an ensemble with these voters.
+    /// For an ensemble that begins so; the disks of the joiners are blank.
     pub(crate) fn new(
-        voters: impl IntoIterator<Item = ServerId>,
+        first: QuorumConfig,
+        joiners: impl IntoIterator<Item = ServerId>,
         data_loss_allowed: bool,
     ) -> Judge {
-        let blank = Standing {
+        let standing = |health| Standing {
             epoch: 0,
             tail: Zxid::ZERO,
-            health: Health::Intact,
+            health,
         };
+        let joiners: BTreeSet<ServerId> = joiners.into_iter().collect();
+        let members = first.members().map(|id| ServerId(id.0));
+        let mut servers: BTreeMap<ServerId, Standing> =
+            members.map(|id| (id, standing(Health::Intact))).collect();
+        servers.extend(joiners.iter().map(|&id| (id, standing(Health::KnownBad))));
         Judge {
-            voters: voters.into_iter().map(|id| (id, blank)).collect(),
+            servers,
+            electorate: Electorate::new(first),
             committed: Zxid::ZERO,
             established: 0,
             acknowledged: Zxid::ZERO,
             resynchronized: BTreeSet::new(),
-            unmarked: BTreeSet::new(),
+            unmarked: joiners,
             waiting: BTreeMap::new(),
             data_loss_allowed,
         }
@@ -229,6 +248,7 @@ impl Judge {
 
     /// A server's peer says something.
     pub(crate) fn observe(&mut self, server: ServerId, note: &zab::Note) {
+        self.electorate.observe(note);
         match *note {
             zab::Note::Committed { zxid } => self.committed = self.committed.max(Zxid(zxid.0)),
             zab::Note::Established { epoch, .. } => {
@@ -250,7 +270,7 @@ impl Judge {
                     true => self.unmarked.insert(server),
                     false => self.unmarked.remove(&server),
                 };
-                if let Some(standing) = self.voters.get_mut(&server) {
+                if let Some(standing) = self.servers.get_mut(&server) {
                     standing.tail = Zxid(last.0);
                     standing.epoch = current.0;
                     // It has read its disk and has no complaints: what it may lack, it does not know of.
@@ -262,12 +282,12 @@ impl Judge {
             zab::Note::Logged { zxid }
             | zab::Note::Truncated { to: zxid }
             | zab::Note::SnapshotInstalled { zxid } => {
-                if let Some(standing) = self.voters.get_mut(&server) {
+                if let Some(standing) = self.servers.get_mut(&server) {
                     standing.tail = Zxid(zxid.0);
                 }
             }
             zab::Note::CurrentEpoch(epoch) => {
-                if let Some(standing) = self.voters.get_mut(&server) {
+                if let Some(standing) = self.servers.get_mut(&server) {
                     standing.epoch = epoch.0;
                 }
             }
@@ -283,7 +303,7 @@ impl Judge {
 
     /// A server stopped by its own decision: if its disk is damaged, it has seen that.
     pub(crate) fn fatal(&mut self, server: ServerId) {
-        if let Some(standing) = self.voters.get_mut(&server)
+        if let Some(standing) = self.servers.get_mut(&server)
             && standing.health == Health::Silent
         {
             standing.health = Health::KnownBad;
@@ -305,7 +325,7 @@ impl Judge {
 
     /// Whether a voter counts as damaged.
     pub(crate) fn is_damaged(&self, server: ServerId) -> bool {
-        let standing = self.voters.get(&server);
+        let standing = self.servers.get(&server);
         standing.is_some_and(|standing| standing.health != Health::Intact)
     }
 
@@ -317,14 +337,13 @@ impl Judge {
         harm: Harm,
         up: bool,
         rotten: &dyn Fn(ServerId) -> bool,
-        is_quorum: &dyn Fn(&BTreeSet<ServerId>) -> bool,
     ) -> Ruling {
         self.acquit(rotten);
         if up && harm != Harm::Wipe && !self.data_loss_allowed {
             self.waiting.entry(server).or_default().push(fault);
             return Ruling::AtNextCrash;
         }
-        let mut after = self.voters.clone();
+        let mut after = self.servers.clone();
         let Some(standing) = after.get_mut(&server) else {
             return Ruling::Strike;
         };
@@ -333,19 +352,38 @@ impl Judge {
             // A blank server does not vote because another bit is flipped.
             Harm::Rot | Harm::BadRead => standing.health.max(Health::Silent),
         };
-        let acknowledged = self.acknowledged.max(standing.tail);
+        let mut configs = self.electorate.all();
+        let acknowledged = match configs.any(|(config, _)| votes_in(config, server)) {
+            true => self.acknowledged.max(standing.tail),
+            false => self.acknowledged,
+        };
         if !self.data_loss_allowed
-            && let Err(refusal) = survivable(&after, self.owed(acknowledged), is_quorum)
+            && let Err(refusal) = self.survivable(&after, self.owed(acknowledged))
         {
             return Ruling::Refused(refusal);
         }
-        self.voters = after;
+        self.servers = after;
         self.acknowledged = acknowledged;
         self.resynchronized.remove(&server);
         if harm == Harm::Wipe {
             self.unmarked.insert(server);
         }
         Ruling::Strike
+    }
+
+    /// The two conditions, by each configuration of which some server may still believe that it counts: a leader that was left
+    /// behind by a reconfiguration must not find followers, however long ago that was.
+    fn survivable(&self, after: &BTreeMap<ServerId, Standing>, owed: Zxid) -> Result<(), Refusal> {
+        for (config, needed) in self.electorate.all() {
+            let voters = after.iter().filter(|(id, _)| votes_in(config, **id));
+            let voters = voters.map(|(&id, &standing)| (id, standing)).collect();
+            let is_quorum = |set: &BTreeSet<ServerId>| config.is_quorum(peers(set.iter().copied()));
+            match needed {
+                true => survivable(&voters, owed, &is_quorum)?,
+                false => no_forgetful_leader(&voters, owed, &is_quorum)?,
+            }
+        }
+        Ok(())
     }
 
     /// What was logged in an epoch that another one has followed is in that one's history, or will never be committed.
@@ -358,10 +396,10 @@ impl Judge {
 
     /// Those that were resynchronized, may vote, and whose disks hold no flipped bit any more are as good as any other.
     pub(crate) fn acquit(&mut self, rotten: &dyn Fn(ServerId) -> bool) {
-        let (voters, unmarked) = (&mut self.voters, &self.unmarked);
+        let (servers, unmarked) = (&mut self.servers, &self.unmarked);
         self.resynchronized.retain(|&server| {
             let still_damaged = unmarked.contains(&server) || rotten(server);
-            if let (false, Some(standing)) = (still_damaged, voters.get_mut(&server)) {
+            if let (false, Some(standing)) = (still_damaged, servers.get_mut(&server)) {
                 standing.health = Health::Intact;
             }
             still_damaged

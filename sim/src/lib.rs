@@ -18,6 +18,7 @@ mod corners;
 #[cfg(madsim)]
 mod desk;
 mod disk;
+mod electorate;
 #[cfg(madsim)]
 mod executor;
 #[cfg(madsim)]
@@ -76,5 +77,5 @@ pub use wire::Wire;
 
 pub use zabsim_client as client;
 pub use zabsim_client::recipes;
-pub use zabsim_server::{Rules, not_yet};
+pub use zabsim_server::Rules;
 pub use zabsim_types as types;

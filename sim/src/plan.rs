@@ -36,13 +36,16 @@ pub struct Plan {
     pub read_only_clients: Vec<u32>,
 }
 
-/// The servers, counted from 1: voters first, then observers.
+/// The servers, counted from 1: voters first, then observers, then joiners.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ensemble {
     /// Number of voters.
     pub voters: u8,
     /// Number of observers.
     pub observers: u8,
+    /// Number of servers with blank disks that are no members yet: they follow without a vote until a reconfiguration names
+    /// them.
+    pub joiners: u8,
     /// Groups of a hierarchical quorum; empty: majority.
     pub groups: Vec<Vec<ServerId>>,
     /// Weights, where not 1 (with groups, or alone as one weighted group).
@@ -76,11 +79,17 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
+    /// How many servers there are, members or not.
+    pub fn servers(&self) -> u32 {
+        u32::from(self.voters) + u32::from(self.observers) + u32::from(self.joiners)
+    }
+
     /// So many voters of one vote each. The limits are ZooKeeper's own where it has them, at a tick of 500 ms.
     pub fn of(voters: u8) -> Ensemble {
         Ensemble {
             voters,
             observers: 0,
+            joiners: 0,
             groups: Vec::new(),
             weights: BTreeMap::new(),
             tick_ms: 500,
@@ -511,6 +520,21 @@ impl Plan {
 
     /// The same plan, with each operation that waits for an event waiting for a mark instead, which waits for that event: so
     /// that it counts, and is reported if it never comes, as any trigger of a script.
+    /// Where servers may join, or an operation asks for it, the ensemble may be reconfigured.
+    pub(crate) fn with_first_configuration(mut self) -> Plan {
+        let asked = self
+            .ops
+            .iter()
+            .any(|op| matches!(op.op, Op::Reconfig { .. }));
+        let rules = &self.ensemble.rules;
+        if rules.first_configuration.is_none() && (asked || self.ensemble.joiners > 0) {
+            let quorum = crate::world::quorum_config(&self);
+            let text = zabsim_server::first_configuration(&quorum);
+            self.ensemble.rules.first_configuration = Some(text.into());
+        }
+        self
+    }
+
     pub(crate) fn with_ops_marked(mut self) -> Plan {
         for (index, op) in self.ops.iter_mut().enumerate() {
             if let Trigger::On { .. } = op.at {

@@ -281,7 +281,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         virtual_ms,
         wall_ms: wall.as_nanos() as f64 / 1e6,
         checks_share: (checked.as_secs_f64() / wall.as_secs_f64()).min(1.0),
-        servers: u32::from(plan.ensemble.voters) + u32::from(plan.ensemble.observers),
+        servers: plan.ensemble.servers(),
         clients: plan.clients,
         client_ops: records.ops,
         elections: records.elections,
@@ -353,6 +353,7 @@ fn settings(rules: &Rules) -> Settings {
     let Rules {
         extended_types,
         enforce_quota,
+        first_configuration,
         super_digest,
         guard_delete_container,
         frame_bytes_max,
@@ -360,6 +361,8 @@ fn settings(rules: &Rules) -> Settings {
     Settings {
         extended_types,
         enforce_quota,
+        reconfig_enabled: first_configuration.is_some(),
+        first_configuration,
         super_digest,
         guard_delete_container,
         max_frame: frame_bytes_max,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use zab::{Note, Zxid};
 use zabsim_model::{CommittedTxn, Life, TxnKind, Witness};
 use zabsim_server::{Owner, Txn, TxnBody};
-use zabsim_types::{ErrorCode, SessionId};
+use zabsim_types::{CONFIG_NODE, ErrorCode, SessionId};
 
 /// Gathers the committed log.
 #[derive(Debug, Default)]
@@ -121,6 +121,10 @@ fn kind(body: TxnBody) -> TxnKind {
         },
         TxnBody::Delete { path } => TxnKind::Delete { path },
         TxnBody::SetData { path, data, .. } => TxnKind::SetData { path, data },
+        TxnBody::Reconfig { data, .. } => TxnKind::SetData {
+            path: CONFIG_NODE.into(),
+            data,
+        },
         TxnBody::SetAcl { path, acl, .. } => TxnKind::SetAcl { path, acl },
         TxnBody::Check { path } => TxnKind::Check { path },
         TxnBody::Error(code) => TxnKind::Error { code },

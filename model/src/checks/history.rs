@@ -139,7 +139,11 @@ fn is_refusal(code: ErrorCode) -> bool {
 impl<'a> History<'a> {
     /// Ties each completion to its invocation. Fails where they do not fit, naming the event. `common`: the identities of every
     /// connection besides `world:anyone`.
-    pub fn new(events: &'a [HistoryEvent], common: &[Id]) -> Result<History<'a>, (Time, String)> {
+    pub fn new(
+        events: &'a [HistoryEvent],
+        common: &[Id],
+        super_digest: Option<&str>,
+    ) -> Result<History<'a>, (Time, String)> {
         let mut history = History {
             events,
             calls: Vec::with_capacity(events.len() / 2),
@@ -157,7 +161,7 @@ impl<'a> History<'a> {
                 .map_err(|what| (event.time, format!("event {}: {what}", at + 1)))?;
         }
         history.fill_sessions();
-        history.fill_identities();
+        history.fill_identities(super_digest);
         Ok(history)
     }
 
@@ -285,8 +289,7 @@ impl<'a> History<'a> {
     }
 
     /// The identities of the call's client when it made the call and when it was answered: those of everybody, and what it had
-    /// proven or begun to prove. A proof may overtake requests before it. A client proves itself again on each connection. Who
-    /// may do everything is in no history.
+    /// proven or begun to prove. A proof may overtake requests before it. A client proves itself again on each connection.
     pub fn identities(&self, call: &Call<'_>) -> (&[Id], &[Id]) {
         let Some(proven) = self.identities.get(&call.process.0) else {
             return (&self.common, &self.common);
@@ -312,7 +315,7 @@ impl<'a> History<'a> {
             .map_or(&self.common, |(_, ids)| ids)
     }
 
-    fn fill_identities(&mut self) {
+    fn fill_identities(&mut self, super_digest: Option<&str>) {
         for call in &self.calls {
             if let (Op::AddAuth { scheme, auth }, Outcome::Ok(_)) = (call.op, call.outcome)
                 && &**scheme == "digest"
@@ -323,6 +326,9 @@ impl<'a> History<'a> {
                     .map_or_else(|| self.common.clone(), |(_, ids)| ids.clone());
                 let id = Id::new("digest", &digest(auth));
                 if !ids.contains(&id) {
+                    if Some(&*id.id) == super_digest {
+                        ids.push(Id::new("super", ""));
+                    }
                     ids.push(id);
                     proven.push((call.invoked, ids));
                 }
@@ -387,7 +393,8 @@ mod tests {
             sent: true,
             xid: None,
         });
-        let (at, what) = History::new(std::slice::from_ref(&info), &[]).expect_err("never invoked");
+        let (at, what) =
+            History::new(std::slice::from_ref(&info), &[], None).expect_err("never invoked");
         assert_eq!(at, Time(7_000));
         assert_eq!(what, "event 1: call 3 ends but was never invoked");
         let invoke = event(HistoryKind::Invoke {
@@ -395,7 +402,7 @@ mod tests {
             request: Op::CloseSession,
         });
         let twice = [invoke, info.clone(), info];
-        let (_, what) = History::new(&twice, &[]).expect_err("ends twice");
+        let (_, what) = History::new(&twice, &[], None).expect_err("ends twice");
         assert_eq!(what, "event 3: call 3 ends a second time");
     }
 }

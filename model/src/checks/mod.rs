@@ -216,7 +216,11 @@ impl<'a> Evidence<'a> {
         options: &'a Options,
     ) -> Result<Evidence<'a>, Box<Finding>> {
         let mut finding = Finding::default();
-        let mut history = match History::new(events, &options.identities) {
+        let mut history = match History::new(
+            events,
+            &options.identities,
+            options.settings.super_digest.as_deref(),
+        ) {
             Ok(history) => history,
             Err((at, what)) => {
                 finding.examined = events.len() as u64;

@@ -130,9 +130,11 @@ impl Model {
         nodes.insert("/zookeeper".into(), with_children(&["config", "quota"]));
         nodes.insert("/zookeeper/quota".into(), plain());
         // Made without a version of its ACL, and only readable.
+        let first = settings.first_configuration.as_deref().unwrap_or_default();
         let config = Node {
             aversion: -1,
             acl: Acl::one(Perms::READ, "world", "anyone"),
+            data: Some(first.as_bytes().into()),
             ..plain()
         };
         nodes.insert(CONFIG_NODE.into(), config);

@@ -11,6 +11,8 @@ pub struct Settings {
     pub enforce_quota: bool,
     /// Whether the members may be changed (`reconfigEnabled`).
     pub reconfig_enabled: bool,
+    /// What the configuration's node holds at first; nothing, if that is not told, as on a standalone server.
+    pub first_configuration: Option<Arc<str>>,
     /// Whether new sessions are known to their server alone (`localSessionsEnabled`): no transaction makes or ends them.
     pub local_sessions: bool,
     /// Whether a local session that makes an ephemeral becomes a global one; else it is refused
@@ -44,6 +46,7 @@ impl Default for Settings {
             extended_types: true,
             enforce_quota: false,
             reconfig_enabled: false,
+            first_configuration: None,
             local_sessions: false,
             upgrade_local_sessions: true,
             super_digest: None,

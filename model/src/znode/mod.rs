@@ -200,7 +200,7 @@ pub fn judge(recording: &Recording, settings: &Settings) -> Result<Judged, Fault
         None => options_for(recording),
     };
     let history =
-        History::new(events, &options.identities).map_err(|(_, what)| Fault::new(0, what))?;
+        History::new(events, &options.identities, None).map_err(|(_, what)| Fault::new(0, what))?;
     let understood = understood(recording, &history);
     let from_start = recording.format == Format::Own;
     let filled = fill::fill(&history, &options.settings, from_start, settings.effort);

@@ -309,6 +309,8 @@ fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
     let flag = |key, default: bool| top.get(key).map_or(Ok(default), |v| v.bool());
     let voters = number("servers", 3, 1, SERVERS_MAX)? as u8;
     let observers = number("observers", 0, 0, SERVERS_MAX - i64::from(voters))? as u8;
+    let members = i64::from(voters) + i64::from(observers);
+    let joiners = number("joiners", 0, 0, SERVERS_MAX - members)? as u8;
     let server = |value: &reader::Value<'_>| -> Result<ServerId, FormatError> {
         let text = value.str()?;
         text.strip_prefix('s')
@@ -338,6 +340,7 @@ fn read_ensemble(top: &Table<'_>) -> Result<Ensemble, FormatError> {
     Ok(Ensemble {
         voters,
         observers,
+        joiners,
         groups,
         weights,
         tick_ms: top

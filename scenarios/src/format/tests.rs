@@ -302,6 +302,7 @@ fn the_file_with_every_key_is_read_and_has_every_key() {
     let ensemble = zabsim::plan::Ensemble {
         voters: 3,
         observers: 0,
+        joiners: 0,
         groups: Vec::new(),
         weights: BTreeMap::new(),
         rules: zabsim::Rules {

@@ -44,8 +44,8 @@ impl Scenario {
             out.push('\n');
         };
         line(format!(
-            "servers = {}\nobservers = {}\nclients = {}",
-            e.voters, e.observers, plan.clients
+            "servers = {}\nobservers = {}\njoiners = {}\nclients = {}",
+            e.voters, e.observers, e.joiners, plan.clients
         ));
         line(format!("duration = \"{}\"", duration_text(plan.safety_us)));
         line(format!(

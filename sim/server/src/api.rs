@@ -168,6 +168,9 @@ pub struct Rules {
     pub extended_types: bool,
     /// Whether hard limits of quotas are enforced (`enforceQuota`). The counts are kept in any case.
     pub enforce_quota: bool,
+    /// What the configuration's node holds before the first reconfiguration. Only where that is told the members may be
+    /// changed (`reconfigEnabled`).
+    pub first_configuration: Option<Arc<str>>,
     /// Who may do everything: `user:base64(SHA1(user:password))` (`zookeeper.DigestAuthenticationProvider.superDigest`).
     pub super_digest: Option<Arc<str>>,
     /// Whether a client's own `deleteContainer` takes containers and TTL nodes only, and needs `DELETE` on the parent.
@@ -182,6 +185,7 @@ impl Default for Rules {
         Rules {
             extended_types: true,
             enforce_quota: false,
+            first_configuration: None,
             super_digest: None,
             guard_delete_container: true,
             frame_bytes_max: 0xf_ffff,

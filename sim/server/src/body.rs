@@ -22,7 +22,6 @@ pub(crate) mod kind {
     pub(crate) const SET_ACL: u8 = 10;
     /// Of a request: what it leads to is a `DELETE`.
     pub(crate) const DELETE_CONTAINER: u8 = 11;
-    /// Of a request.
     pub(crate) const RECONFIG: u8 = 12;
 }
 

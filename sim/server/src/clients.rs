@@ -13,6 +13,7 @@
 
 use crate::auth::Identities;
 use crate::frame_len::fits;
+use crate::prep::Ensemble;
 use crate::request::{App, Request, RequestKind};
 use crate::service::{Out, Service, Serving};
 use crate::sessions::{first_session_id, negotiate, password};
@@ -386,7 +387,7 @@ impl Service {
             .is_some_and(|leader| leader.is_to_be_made(session))
         {
             out.note(Note::Mark("moved-while-upgrading"));
-            self.run_prepare(now, out);
+            self.run_prepare(now, &Ensemble::BUSY, out);
         }
         let leader = self.leader.as_mut().expect("the caller leads");
         leader.revalidate(session, timeout_ms, conn, local, now)

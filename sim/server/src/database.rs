@@ -8,7 +8,7 @@
 //! that does not fit (a create of a node that exists) is a bug: we panic. Before, misfits are expected and passed over.
 
 use crate::node::Node;
-use crate::tree::{Tree, split};
+use crate::tree::{CONFIG_NODE, Tree, split};
 use crate::txn::{Owner, Txn, TxnBody};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -62,6 +62,15 @@ impl Database {
             applied: Zxid::ZERO,
             exact_from: Zxid::ZERO,
         }
+    }
+
+    /// The initial state of an ensemble whose configuration's node holds `config`.
+    pub(crate) fn initial(config: Option<&str>) -> Database {
+        let mut db = Database::new();
+        if let Some(config) = config {
+            db.tree.set_first_configuration(config);
+        }
+        db
     }
 
     /// From a snapshot that was begun at `begun` and finished when `finished` was applied.
@@ -224,6 +233,15 @@ impl Database {
                 stat = set.unwrap_or_default();
                 self.must_fit(zxid, txn, set.map(|_| ()));
                 Some(self.change(ChangeKind::DataSet, path))
+            }
+            TxnBody::Reconfig { data, version } => {
+                let path: ZPath = CONFIG_NODE.into();
+                let set = self
+                    .tree
+                    .set_data(&path, data.clone(), *version, zxid, txn.time_ms);
+                stat = set.unwrap_or_default();
+                self.must_fit(zxid, txn, set.map(|_| ()));
+                Some(self.change(ChangeKind::DataSet, &path))
             }
             // No watch hears of it.
             TxnBody::SetAcl { path, acl, version } => {

@@ -3,7 +3,7 @@
 
 use crate::auth::Identities;
 use crate::database::Database;
-use crate::prep::{Overlay, due, prepare};
+use crate::prep::{Ensemble, Overlay, due, prepare};
 use crate::request::{App, Request, RequestKind};
 use crate::sessions::Tracker;
 use crate::{Config, ConnId, Note, Rules};
@@ -23,6 +23,8 @@ pub(crate) struct Leader {
     /// When containers and TTL nodes are looked through next; set when the leader takes over.
     next_sweep: Time,
     last_proposed: Zxid,
+    /// A reconfiguration that is prepared and not applied here.
+    reconfiguring: Option<Zxid>,
     counter_max: u32,
     local_sessions: bool,
 }
@@ -38,6 +40,7 @@ impl Leader {
             sweep_interval_us: u64::from(config.sweep_interval_ms) * 1_000,
             next_sweep: Time(0),
             last_proposed: Zxid::new(epoch.0, 0),
+            reconfiguring: None,
             counter_max: config.zab.counter_max,
             local_sessions: config.local_sessions,
         }
@@ -68,31 +71,50 @@ impl Leader {
 
     /// The next request as a proposal. `None`: there is none, or the epoch's numbers are used up, upon which the peer steps
     /// down (ZOOKEEPER-1277).
-    pub(crate) fn prepare_next(&mut self, db: &Database, now: Time) -> Option<zab::Input> {
+    pub(crate) fn prepare_next(
+        &mut self,
+        db: &Database,
+        now: Time,
+        ensemble: &Ensemble<'_>,
+    ) -> Option<zab::Input> {
         if self.last_proposed.counter() >= self.counter_max {
             return None;
         }
         let request = self.queue.pop_front()?;
         let zxid = Zxid(self.last_proposed.0 + 1);
-        let txn = prepare(
+        let ensemble = Ensemble {
+            reconfiguring: self.reconfiguring.is_some() || ensemble.reconfiguring,
+            ..*ensemble
+        };
+        let (txn, quorum) = prepare(
             &mut self.overlay,
             &mut self.tracker,
             db,
             &self.rules,
+            &ensemble,
             &request,
-            zxid,
-            now,
+            (zxid, now),
         );
         self.last_proposed = zxid;
-        Some(zab::Input::Propose {
-            zxid: zab::Zxid(zxid.0),
-            payload: txn.encode(),
+        let payload = txn.encode();
+        let (seen, zxid) = (zxid, zab::Zxid(zxid.0));
+        Some(match quorum {
+            None => zab::Input::Propose { zxid, payload },
+            Some(quorum) => {
+                self.reconfiguring = Some(seen);
+                zab::Input::Reconfigure {
+                    zxid,
+                    quorum,
+                    payload,
+                }
+            }
         })
     }
 
     /// A transaction reached the tree.
     pub(crate) fn applied(&mut self, zxid: Zxid) {
         self.overlay.applied(zxid);
+        self.reconfiguring.take_if(|proposed| *proposed <= zxid);
     }
 
     /// A session goes on at this connection, if it lives. Everything proposed so far may hold writes of its earlier

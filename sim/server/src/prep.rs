@@ -25,13 +25,14 @@ use crate::api::Rules;
 use crate::auth::Identities;
 use crate::database::Database;
 use crate::quota::{self, Amount, Track};
+use crate::reconfig::Members;
 use crate::request::{Request, RequestKind};
 use crate::sessions::Tracker;
-use crate::tree::{SPECIAL, split};
+use crate::tree::{CONFIG_NODE, SPECIAL, split};
 use crate::txn::{Owner, Txn, TxnBody};
 use overlay::NodeRecord;
 use std::collections::BTreeMap;
-use zab::Time;
+use zab::{QuorumConfig, Time};
 use zabsim_types::{
     Acl, CreateMode, Data, ErrorCode, Op, Perms, SessionId, ZPath, Zxid, parent_of, validate,
 };
@@ -41,6 +42,9 @@ struct Preparing<'a> {
     overlay: &'a mut Overlay,
     db: &'a Database,
     rules: &'a Rules,
+    ensemble: &'a Ensemble<'a>,
+    /// The ensemble that this request makes, if it makes one.
+    quorum: Option<QuorumConfig>,
     session: SessionId,
     ids: &'a Identities,
     /// No server but its own knows the session.
@@ -51,21 +55,48 @@ struct Preparing<'a> {
     counted: BTreeMap<ZPath, Data>,
 }
 
-/// Makes the transaction `zxid` of a request.
+/// What preparing needs to know of the ensemble.
+pub(crate) struct Ensemble<'a> {
+    /// Whether a reconfiguration is under way.
+    pub(crate) reconfiguring: bool,
+    /// Whether a quorum of such an ensemble follows this leader and has its history.
+    pub(crate) may_become: &'a dyn Fn(&QuorumConfig) -> bool,
+}
+
+impl Ensemble<'_> {
+    /// One that cannot be asked just now: who wants to reconfigure it is told to try again.
+    pub(crate) const BUSY: Ensemble<'static> = Ensemble {
+        reconfiguring: true,
+        may_become: &|_| false,
+    };
+}
+
+#[cfg(test)]
+impl Ensemble<'_> {
+    /// One that no test reconfigures.
+    pub(crate) const FIXED: Ensemble<'static> = Ensemble {
+        reconfiguring: false,
+        may_become: &|_| false,
+    };
+}
+
+/// Makes the transaction of a request, under this zxid and at this time; with it the ensemble that it leads to, if that changes.
 pub(crate) fn prepare(
     overlay: &mut Overlay,
     tracker: &mut Tracker,
     db: &Database,
     rules: &Rules,
+    ensemble: &Ensemble<'_>,
     request: &Request,
-    zxid: Zxid,
-    now: Time,
-) -> Txn {
+    (zxid, now): (Zxid, Time),
+) -> (Txn, Option<QuorumConfig>) {
     let time_ms = (now.0 / 1_000) as i64;
     let mut preparing = Preparing {
         overlay,
         db,
         rules,
+        ensemble,
+        quorum: None,
         session: request.session,
         ids: &request.ids,
         local: request.local,
@@ -98,14 +129,16 @@ pub(crate) fn prepare(
         },
     };
     let counts = preparing.counts();
-    Txn {
+    let quorum = preparing.quorum.take();
+    let txn = Txn {
         session: request.session,
         conn: request.conn,
         cxid: request.xid,
         time_ms,
         body,
         counts,
-    }
+    };
+    (txn, quorum)
 }
 
 /// The container and TTL nodes that it is time to remove.
@@ -142,6 +175,20 @@ impl Preparing<'_> {
         match op {
             Op::Multi { ops } => self.multi(ops),
             Op::CloseSession => self.close_session(),
+            Op::Reconfig {
+                joining,
+                leaving,
+                new_members,
+                from_config,
+            } => {
+                let change = Change {
+                    joining: joining.as_deref(),
+                    leaving: leaving.as_deref(),
+                    new_members: new_members.as_deref(),
+                };
+                self.reconfig(&change, *from_config)
+                    .unwrap_or_else(TxnBody::Error)
+            }
             Op::SetAcl { path, acl, version } => self
                 .set_acl(path, acl, *version)
                 .unwrap_or_else(TxnBody::Error),
@@ -347,6 +394,37 @@ impl Preparing<'_> {
         })
     }
 
+    /// A change of the members, if nothing but a request stands against it. A hierarchical ensemble can only be replaced as a
+    /// whole, for lines of members tell nothing of its groups.
+    fn reconfig(&mut self, change: &Change<'_>, from_config: i64) -> Result<TxnBody, ErrorCode> {
+        if self.rules.first_configuration.is_none() {
+            return Err(ErrorCode::ReconfigDisabled);
+        }
+        if self.ensemble.reconfiguring {
+            return Err(ErrorCode::ReconfigInProgress);
+        }
+        let mut node = self.node(CONFIG_NODE).ok_or(ErrorCode::NoNode)?;
+        let text = String::from_utf8_lossy(node.data.as_deref().unwrap_or_default()).into_owned();
+        let (before, version) = Members::read(&text);
+        if from_config != -1 && from_config != version {
+            return Err(ErrorCode::BadVersion);
+        }
+        let members = change.of(before)?;
+        let quorum = members.quorum()?;
+        if !(self.ensemble.may_become)(&quorum) {
+            return Err(ErrorCode::NewConfigNoQuorum);
+        }
+        acl::check(&node.acl, Perms::WRITE, self.ids)?;
+        let data: Data = Some(members.write(self.zxid).into_bytes().into());
+        let version = next_version(node.version, -1)?;
+        node.version = version;
+        node.data = data.clone();
+        node.mtime = self.time_ms;
+        self.overlay.put(self.zxid, CONFIG_NODE.into(), Some(node));
+        self.quorum = Some(quorum);
+        Ok(TxnBody::Reconfig { data, version })
+    }
+
     fn set_acl(&mut self, path: &ZPath, acl: &Acl, version: i32) -> Result<TxnBody, ErrorCode> {
         validate(path).map_err(|_| ErrorCode::BadArguments)?;
         let acl = acl::settle(acl, self.ids)?;
@@ -465,6 +543,29 @@ impl Preparing<'_> {
         paths
             .filter_map(|path| Some((path.clone(), self.node(path)?.data)))
             .collect()
+    }
+}
+
+/// What a reconfiguration asks for.
+struct Change<'a> {
+    joining: Option<&'a str>,
+    leaving: Option<&'a str>,
+    new_members: Option<&'a str>,
+}
+
+impl Change<'_> {
+    /// What it makes of these members.
+    fn of(&self, mut members: Members) -> Result<Members, ErrorCode> {
+        if let Some(all) = self.new_members {
+            return Members::all(all);
+        }
+        if let Some(leaving) = self.leaving {
+            members.leave_all(leaving)?;
+        }
+        if let Some(joining) = self.joining {
+            members.join_all(joining)?;
+        }
+        Ok(members)
     }
 }
 

@@ -12,7 +12,6 @@ use crate::clients::{Conn, Pending, SetWatches, State, WithStat, frame};
 use crate::database::{Database, Outcome};
 use crate::local::makes_ephemeral;
 use crate::node::Node;
-use crate::not_yet::not_yet;
 use crate::request::{Request, RequestKind};
 use crate::service::{Out, Service, Serving};
 use crate::txn::{Txn, TxnBody};
@@ -47,7 +46,6 @@ impl Service {
                 recursive,
             })),
             ClientFrame::Request { xid, op } => match op {
-                op if not_yet(&op) => Pending::Read { xid, op },
                 Op::AddAuth { scheme, auth } => self.prove(id, xid, &scheme, &auth),
                 op if self.serving == Serving::ReadOnly => self.read_only_request(id, xid, op),
                 Op::Sync { path, mode } => self.begin_sync(id, xid, path, mode, out),
@@ -398,6 +396,10 @@ fn part_reply(part: &TxnBody, stat: Stat, with_stat: bool) -> Reply {
         TxnBody::Delete { .. } => Reply::Deleted,
         TxnBody::SetData { .. } => Reply::Set { stat },
         TxnBody::SetAcl { .. } => Reply::AclSet { stat },
+        TxnBody::Reconfig { data, .. } => Reply::Reconfigured {
+            data: data.clone(),
+            stat,
+        },
         TxnBody::Check { .. } => Reply::Checked,
         other => unreachable!("{other} is answered elsewhere"),
     }
@@ -511,7 +513,6 @@ fn read(db: &Database, watches: &mut Watches, by: &Reader<'_>, op: &Op) -> OpRes
         }
         // A check outside a multi never enters the write path (ZOOKEEPER-2623).
         Op::Check { .. } => Err(ErrorCode::Unimplemented),
-        op if not_yet(op) => Err(ErrorCode::Unimplemented),
         other => unreachable!("{:?} is no read", other.kind()),
     }
 }

@@ -3,6 +3,7 @@
 //! Effects leave in the order in which they arose, the service's among the peer's: a crash between any two of them is a
 //! crash between two things that a real process does one after the other.
 
+use crate::prep::Ensemble;
 use crate::service::{Out, Service};
 use crate::{Config, Effect, Input, Timer};
 use std::collections::VecDeque;
@@ -41,7 +42,14 @@ impl Server {
             Input::Timer(Timer::Zab(timer)) => to.zab.push_back(zab::Input::Timer(timer)),
             Input::Timer(Timer::Sessions) => self.service.on_sessions_timer(now, &mut to),
             Input::Timer(Timer::ReadOnly) => self.service.on_read_only_timer(now, &mut to),
-            Input::Run(stage) => self.service.run(stage, now, &mut to),
+            Input::Run(stage) => {
+                let peer = &self.peer;
+                let ensemble = Ensemble {
+                    reconfiguring: peer.membership().pending().is_some(),
+                    may_become: &|quorum| peer.may_reconfigure(quorum).is_ok(),
+                };
+                self.service.run(stage, now, &ensemble, &mut to);
+            }
             Input::ClientOpened { conn } => self.service.on_client_opened(conn, &mut to),
             Input::ClientFrame { conn, frame } => {
                 self.service.on_client_frame(conn, *frame, now, &mut to);

@@ -15,6 +15,7 @@ use crate::clients::Clients;
 use crate::database::{Database, Outcome};
 use crate::leader::Leader;
 use crate::local::LocalSessions;
+use crate::prep::Ensemble;
 use crate::read_only::ReadOnly;
 use crate::request::{App, Request};
 use crate::snapshot::{SnapshotWriter, restore};
@@ -84,7 +85,7 @@ impl Service {
             "a turn applies at least one transaction"
         );
         Service {
-            db: Database::new(),
+            db: Database::initial(config.rules.first_configuration.as_deref()),
             clients: Clients::default(),
             leader: None,
             serving: Serving::No,
@@ -99,6 +100,10 @@ impl Service {
         }
     }
 
+    fn initial(&self) -> Database {
+        Database::initial(self.config.rules.first_configuration.as_deref())
+    }
+
     /// Asks for a turn, once.
     pub(crate) fn schedule(&mut self, stage: Stage, out: &mut Out<'_>) {
         if !std::mem::replace(&mut self.scheduled[stage as usize], true) {
@@ -106,21 +111,27 @@ impl Service {
         }
     }
 
-    pub(crate) fn run(&mut self, stage: Stage, now: Time, out: &mut Out<'_>) {
+    pub(crate) fn run(
+        &mut self,
+        stage: Stage,
+        now: Time,
+        ensemble: &Ensemble<'_>,
+        out: &mut Out<'_>,
+    ) {
         self.scheduled[stage as usize] = false;
         match stage {
-            Stage::Prepare => self.run_prepare(now, out),
+            Stage::Prepare => self.run_prepare(now, ensemble, out),
             Stage::Apply => self.run_apply(now, out),
             Stage::Snapshot => self.run_snapshot(out),
         }
     }
 
-    pub(crate) fn run_prepare(&mut self, now: Time, out: &mut Out<'_>) {
+    pub(crate) fn run_prepare(&mut self, now: Time, ensemble: &Ensemble<'_>, out: &mut Out<'_>) {
         if self.serving != Serving::Yes {
             return;
         }
         if let Some(leader) = &mut self.leader {
-            while let Some(proposal) = leader.prepare_next(&self.db, now) {
+            while let Some(proposal) = leader.prepare_next(&self.db, now, ensemble) {
                 out.zab.push_back(proposal);
             }
         }
@@ -328,13 +339,17 @@ impl Service {
         self.queue.clear();
         self.snapshots.clear();
         self.keep_committed();
-        match restore(chunks) {
+        let restored = match chunks {
+            [] => Ok(self.initial()),
+            pieces => restore(pieces),
+        };
+        match restored {
             Ok(db) if db.applied().0 == zxid.0 => {
                 self.db = db;
                 out.note(Note::Restored { zxid: Zxid(zxid.0) });
             }
             Ok(_) | Err(_) => {
-                self.db = Database::new();
+                self.db = self.initial();
                 out.note(Note::Mark("restore-failed"));
                 out.zab.push_back(zab::Input::RestoreFailed);
             }

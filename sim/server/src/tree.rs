@@ -46,7 +46,7 @@ pub(crate) type PathMap<V> = std::collections::HashMap<ZPath, V, BuildHasherDefa
 pub(crate) const SPECIAL: [&str; 4] = ["/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"];
 
 /// The configuration's node.
-const CONFIG_NODE: &str = "/zookeeper/config";
+pub(crate) const CONFIG_NODE: &str = "/zookeeper/config";
 
 /// The znodes.
 #[derive(Clone)]
@@ -238,6 +238,13 @@ impl Tree {
         node.rehash();
         self.digest = self.digest.wrapping_add(node.digest);
         Ok(())
+    }
+
+    /// What the configuration's node holds before anybody changes it.
+    pub(crate) fn set_first_configuration(&mut self, text: &str) {
+        let data = Some(text.as_bytes().into());
+        self.set_counts(CONFIG_NODE, data)
+            .expect("every tree has that node");
     }
 
     /// Takes in a node of a snapshot, whose children's names follow from the nodes after it.

@@ -154,6 +154,14 @@ pub enum TxnBody {
         /// Of which node.
         path: ZPath,
     },
+    /// The ensemble is reconfigured: what the configuration's node holds from now on. Who the members are, the record says
+    /// in which this transaction stands.
+    Reconfig {
+        /// The text.
+        data: Data,
+        /// The version that the node has afterwards.
+        version: i32,
+    },
     /// The request failed; or, as a part of a multi, did not happen (`Ok`: it was all right, but another part was not).
     Error(ErrorCode),
     /// Several at once. Either every part is an `Error` or none is.
@@ -228,6 +236,11 @@ fn encode_body(w: &mut Writer, body: &TxnBody) {
         } => w.set_data(path, data, *version),
         TxnBody::SetAcl { path, acl, version } => w.set_acl(path, acl, *version),
         TxnBody::Check { path } => w.on_node(kind::CHECK, path),
+        TxnBody::Reconfig { data, version } => {
+            w.u8(kind::RECONFIG);
+            w.data(data);
+            w.i32(*version);
+        }
         TxnBody::Error(code) => {
             w.u8(kind::ERROR);
             w.i32(code.code());
@@ -267,6 +280,10 @@ fn decode_body(r: &mut Reader<'_>, place: Place) -> Result<TxnBody, DecodeError>
         kind::SET_ACL if whole => TxnBody::SetAcl {
             path: r.path()?,
             acl: r.acl()?,
+            version: r.i32()?,
+        },
+        kind::RECONFIG if whole => TxnBody::Reconfig {
+            data: r.data()?,
             version: r.i32()?,
         },
         kind::CHECK if !whole => TxnBody::Check { path: r.path()? },
@@ -310,6 +327,7 @@ impl fmt::Display for TxnBody {
                 write!(f, "setACL {path} to {acl:?}, version {version}")
             }
             TxnBody::Check { path } => write!(f, "check {path}"),
+            TxnBody::Reconfig { .. } => write!(f, "reconfig"),
             TxnBody::Error(code) => write!(f, "error {code}"),
             TxnBody::Multi(parts) => {
                 write!(f, "multi [")?;
@@ -380,6 +398,10 @@ mod tests {
             set.clone(),
             TxnBody::Delete { path: "/a".into() },
             TxnBody::Error(ErrorCode::NoNode),
+            TxnBody::Reconfig {
+                data: Some(b"server.1=a:1:2".as_slice().into()),
+                version: 1,
+            },
             TxnBody::Multi(vec![]),
             TxnBody::Multi(vec![create, set, TxnBody::Check { path: "/".into() }]),
             TxnBody::Multi(vec![

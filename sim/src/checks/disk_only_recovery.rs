@@ -126,7 +126,7 @@ impl DiskOnlyRecovery {
             },
         );
         let txns = offline.txns.iter().map(|txn| (txn.zxid, txn.payload()));
-        match zabsim_server::digest_of(&offline.chunks, txns) {
+        match zabsim_server::digest_of(m.first_configuration(), &offline.chunks, txns) {
             Ok((zxid, digest)) => same_zxid_same_digest::on_applied(m, d, id, zxid, digest),
             Err(reason) => d.breach(ID, || {
                 format!(

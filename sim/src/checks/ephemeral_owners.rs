@@ -80,6 +80,7 @@ impl EphemeralOwners {
             TxnBody::Create { .. }
             | TxnBody::SetData { .. }
             | TxnBody::SetAcl { .. }
+            | TxnBody::Reconfig { .. }
             | TxnBody::Check { .. }
             | TxnBody::Error(_) => {}
         }

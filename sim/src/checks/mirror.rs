@@ -10,6 +10,7 @@ use super::history::History;
 use super::ledger::Ledger;
 use crate::judge::Harm;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use zab::{
     Configuration, DiskOp, Epoch, FileName, Message, Payload, PeerState, Phase, Role, Ticket, Zxid,
 };
@@ -81,12 +82,10 @@ impl Disk {
         }
     }
 
-    /// Of a server that is no member of the first ensemble.
+    /// Of a server that is no member of the first ensemble. Its epochs read as zero, though there is no file.
     fn blank() -> Disk {
         Disk {
             snapshots: BTreeSet::new(),
-            accepted: None,
-            current: None,
             marked: false,
             ..Disk::new()
         }
@@ -341,6 +340,8 @@ pub(super) enum Joint {
 pub(super) struct Mirror {
     /// The ensemble's first configuration.
     first: Configuration,
+    /// What the configuration's node holds at first, where the ensemble may be reconfigured.
+    first_configuration: Option<Arc<str>>,
     /// By id; index 0 is nobody.
     servers: Vec<Option<Server>>,
     pub(super) ledger: Ledger,
@@ -377,10 +378,15 @@ impl Mirror {
             });
         }
         Mirror {
+            first_configuration: facts.first_configuration.clone(),
             first: Configuration::new(Zxid::ZERO, facts.quorum.clone()),
             servers,
             ledger: Ledger::default(),
         }
+    }
+
+    pub(super) fn first_configuration(&self) -> Option<&str> {
+        self.first_configuration.as_deref()
     }
 
     /// # Panics

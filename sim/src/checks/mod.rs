@@ -142,6 +142,8 @@ pub(crate) struct Facts {
     pub(crate) quorum: zab::QuorumConfig,
     /// The servers with blank disks that are no members of it.
     pub(crate) joiners: BTreeSet<ServerId>,
+    /// As `Rules::first_configuration`.
+    pub(crate) first_configuration: Option<Arc<str>>,
 }
 
 /// One thing that a server does, or that is done to it.

@@ -62,6 +62,7 @@ impl Bed {
         let mut bed = Bed {
             checks: Checks::new(Facts {
                 joiners: [].into(),
+                first_configuration: None,
                 quorum: zab::QuorumConfig::majority(ids.map(|id| PeerId(id.0))),
             }),
             hosts: ids.map(|id| (id, Host::default())).into(),
@@ -237,7 +238,7 @@ impl Bed {
             let zxid = log[at].zxid;
             let digest = if self.real_digests {
                 let txns = log.iter().map(|txn| (txn.zxid, txn.payload()));
-                zabsim_server::digest_of(&[], txns)
+                zabsim_server::digest_of(None, &[], txns)
                     .expect("a log that fits")
                     .1
             } else {

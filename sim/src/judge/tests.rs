@@ -229,7 +229,7 @@ fn more_than_the_budget_is_refused_in_words() {
 
 /// Three voters that have all committed ⟨1,1⟩ to ⟨1,5⟩ under one leader.
 fn running() -> Judge {
-    let mut judge = Judge::new((1..=3).map(ServerId), false);
+    let mut judge = Judge::new(QuorumConfig::majority([1, 2, 3].map(PeerId)), [], false);
     for server in (1..=3).map(ServerId) {
         judge.observe(server, &Note::CurrentEpoch(Epoch(1)));
         logged(&mut judge, server, 5);
@@ -254,9 +254,7 @@ fn committed(judge: &mut Judge, counter: u32) {
 }
 
 fn rule(judge: &mut Judge, server: u8, harm: Harm, up: bool) -> Ruling {
-    judge.rule(7, ServerId(server), harm, up, &|_| false, &|set| {
-        set.len() >= 2
-    })
+    judge.rule(7, ServerId(server), harm, up, &|_| false)
 }
 
 fn is_refused(ruling: &Ruling) -> bool {
@@ -334,15 +332,7 @@ fn a_flipped_bit_that_is_still_there_counts() {
     assert_eq!(rule(&mut judge, 2, Harm::Rot, false), Ruling::Strike);
     let learner = PeerId(2);
     judge.observe(ServerId(1), &Note::LearnerUpToDate { learner });
-    let quorum = |set: &BTreeSet<ServerId>| set.len() >= 2;
-    let ruling = judge.rule(
-        7,
-        ServerId(3),
-        Harm::Wipe,
-        true,
-        &|s| s == ServerId(2),
-        &quorum,
-    );
+    let ruling = judge.rule(7, ServerId(3), Harm::Wipe, true, &|s| s == ServerId(2));
     assert!(is_refused(&ruling), "an old snapshot may yet be needed");
     assert_eq!(rule(&mut judge, 3, Harm::Wipe, true), Ruling::Strike);
 }
@@ -389,9 +379,9 @@ fn a_server_that_refuses_its_own_disk_has_no_vote() {
     let mut judge = running();
     assert_eq!(rule(&mut judge, 2, Harm::BadRead, false), Ruling::Strike);
     judge.fatal(ServerId(2));
-    assert_eq!(judge.voters[&ServerId(2)].health, Health::KnownBad);
+    assert_eq!(judge.servers[&ServerId(2)].health, Health::KnownBad);
     judge.observe(ServerId(2), &recovered(false));
-    assert_eq!(judge.voters[&ServerId(2)].health, Health::Silent);
+    assert_eq!(judge.servers[&ServerId(2)].health, Health::Silent);
     judge.fatal(ServerId(3));
     assert!(
         !judge.is_damaged(ServerId(3)),
@@ -407,4 +397,40 @@ fn who_allows_data_loss_gets_it_and_observers_do_not_count() {
     for server in 1..=3 {
         assert_eq!(rule(&mut judge, server, Harm::Rot, true), Ruling::Strike);
     }
+}
+
+fn config(counter: u32, voters: &[u8]) -> std::sync::Arc<zab::Configuration> {
+    let quorum = QuorumConfig::majority(voters.iter().map(|id| PeerId(*id)));
+    let version = zab::Zxid::new(Epoch(1), counter);
+    std::sync::Arc::new(zab::Configuration::new(version, quorum))
+}
+
+/// A server that left is still needed by whoever has not heard of it; and one that joins is damaged until its disk is marked.
+#[test]
+fn each_configuration_has_its_budget() {
+    let mut judge = running();
+    let first = QuorumConfig::majority([1, 2, 3].map(PeerId));
+    judge
+        .servers
+        .extend(Judge::new(first, [4, 5].map(ServerId), false).servers);
+    judge.unmarked.extend([4, 5].map(ServerId));
+    let next = config(6, &[3, 4, 5]);
+    judge.observe(ServerId(1), &Note::ConfigurationPending(next.clone()));
+    assert!(
+        is_refused(&rule(&mut judge, 3, Harm::Wipe, true)),
+        "the joiners are blank"
+    );
+    for joiner in [4, 5] {
+        let learner = PeerId(joiner);
+        judge.observe(ServerId(1), &Note::LearnerUpToDate { learner });
+        judge.observe(ServerId(joiner), &Note::Mark("blank-ready"));
+        logged(&mut judge, ServerId(joiner), 6);
+    }
+    judge.observe(ServerId(1), &Note::ConfigurationActive(next));
+    assert_eq!(rule(&mut judge, 1, Harm::Wipe, true), Ruling::Strike);
+    assert!(
+        is_refused(&rule(&mut judge, 2, Harm::Wipe, true)),
+        "perhaps only in memory"
+    );
+    assert_eq!(rule(&mut judge, 4, Harm::Wipe, true), Ruling::Strike);
 }

@@ -175,7 +175,7 @@ impl Draw<'_> {
     }
 
     fn servers(&self) -> u8 {
-        self.plan.ensemble.voters + self.plan.ensemble.observers
+        self.plan.ensemble.servers() as u8
     }
 
     /// A length between so many thousandths of a tick.

@@ -122,7 +122,7 @@ fn range(what: &str, (least, most): (u64, u64)) -> Checked {
 }
 
 fn ensemble(ensemble: &Ensemble) -> Checked {
-    let servers = u32::from(ensemble.voters) + u32::from(ensemble.observers);
+    let servers = ensemble.servers();
     require(ensemble.voters > 0, || {
         format!("an ensemble needs at least one voter; {servers} servers, no voter")
     })?;
@@ -382,10 +382,9 @@ impl Known<'_> {
     }
 
     fn target(&self, target: &Target, context: Context) -> Checked {
-        let Ensemble {
-            voters, observers, ..
-        } = self.plan.ensemble;
-        let servers = voters.saturating_add(observers);
+        let ensemble = &self.plan.ensemble;
+        let (voters, observers) = (ensemble.voters, ensemble.observers);
+        let servers = ensemble.servers() as u8;
         match target {
             Target::Server(id) => require((1..=servers).contains(&id.0), || {
                 format!("{id} does not exist; the servers are s1 to s{servers}")
@@ -558,8 +557,7 @@ impl Known<'_> {
         }
         // Those drawn for different groups are different servers: there must be as many.
         let drawn: u32 = groups.iter().flatten().map(drawn_servers).sum();
-        let servers =
-            u32::from(self.plan.ensemble.voters) + u32::from(self.plan.ensemble.observers);
+        let servers = self.plan.ensemble.servers();
         require(drawn <= servers, || {
             format!("the groups of the partition draw {drawn} servers of {servers}")
         })

@@ -18,6 +18,7 @@ use view::sight;
 use crate::checks::{Checks, Facts};
 use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::electorate::Electorate;
 use crate::executor::{BoxFuture, Executor, Moment, contained};
 use crate::host::ClientProcess;
 use crate::judge::Judge;
@@ -71,9 +72,10 @@ pub(crate) struct World {
     pub(crate) nemesis: Nemesis,
     pub(crate) judge: Judge,
     pub(crate) checks: Checks,
-    pub(crate) quorum: QuorumConfig,
+    electorate: Electorate,
+    /// Who votes in a configuration that counts, and who does not.
     voters: Vec<ServerId>,
-    observers: Vec<ServerId>,
+    others: Vec<ServerId>,
     strikes: Vec<Strike>,
     /// Faults that have found nobody to strike yet, and since when.
     waits_since: BTreeMap<usize, Time>,
@@ -123,9 +125,9 @@ impl World {
         executor: Box<dyn Executor>,
         keep_trace: bool,
     ) -> World {
-        let plan = plan.with_ops_marked();
+        let plan = plan.with_ops_marked().with_first_configuration();
         let ensemble = &plan.ensemble;
-        let servers = u32::from(ensemble.voters) + u32::from(ensemble.observers);
+        let servers = ensemble.servers();
         let connect_timeout_us =
             u64::from(ensemble.sync_limit) * u64::from(ensemble.tick_ms) * 1_000;
         let net = Net::new(
@@ -136,10 +138,12 @@ impl World {
             connect_timeout_us,
         );
         let quorum = quorum_config(&plan);
-        let voters: Vec<ServerId> = (1..=ensemble.voters).map(ServerId).collect();
-        let observers: Vec<ServerId> = (ensemble.voters + 1..=servers as u8)
+        let electorate = Electorate::new(quorum.clone());
+        let voters = electorate.voters();
+        let others: Vec<ServerId> = (ensemble.voters + 1..=servers as u8)
             .map(ServerId)
             .collect();
+        let joiners = || quorum_less(&quorum, servers as u8);
         let servers = (1..=servers as u8)
             .map(|id| new_server(&plan, seed, ServerId(id), &quorum, &*software))
             .collect();
@@ -155,14 +159,15 @@ impl World {
             records: Records::default(),
             stopping: Stopping::default(),
             nemesis: Nemesis::new(&plan, seed),
-            judge: Judge::new(voters.iter().copied(), plan.data_loss_allowed),
+            judge: Judge::new(quorum.clone(), joiners(), plan.data_loss_allowed),
             checks: Checks::new(Facts {
-                joiners: BTreeSet::new(),
+                joiners: joiners().collect(),
+                first_configuration: plan.ensemble.rules.first_configuration.clone(),
                 quorum: quorum.clone(),
             }),
-            quorum,
+            electorate,
             voters,
-            observers,
+            others,
             strikes: Vec::new(),
             waits_since: BTreeMap::new(),
             done: BTreeSet::new(),
@@ -466,6 +471,13 @@ pub(crate) fn quorum_config(plan: &Plan) -> QuorumConfig {
     }
 }
 
+/// The servers, of so many, that are no members.
+fn quorum_less(quorum: &QuorumConfig, servers: u8) -> impl Iterator<Item = ServerId> {
+    let member = |id: &u8| quorum.members().any(|member| member.0 == *id);
+    let others: Vec<u8> = (1..=servers).filter(|id| !member(id)).collect();
+    others.into_iter().map(ServerId)
+}
+
 /// Notifications of an election are sent again after 200 ms at first (`FastLeaderElection`), and after at most so many
 /// ticks: ZooKeeper's 60 s at its usual tick of 2 s.
 pub(crate) const NOTIFY_TICKS_MAX: u64 = 30;
@@ -517,7 +529,13 @@ fn new_server(
         machine: None,
         incarnation: 0,
         clock: Clock::new(CLOCK_START_US + offset_us, ppm as i32),
-        disk: Disk::new(software.files(), Stream::new(seed, "disk", index)),
+        disk: Disk::new(
+            match quorum.members().any(|member| member.0 == id.0) {
+                true => software.files(),
+                false => Vec::new(),
+            },
+            Stream::new(seed, "disk", index),
+        ),
         timers: Default::default(),
         stages: STAGES.map(|(_, name)| StageSlot {
             stream: Stream::new(seed, name, index),

@@ -1,7 +1,6 @@
 //! The end of a run: the world heals, and says who still waits for what.
 
 use super::World;
-use super::faults::peers;
 use super::view::leader_of;
 use crate::host::ClientProcess;
 use crate::judge::Harm;
@@ -75,7 +74,7 @@ impl World {
                 let place = usize::from(id.0) - 1;
                 !broken.contains(&place) && !self.judge.is_damaged(*id)
             });
-            if !self.quorum.is_quorum(peers(rest)) {
+            if !self.electorate.is_quorum(rest) {
                 broken.pop();
             }
         }
@@ -153,7 +152,7 @@ impl World {
             })
             .collect();
         let names: Vec<String> = up.iter().map(ServerId::to_string).collect();
-        let why = match self.quorum.is_quorum(peers(up.iter().copied())) {
+        let why = match self.electorate.is_quorum(up.iter().copied()) {
             true => "although a quorum of the voters is up",
             false => "and none can be: too few of the voters are up for a quorum",
         };

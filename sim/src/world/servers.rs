@@ -271,9 +271,25 @@ impl World {
         }
     }
 
+    /// From now on others vote.
+    fn electorate_changed(&mut self, by: ServerId, note: &Note) {
+        self.voters = self.electorate.voters();
+        let voters = &self.voters;
+        let ids = self.servers.iter().map(|server| server.id);
+        self.others = ids.filter(|id| !voters.contains(id)).collect();
+        let what = match note {
+            Note::ConfigurationPending(config) => format!("proposes the configuration {config}"),
+            _ => format!("activates the configuration {}", self.electorate.active()),
+        };
+        self.tell(Topic::Leader, by, what);
+    }
+
     fn zab_note(&mut self, server: usize, note: &Note) {
         let id = self.servers[server].id;
         self.judge.observe(id, note);
+        if self.electorate.observe(note) {
+            self.electorate_changed(id, note);
+        }
         if self.servers[server].role.state == zab::PeerState::Leading {
             self.log.observe(note);
         }

@@ -1,18 +1,18 @@
 //! The world as the nemesis sees it.
 
+use crate::electorate::Electorate;
 use crate::nemesis::View;
 use crate::process::ServerProcess;
-use crate::world::faults::peers;
 use std::collections::BTreeSet;
-use zab::{PeerState, QuorumConfig};
+use zab::PeerState;
 use zabsim_types::ServerId;
 
 /// The parts of the world that the nemesis may look at while it is asked itself.
 pub(super) struct Sight<'a> {
     pub(super) servers: &'a [ServerProcess],
     pub(super) voters: &'a [ServerId],
-    pub(super) observers: &'a [ServerId],
-    pub(super) quorum: &'a QuorumConfig,
+    pub(super) others: &'a [ServerId],
+    pub(super) electorate: &'a Electorate,
 }
 
 /// Looks at a world's fields one by one, so that the nemesis beside them stays free.
@@ -21,8 +21,8 @@ macro_rules! sight {
         $crate::world::view::Sight {
             servers: &$world.servers,
             voters: &$world.voters,
-            observers: &$world.observers,
-            quorum: &$world.quorum,
+            others: &$world.others,
+            electorate: &$world.electorate,
         }
     };
 }
@@ -34,7 +34,7 @@ impl View for Sight<'_> {
     }
 
     fn observers(&self) -> &[ServerId] {
-        self.observers
+        self.others
     }
 
     fn leader(&self) -> Option<ServerId> {
@@ -61,7 +61,7 @@ impl View for Sight<'_> {
     }
 
     fn is_quorum(&self, servers: &BTreeSet<ServerId>) -> bool {
-        self.quorum.is_quorum(peers(servers.iter().copied()))
+        self.electorate.is_quorum(servers.iter().copied())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod lists;
 mod quotas;
+mod reconfiguring;
 mod sweeping;
 
 use super::*;
@@ -19,6 +20,10 @@ struct Bench {
     ids: Identities,
     now: Time,
     prepared: Vec<Txn>,
+    reconfiguring: bool,
+    quorum_is_there: bool,
+    /// The ensemble that the last request makes.
+    quorum: Option<QuorumConfig>,
 }
 
 const S: SessionId = SessionId(0x11);
@@ -34,6 +39,9 @@ impl Bench {
             ids: Identities::default(),
             now: Time(0),
             prepared: Vec::new(),
+            reconfiguring: false,
+            quorum_is_there: true,
+            quorum: None,
         };
         for session in [S, T] {
             bench.ask(session, RequestKind::CreateSession { timeout_ms: 1000 });
@@ -51,15 +59,21 @@ impl Bench {
             kind,
         };
         let zxid = Zxid(self.prepared.len() as u64 + 1);
-        let txn = prepare(
+        let (in_flight, quorum_is_there) = (self.reconfiguring, self.quorum_is_there);
+        let ensemble = Ensemble {
+            reconfiguring: in_flight,
+            may_become: &|_| quorum_is_there,
+        };
+        let (txn, quorum) = prepare(
             &mut self.overlay,
             &mut self.tracker,
             &self.db,
             &self.rules,
+            &ensemble,
             &request,
-            zxid,
-            self.now,
+            (zxid, self.now),
         );
+        self.quorum = quorum;
         self.prepared.push(txn.clone());
         txn.body
     }

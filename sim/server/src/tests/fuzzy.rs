@@ -5,6 +5,7 @@ use super::*;
 use crate::auth::Identities;
 use crate::database::{Database, Outcome};
 use crate::leader::Leader;
+use crate::prep::Ensemble;
 use crate::request::{Request, RequestKind};
 use crate::snapshot::{SnapshotWriter, restore};
 use crate::{Txn, digest_of};
@@ -64,7 +65,7 @@ impl Live {
     fn work(&mut self) {
         let now = self.now();
         while let Some(zab::Input::Propose { zxid, payload }) =
-            self.leader.prepare_next(&self.db, now)
+            self.leader.prepare_next(&self.db, now, &Ensemble::FIXED)
         {
             let txn = Txn::decode(&payload).unwrap();
             let z = zabsim_types::Zxid(zxid.0);
@@ -239,10 +240,10 @@ fn check(before: &[Step], during: &[Step], after: &[Step]) {
     }
     assert_eq!(everything(&restored), everything(&live.db));
     assert_eq!(restored.digest(), live.db.digest());
-    let rebuilt = digest_of(&chunks, live.txns_after(Zxid(begun.0)));
+    let rebuilt = digest_of(None, &chunks, live.txns_after(Zxid(begun.0)));
     let expected = (Zxid(live.db.applied().0), live.db.digest().unwrap());
     assert_eq!(rebuilt, Ok(expected));
-    let from_nothing = digest_of(&[], live.txns_after(Zxid::ZERO));
+    let from_nothing = digest_of(None, &[], live.txns_after(Zxid::ZERO));
     assert_eq!(
         from_nothing,
         Ok(expected),
@@ -361,7 +362,7 @@ fn a_log_that_ends_inside_a_fuzzy_snapshot_is_told() {
     do_all(&mut live, &[create("/a", CreateMode::Persistent)]);
     let (second, _) = writer.next_chunk(&live.db, 100);
     assert_eq!(
-        digest_of(&[first, second], []),
+        digest_of(None, &[first, second], []),
         Err("the snapshot was written until ⟨1,4⟩ was applied, but the log ends at ⟨1,3⟩".into())
     );
 }

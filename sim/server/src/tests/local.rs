@@ -162,7 +162,9 @@ fn on_a_second_connection_of_its_server_it_goes_on() {
         let write = e.servers[1].inputs.pop_front().expect("it is forwarded");
         if prepared {
             e.zab(1, write.clone());
-            e.with(0, |service, now, out| service.run(Stage::Prepare, now, out));
+            e.with(0, |service, now, out| {
+                service.run(Stage::Prepare, now, &crate::prep::Ensemble::FIXED, out)
+            });
             e.servers[0].stages.clear();
         }
         let conn = e.open(2, 1, a.reattach());

@@ -192,7 +192,9 @@ impl Ensemble {
                 return true;
             }
             if let Some(stage) = server.stages.pop_front() {
-                self.with(at, |service, now, out| service.run(stage, now, out));
+                self.with(at, |service, now, out| {
+                    service.run(stage, now, &crate::prep::Ensemble::FIXED, out)
+                });
                 return true;
             }
         }

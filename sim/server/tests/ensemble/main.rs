@@ -300,7 +300,7 @@ impl World {
         let files = self.nodes[&id].disk.durable_files();
         let found = zab::recover_offline(&files).unwrap();
         let txns = found.txns.iter().map(|txn| (txn.zxid, txn.payload()));
-        let (zxid, digest) = digest_of(&found.chunks, txns).unwrap();
+        let (zxid, digest) = digest_of(None, &found.chunks, txns).unwrap();
         self.rebuilt += 1;
         self.same_digest(Zxid(zxid.0), digest);
     }

@@ -1,11 +1,9 @@
 //! Faults of disks, and the damage that the judge must allow.
 
 use super::super::World;
-use super::targets::peers;
 use super::{Blow, Deeds, Undo};
 use crate::judge::{Harm, Ruling};
 use crate::plan::{Action, Target, Unsynced};
-use std::collections::BTreeSet;
 use zabsim_types::ServerId;
 
 impl World {
@@ -49,11 +47,9 @@ impl World {
     fn harm_server(&mut self, fault: usize, server: usize, harm: Harm) -> Deeds {
         let id = self.servers[server].id;
         let up = self.servers[server].is_up();
-        let quorum = &self.quorum;
-        let is_quorum = |set: &BTreeSet<ServerId>| quorum.is_quorum(peers(set.iter().copied()));
         let servers = &self.servers;
         let rotten = |id: ServerId| servers[usize::from(id.0) - 1].disk.is_rotten();
-        match self.judge.rule(fault, id, harm, up, &rotten, &is_quorum) {
+        match self.judge.rule(fault, id, harm, up, &rotten) {
             Ruling::Refused(refusal) => {
                 self.reached("damage-refused");
                 Deeds {

@@ -14,8 +14,6 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use targets::peers;
-
 use super::World;
 use crate::judge::Harm;
 use crate::nemesis::{Ends, RANDOM_PREFIX, RETRY_US};

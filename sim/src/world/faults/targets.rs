@@ -107,11 +107,6 @@ pub(super) fn ways(from: &[usize], to: &[usize]) -> Vec<(Node, Node)> {
     ways
 }
 
-/// Servers as their peers call them.
-pub(crate) fn peers(ids: impl Iterator<Item = ServerId>) -> zab::PeerSet {
-    ids.map(|id| zab::PeerId(id.0)).collect()
-}
-
 /// Servers' places in the world's list.
 pub(super) fn places(ids: Vec<ServerId>) -> Vec<usize> {
     ids.into_iter().map(|id| usize::from(id.0) - 1).collect()
