@@ -2,15 +2,18 @@
 //! number of operations.
 //!
 //! `cargo bench` first prints what one number cannot say: events and runs per second, the speed against real time, the share
-//! of time in checks, the cost of a virtual second and of an operation in runs of different lengths, and the most memory
+//! of time in checks, the runs per second of a shrinking, the cost of a virtual second and of an operation in runs of different lengths, and the most memory
 //! that the process ever held. Then criterion times the same runs and compares them with the last time.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
 use std::time::Duration;
+use zabsim::plan::{Action, Fault, Target, Trigger};
 use zabsim_scenarios::format::Scenario;
 use zabsim_scenarios::library;
 use zabsim_scenarios::runner::run_scenario;
+use zabsim_scenarios::shrink::{BUDGET, Request, shrink, sizes};
+use zabsim_types::Time;
 use zabsim_types::run::{RunReport, Verdict};
 
 /// Seeds of the figures. A seed's cost depends on its faults; so several, and always the same.
@@ -26,6 +29,7 @@ fn main() {
         print_yardstick();
         print_growth("virtual time", LENGTHS.map(lasting));
         print_growth("operations", CLIENTS.map(with_clients));
+        print_shrinking();
         print_memory();
     }
     let mut criterion = Criterion::default()
@@ -136,6 +140,52 @@ fn print_growth(of: &str, scenarios: [(String, Scenario); 3]) {
         );
     }
     println!();
+}
+
+/// A failure to shrink: half of the disks of a busy ensemble are wiped, among random faults, which no protocol survives.
+fn failing() -> Scenario {
+    let mut scenario = standard();
+    scenario.plan.data_loss_allowed = true;
+    scenario.plan.faults.push(Fault {
+        label: "loss".into(),
+        trigger: Trigger::At(Time(20_000_000)),
+        action: Action::Wipe {
+            target: Target::Random(3),
+        },
+        lasts_us: None,
+    });
+    scenario
+}
+
+fn print_shrinking() {
+    let scenario = failing();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("shrinking, {threads} threads:");
+    for seed in 1..=3 {
+        let request = Request {
+            scenario: &scenario,
+            named: "standard, wiped",
+            seed,
+            budget: BUDGET,
+            threads,
+        };
+        let started = wall_now();
+        let shrunk = shrink(&request, &mut |_| true).expect("it fails");
+        let seconds = started.elapsed().as_secs_f64();
+        println!(
+            "  {:>10.0} runs/s: {} runs in {seconds:.1} s, {} to {}",
+            shrunk.runs as f64 / seconds,
+            shrunk.runs,
+            shrunk.origin.size,
+            sizes(&shrunk.scenario)
+        );
+    }
+    println!();
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures wall time")]
+fn wall_now() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 fn print_memory() {

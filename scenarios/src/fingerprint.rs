@@ -179,8 +179,8 @@ fn quoted(rest: &str, word: &mut String) -> usize {
     rest[1..].find('"').map_or(rest.len(), |end| end + 2)
 }
 
-/// Takes what stands in brackets, others within included, and says how long it is. A place in the code is kept: it is all
-/// that tells one panic from another.
+/// Takes what stands in brackets, others within included, and says how long it is. A single word is kept, `Err(BadVersion)`,
+/// and so is a place in the code: it is all that tells one panic from another.
 fn bracketed(rest: &str, open: char, word: &mut String) -> usize {
     let close = match open {
         '(' => ')',
@@ -201,10 +201,18 @@ fn bracketed(rest: &str, open: char, word: &mut String) -> usize {
     let inside = &rest[..length];
     match open {
         '⟨' => word.push_str(ZXID),
-        '(' if inside.contains(".rs:") => word.push_str(inside),
+        '(' if inside.contains(".rs:") || is_word(inside) => word.push_str(inside),
         _ => word.extend([open, '…', close]),
     }
     length
+}
+
+/// Whether there is one word in the brackets, which may be a message or an error.
+fn is_word(bracketed: &str) -> bool {
+    let inside = bracketed
+        .strip_prefix('(')
+        .and_then(|text| text.strip_suffix(')'));
+    inside.is_some_and(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphabetic()))
 }
 
 /// A name without its numbers: that of a server or a client, a number, a time, a file, or anything that is numbered.
@@ -263,7 +271,7 @@ mod tests {
             (
                 "s1 has established epoch 3, with ACK(NEWLEADER) of s1, s2, which is no quorum",
                 "s3 has established epoch 4, with ACK(NEWLEADER) of s3, which is no quorum",
-                "SERVER has established epoch #, with ACK(…) of SERVER, which is no quorum",
+                "SERVER has established epoch #, with ACK(NEWLEADER) of SERVER, which is no quorum",
             ),
             (
                 "s1's log.0.1000000cf holds ⟨1,2⟩ in other bytes than were appended, or cut off before",
@@ -294,6 +302,8 @@ mod tests {
             "s2 acknowledges ⟨1,4⟩ while its log is durable up to ⟨1,3⟩ only",
         );
         assert_ne!(one, other);
+        let (one, other) = ("is Err(NoNode), not Ok(…)", "is Err(BadVersion), not Ok(…)");
+        assert_ne!(shape_of("a-check", one), shape_of("a-check", other));
         let here = shape_of("panic", "index 3 of 3 (sim/zab/src/log.rs:71)");
         let there = shape_of("panic", "index 4 of 4 (sim/zab/src/log.rs:90)");
         assert_eq!(here, "index # of # (sim/zab/src/log.rs:71)");

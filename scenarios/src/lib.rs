@@ -9,4 +9,5 @@ mod generate;
 mod hint;
 pub mod library;
 pub mod runner;
+pub mod shrink;
 pub mod workload;

@@ -1,9 +1,10 @@
-//! The `zabsim` command: `run`, `list`, `replay`, `campaign`, `merge`, `check`, `conform`, and without arguments a
-//! short tour.
+//! The `zabsim` command: `run`, `list`, `replay`, `shrink`, `adopt`, `campaign`, `merge`, `check`, `conform`, and without
+//! arguments a short tour.
 //!
 //! Exit codes: 0 as expected, 1 a check failed or not as expected, 2 bad usage or input, 3 stuck, 4 diverged, 5 crashed,
 //! 6 undecided, or hung.
 
+mod adopt;
 mod campaign;
 mod check;
 mod conform;
@@ -11,6 +12,8 @@ mod list;
 mod merge;
 mod replay;
 mod run;
+mod saved;
+mod shrink;
 mod tour;
 mod worker;
 
@@ -55,6 +58,10 @@ enum Command {
     List(list::Arguments),
     /// Repeat a saved run (`run.json`); exit code 4 if it comes out differently
     Replay(replay::Arguments),
+    /// Make a run that failed as small as it can be and still fail in the same way: a scenario file that shows the failure
+    Shrink(shrink::Arguments),
+    /// Keep a shrunk failure as a regression: write it to scenarios/regressions/
+    Adopt(adopt::Arguments),
     /// Run many seeds in worker processes, for hours if you like; each distinct failure is reported once
     Campaign(campaign::Arguments),
     /// Join the results of campaigns: shards, or nights
@@ -133,6 +140,8 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, output: &mut Outp
         Some(Command::Run(arguments)) => run::run(&arguments, output),
         Some(Command::List(arguments)) => list::list(&arguments, output),
         Some(Command::Replay(arguments)) => replay::replay(&arguments, output),
+        Some(Command::Shrink(arguments)) => shrink::shrink(&arguments, output),
+        Some(Command::Adopt(arguments)) => adopt::adopt(&arguments, output),
         Some(Command::Campaign(arguments)) => campaign::campaign(&arguments, output),
         Some(Command::Merge(arguments)) => merge::merge(&arguments, output),
         Some(Command::Worker(arguments)) => worker::worker(&arguments, output),

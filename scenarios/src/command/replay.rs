@@ -1,14 +1,11 @@
 //! `zabsim replay`: a saved run once more; it must come out the same to the last bit.
 
 use super::Output;
-use crate::format::Scenario;
-use crate::library::read_bounded;
+use super::saved::SavedRun;
 use crate::runner::run_scenario;
 use std::fs;
-use std::path::{Path, PathBuf};
-use zabsim::parse_seed;
-use zabsim_reports::RUN_BYTES_MAX;
-use zabsim_types::run::{RUN_SCHEMA, RunReport, Verdict};
+use std::path::PathBuf;
+use zabsim_types::run::Verdict;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -17,27 +14,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn replay(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
-    let file = if arguments.file.is_dir() {
-        arguments.file.join("run.json")
-    } else {
-        arguments.file.clone()
-    };
-    let saved = read_report(&file)?;
-    let ours = env!("CARGO_PKG_VERSION");
-    if saved.version != ours {
-        return Err(format!(
-            "{}: saved by version {}, this is {ours}; what a seed means changes between versions",
-            file.display(),
-            saved.version
-        ));
-    }
-    let scenario = Scenario::parse(
-        &format!("{} (its scenario)", file.display()),
-        &saved.scenario_toml,
-    )
-    .map_err(|error| error.to_string())?;
-    let seed = parse_seed(&saved.seed).map_err(|why| format!("{}: {why}", file.display()))?;
-    let trace_file = file.with_file_name("trace.txt");
+    let run = SavedRun::read(&arguments.file)?;
+    let (scenario, saved, seed) = (run.scenario, run.report, run.seed);
+    let trace_file = run.file.with_file_name("trace.txt");
     let finished = run_scenario(&scenario, &saved.scenario, seed, trace_file.exists());
     if finished.report.trace_hash == saved.trace_hash {
         output.print(&format!(
@@ -56,30 +35,6 @@ pub(super) fn replay(arguments: &Arguments, output: &mut Output<'_>) -> Result<u
     };
     output.print(&difference);
     Ok(Verdict::Diverged.exit_code())
-}
-
-fn read_report(file: &Path) -> Result<RunReport, String> {
-    let name = file.display();
-    let text =
-        read_bounded(file, RUN_BYTES_MAX, "saved run").map_err(|why| format!("{name}: {why}"))?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-        let cut = if error.is_eof() {
-            ", it seems to be cut off"
-        } else {
-            ""
-        };
-        format!("{name}:{}: not a saved run{cut}: {error}", error.line())
-    })?;
-    match value.get("schema").and_then(serde_json::Value::as_u64) {
-        Some(schema) if schema == u64::from(RUN_SCHEMA) => {}
-        Some(schema) => {
-            return Err(format!(
-                "{name}: saved with schema {schema}; this build reads schema {RUN_SCHEMA}"
-            ));
-        }
-        None => return Err(format!("{name}: not a saved run: it has no `schema`")),
-    }
-    serde_json::from_value(value).map_err(|error| format!("{name}: not a saved run: {error}"))
 }
 
 fn first_difference(old: &str, new: &str) -> String {

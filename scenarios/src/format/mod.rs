@@ -18,6 +18,7 @@ mod write;
 
 pub use action::ACTIONS;
 pub use op::OPS;
+pub(crate) use op::is_sayable;
 pub(crate) use outcome::unmet as unmet_outcomes;
 pub use outcome::{Allowed, OUTCOMES};
 pub use reader::FormatError;

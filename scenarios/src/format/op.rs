@@ -214,6 +214,16 @@ fn data(value: Option<Value<'_>>) -> Result<Data, FormatError> {
         .transpose()
 }
 
+/// Whether an operation can be said in a scenario, all of it.
+pub(crate) fn is_sayable(op: &Op) -> bool {
+    let text = format!(
+        "name = \"x\"\n[[op]]\nclient = 1\nat = \"0s\"\ndo = {}\n",
+        write(op)
+    );
+    let read = super::Scenario::parse("an operation", &text);
+    read.is_ok_and(|scenario| scenario.plan.ops.iter().all(|scripted| scripted.op == *op))
+}
+
 /// The table of an operation, as `read` takes it. Data that is not UTF-8 has no form in a scenario and is written lossily; what
 /// `read` never makes (a mode or permissions that nobody knows, a container's removal, which is the servers' own) has none.
 pub(super) fn write(op: &Op) -> String {

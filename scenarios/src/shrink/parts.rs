@@ -1,0 +1,132 @@
+//! The parts of a scenario that shrinking turns at: all targets of a fault, all lists of clients, all times.
+
+use crate::format::Scenario;
+use zabsim::plan::{Action, EventPattern, Fault, Target, Trigger};
+
+/// Every target that a fault names, whole lists before their members.
+pub(super) fn each_target(fault: &mut Fault, visit: &mut dyn FnMut(&mut Target)) {
+    if let Trigger::On { event, .. } = &mut fault.trigger {
+        let (one, other) = ends(event);
+        for target in [one, other].into_iter().flatten().flatten() {
+            visit_target(target, visit);
+        }
+    }
+    match &mut fault.action {
+        Action::Crash { target, .. }
+        | Action::Restart { target }
+        | Action::Pause { target }
+        | Action::SlowDisk { target, .. }
+        | Action::FsyncError { target }
+        | Action::DiskFull { target }
+        | Action::Wipe { target }
+        | Action::BitRot { target, .. }
+        | Action::BadRead { target }
+        | Action::ClockJump { target, .. }
+        | Action::ClockDrift { target, .. }
+        | Action::SlowStage { target, .. }
+        | Action::ClientMove {
+            to: Some(target), ..
+        } => visit_target(target, visit),
+        Action::Partition { groups } => {
+            for target in groups.iter_mut().flatten() {
+                visit_target(target, visit);
+            }
+        }
+        Action::OneWay {
+            from: between,
+            to: and,
+        }
+        | Action::Flap { between, and, .. }
+        | Action::Reset { between, and, .. }
+        | Action::Delay { between, and, .. }
+        | Action::Stall { between, and }
+        | Action::Bandwidth { between, and, .. } => {
+            visit_target(between, visit);
+            visit_target(and, visit);
+        }
+        _ => {}
+    }
+}
+
+fn visit_target(target: &mut Target, visit: &mut dyn FnMut(&mut Target)) {
+    visit(target);
+    if let Target::Several(targets) = target {
+        for target in targets {
+            visit_target(target, visit);
+        }
+    }
+}
+
+/// What narrows an event down.
+pub(super) fn ends(
+    event: &mut EventPattern,
+) -> (Option<&mut Option<Target>>, Option<&mut Option<Target>>) {
+    match event {
+        EventPattern::Send { from, to, .. } | EventPattern::Receive { from, to, .. } => {
+            (Some(from), Some(to))
+        }
+        EventPattern::Disk { at, .. } | EventPattern::Note { at, .. } => (Some(at), None),
+        EventPattern::Reply { .. } => (None, None),
+    }
+}
+
+/// The list of clients that an action names, if it names any.
+pub(super) fn each_client_list(action: &mut Action, visit: &mut dyn FnMut(&mut Vec<u32>)) {
+    match action {
+        Action::ClientCrash { clients }
+        | Action::ClientPause { clients }
+        | Action::ClientMove { clients, .. }
+        | Action::ClientCut { clients }
+        | Action::ClientDuplicate { clients } => visit(clients),
+        _ => {}
+    }
+}
+
+/// Every point in time at which something is scripted, in microseconds, the end of the faults last.
+pub(super) fn each_time(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut u64)) {
+    let plan = &mut scenario.plan;
+    let faults = plan.faults.iter_mut().map(|fault| &mut fault.trigger);
+    let ops = plan.ops.iter_mut().map(|op| &mut op.at);
+    for trigger in faults.chain(ops) {
+        if let Trigger::At(at) = trigger {
+            visit(&mut at.0);
+        }
+    }
+    visit(&mut plan.safety_us);
+}
+
+/// Every duration of the script: how long a fault lasts, how long after another it strikes, and what its action has of its
+/// own. Of a range both ends, which stay in order when both are treated alike.
+pub(super) fn each_duration(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut [&mut u64])) {
+    let plan = &mut scenario.plan;
+    let ops = plan.ops.iter_mut().map(|op| &mut op.at);
+    for trigger in ops {
+        if let Trigger::After { delay_us, .. } = trigger {
+            visit(&mut [delay_us]);
+        }
+    }
+    for fault in &mut plan.faults {
+        match &mut fault.trigger {
+            Trigger::After { delay_us, .. } => visit(&mut [delay_us]),
+            Trigger::On { not_before, .. } => visit(&mut [&mut not_before.0]),
+            Trigger::At(_) => {}
+        }
+        if let Some(lasts_us) = &mut fault.lasts_us {
+            visit(&mut [lasts_us]);
+        }
+        match &mut fault.action {
+            Action::RollingRestart { gap_us } => visit(&mut [gap_us]),
+            Action::Flap { down_us, up_us, .. } => {
+                visit(&mut [down_us]);
+                visit(&mut [up_us]);
+            }
+            Action::Delay { extra_us, .. }
+            | Action::SlowDisk { extra_us, .. }
+            | Action::SlowStage { extra_us, .. } => {
+                visit(&mut [&mut extra_us.0, &mut extra_us.1]);
+            }
+            Action::ClockJump { by_us, .. } => visit(&mut [by_us]),
+            _ => {}
+        }
+    }
+}

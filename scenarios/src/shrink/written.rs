@@ -1,0 +1,95 @@
+//! A shrunk scenario as a file: what it shows stands above it.
+
+use super::Shrunk;
+use crate::format::{Expect, Scenario};
+use zabsim::seed_text;
+
+/// The file. What is expected is what must hold once the failure is mended: that is what a regression is for.
+pub fn text(shrunk: &Shrunk) -> String {
+    let mut out = String::new();
+    let mut remark = |text: String| {
+        out.push_str("# ");
+        out.push_str(&text.replace(['\n', '\r'], " "));
+        out.push('\n');
+    };
+    let (violation, origin) = (&shrunk.violation, &shrunk.origin);
+    remark(format!(
+        "Shows a violation of {}, {} ms into the run ({}): {}.",
+        violation.check,
+        violation.at_ms,
+        shrunk.fingerprint.phase.word(),
+        brief(&violation.message)
+    ));
+    remark(format!("Fingerprint {}.", shrunk.fingerprint.id()));
+    remark(format!(
+        "Shrunk from {}, seed {} ({}), in {} runs, to {}.",
+        origin.named,
+        seed_text(origin.seed),
+        origin.size,
+        shrunk.runs,
+        sizes(&shrunk.scenario)
+    ));
+    remark(match shrunk.is_minimal {
+        true => format!(
+            "1-minimal: without any one fault, client, server or operation, or with any time halved, {} seeds do not show it.",
+            super::SEEDS
+        ),
+        false => "Perhaps not minimal: the search ended before it had tried everything.".into(),
+    });
+    let mut scenario = shrunk.scenario.clone();
+    scenario.plan.name = name(shrunk);
+    scenario.plan.about = about(shrunk);
+    let check = &violation.check;
+    let is_listed = zabsim::checks().iter().any(|(name, _)| name == check);
+    scenario.expect = Expect {
+        examine: is_listed.then(|| check.clone()).into_iter().collect(),
+        ..scenario.expect
+    };
+    out.push_str(&scenario.to_toml());
+    out
+}
+
+/// More than so many letters are told by their first clause: a stuck run lists who waits for what.
+const LETTERS: usize = 200;
+
+fn brief(message: &str) -> &str {
+    match message.split_once(';') {
+        Some((clause, _)) if message.len() > LETTERS => clause,
+        _ => message,
+    }
+}
+
+/// What it is called, as long as nobody finds a better word: the check and the beginning of the fingerprint.
+pub fn name(shrunk: &Shrunk) -> String {
+    format!(
+        "{}-{}",
+        shrunk.violation.check,
+        &shrunk.fingerprint.id()[..8]
+    )
+}
+
+fn about(shrunk: &Shrunk) -> String {
+    let fingerprint = &shrunk.fingerprint;
+    format!("{}: {}.", fingerprint.check, fingerprint.shape)
+}
+
+/// How large a scenario is, in words.
+pub fn sizes(scenario: &Scenario) -> String {
+    let plan = &scenario.plan;
+    let count = |number: usize, thing: &str| match number {
+        1 => format!("1 {thing}"),
+        more => format!("{more} {thing}s"),
+    };
+    let servers = plan.ensemble.voters + plan.ensemble.observers;
+    let mut words = vec![
+        count(servers.into(), "server"),
+        count(plan.clients as usize, "client"),
+    ];
+    if !scenario.workloads.is_empty() {
+        words.push(count(scenario.workloads.len(), "workload"));
+    }
+    words.push(count(plan.ops.len(), "operation"));
+    words.push(count(plan.faults.len(), "fault"));
+    words.push(format!("{} ms", plan.safety_us.div_ceil(1_000)));
+    words.join(", ")
+}
