@@ -130,6 +130,13 @@ impl Known {
                     self.stat(op, reply);
                 }
             }
+            (Op::MultiRead { ops }, Reply::MultiRead { results }) => {
+                for (op, result) in ops.iter().zip(results) {
+                    if let Ok(reply) = result {
+                        self.stat(op, reply);
+                    }
+                }
+            }
             (op, reply) => self.stat(op, reply),
         }
     }

@@ -239,12 +239,14 @@ impl Campaign {
             })
         };
         let mut synced_ms = 0;
-        let result = pool::run_all(conditions, stop, next, |line| {
+        let seen = |line: &RunLine| {
+            if wanted.fail_fast && line.failure.is_some() {
+                enough.set();
+            }
+        };
+        let result = pool::run_all(conditions, stop, next, seen, |line| {
             if let Some(line) = line {
                 self.take(line)?;
-                if wanted.fail_fast && self.tally.failures() > 0 {
-                    enough.set();
-                }
             }
             let now_ms = self.elapsed_ms();
             if now_ms >= synced_ms + SYNC_EVERY_MS {

@@ -12,7 +12,7 @@ use super::{charter::COMMIT, charter::Subject};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -62,11 +62,12 @@ enum Told {
 }
 
 /// Makes runs until `next` has no more, or `stop` is set. `take` gets each result, in no order, and `None` when some time has
-/// passed; where it fails, no further run is begun.
+/// passed; where it fails, no further run is begun. `seen` hears of a result before its worker asks for another run.
 pub(super) fn run_all(
     conditions: &Conditions,
     stop: &Stop,
     next: impl FnMut() -> Option<Job> + Send,
+    seen: impl Fn(&RunLine) + Sync,
     mut take: impl FnMut(Option<RunLine>) -> Result<(), String>,
 ) -> Result<(), String> {
     let next = Mutex::new(next);
@@ -74,13 +75,17 @@ pub(super) fn run_all(
     let (tell, told) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..conditions.jobs {
-            let (tell, next, failed) = (tell.clone(), &next, &failed);
+            let (next, failed, tell, seen) = (&next, &failed, tell.clone(), &seen);
             scope.spawn(move || {
+                let tell_run = |line: RunLine| {
+                    seen(&line);
+                    tell.send(Told::Run(Box::new(line))).is_ok()
+                };
                 let next = || match stop.is_set() || failed.is_set() {
                     true => None,
                     false => (next.lock().unwrap_or_else(PoisonError::into_inner))(),
                 };
-                if let Err(why) = supervise(conditions, stop, next, &tell) {
+                if let Err(why) = supervise(conditions, stop, next, tell_run) {
                     let _ = tell.send(Told::Broken(why));
                 }
             });
@@ -102,12 +107,12 @@ pub(super) fn run_all(
     })
 }
 
-/// One worker after the other, as long as there are runs to make.
+/// One worker after the other, as long as there are runs to make and somebody who is told of them.
 fn supervise(
     conditions: &Conditions,
     stop: &Stop,
     mut next: impl FnMut() -> Option<Job>,
-    tell: &Sender<Told>,
+    tell: impl Fn(RunLine) -> bool,
 ) -> Result<(), String> {
     let mut worker: Option<Worker> = None;
     while let Some(job) = next() {
@@ -141,7 +146,7 @@ fn supervise(
                 return Ok(());
             }
         };
-        if tell.send(Told::Run(Box::new(line))).is_err() {
+        if !tell(line) {
             return Ok(());
         }
     }

@@ -614,6 +614,8 @@ fn segment_header() -> Vec<u8> {
 
 fn empty_snapshot() -> Payload {
     let mut bytes = words(b"ZSNP", &[1, 0, 0, 0]);
+    // A piece of no bytes, with their checksum: no configuration but the first.
+    bytes.extend([0; 8]);
     bytes.extend(words(b"ZEND", &[0, 0]));
     bytes.into()
 }

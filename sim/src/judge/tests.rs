@@ -410,9 +410,9 @@ fn config(counter: u32, voters: &[u8]) -> std::sync::Arc<zab::Configuration> {
 fn each_configuration_has_its_budget() {
     let mut judge = running();
     let first = QuorumConfig::majority([1, 2, 3].map(PeerId));
-    judge
-        .servers
-        .extend(Judge::new(first, [4, 5].map(ServerId), false).servers);
+    let mut blank = Judge::new(first, [4, 5].map(ServerId), false).servers;
+    blank.retain(|server, _| server.0 > 3);
+    judge.servers.extend(blank);
     judge.unmarked.extend([4, 5].map(ServerId));
     let next = config(6, &[3, 4, 5]);
     judge.observe(ServerId(1), &Note::ConfigurationPending(next.clone()));
@@ -426,6 +426,10 @@ fn each_configuration_has_its_budget() {
         judge.observe(ServerId(joiner), &Note::Mark("blank-ready"));
         logged(&mut judge, ServerId(joiner), 6);
     }
+    // The leader and a server of both make a quorum of the configuration that ends.
+    logged(&mut judge, ServerId(1), 6);
+    logged(&mut judge, ServerId(3), 6);
+    committed(&mut judge, 6);
     judge.observe(ServerId(1), &Note::ConfigurationActive(next));
     assert_eq!(rule(&mut judge, 1, Harm::Wipe, true), Ruling::Strike);
     assert!(

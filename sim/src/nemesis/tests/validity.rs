@@ -151,8 +151,8 @@ fn names_that_nobody_uses() {
     );
     assert_eq!(
         disk("sync", "lock"),
-        "fault `f`: no file's name begins with `lock`; they begin with acceptedEpoch, currentEpoch, initialized, \
-         log., snapshot."
+        "fault `f`: no file's name begins with `lock`; they begin with acceptedEpoch, currentEpoch, \
+         configuration, initialized, log., snapshot."
     );
     let (note, at) = ("Established".into(), None);
     let why = complaint(vec![fault(
