@@ -40,7 +40,9 @@ impl std::error::Error for SaveError {
 pub struct Saved<'a> {
     /// `run.json`.
     pub report: &'a RunReport,
-    /// `history.jsonl`: one event a line.
+    /// The first line of `history.jsonl`, without its end: what the servers were told.
+    pub settings: &'a str,
+    /// The rest of `history.jsonl`: one event a line.
     pub history: &'a [HistoryEvent],
     /// `scenario.toml`: the scenario as drawn for this seed.
     pub scenario: &'a str,
@@ -226,6 +228,7 @@ fn write_all(
         Ok(())
     })?;
     write_part(dir, "history.jsonl", parts, |out| {
+        writeln!(out, "{}", run.settings)?;
         run.history.iter().try_for_each(|event| {
             serde_json::to_writer(&mut *out, event)?;
             out.write_all(b"\n")
@@ -271,6 +274,7 @@ mod tests {
     fn saved(report: &RunReport) -> Saved<'_> {
         Saved {
             report,
+            settings: "{}",
             history: &[],
             scenario: "name = \"x\"\n",
             trace: None,

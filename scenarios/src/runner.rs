@@ -4,6 +4,7 @@ use crate::format::{Scenario, unmet_outcomes};
 use crate::workload;
 use zabsim::seed_text;
 use zabsim::{Program, RunOptions, Trace};
+use zabsim_model::Settings;
 use zabsim_types::HistoryEvent;
 use zabsim_types::run::{RunReport, Verdict};
 
@@ -13,6 +14,8 @@ pub struct Finished {
     pub report: RunReport,
     /// What the clients saw.
     pub history: Vec<HistoryEvent>,
+    /// What the servers were told, as far as answers depend on it.
+    pub settings: Settings,
     /// What the world did, if it was to be kept.
     pub trace: Option<Trace>,
     /// The scenario as drawn for this seed.
@@ -65,6 +68,7 @@ pub(crate) fn run_programs(
     Finished {
         report,
         history: outcome.history,
+        settings: outcome.settings,
         trace: outcome.trace,
         drawn,
     }

@@ -21,7 +21,6 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 use zabsim_model::{Options, Settings, Staleness};
-use zabsim_server::Rules;
 use zabsim_types::run::{CheckReport, RUN_SCHEMA, Reached, RunReport, Verdict, Violation};
 use zabsim_types::{HistoryEvent, Time};
 
@@ -51,6 +50,8 @@ pub struct RunOutcome {
     pub report: RunReport,
     /// What the clients saw.
     pub history: Vec<HistoryEvent>,
+    /// What the servers were told, as far as answers depend on it.
+    pub settings: Settings,
     /// What the world did, if it was to be kept.
     pub trace: Option<Trace>,
 }
@@ -263,6 +264,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         &dead,
     );
     let (plan, seed) = (world.plan.clone(), world.seed);
+    let settings = settings(&plan);
     let (hash, lines) = world.finish();
     let wall = started.elapsed();
     let seed = format!("{seed:#018x}");
@@ -304,6 +306,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
     RunOutcome {
         report,
         history: records.history,
+        settings,
         trace: lines.map(|lines| Trace { lines }),
     }
 }
@@ -349,15 +352,15 @@ fn staleness_bound_us(plan: &Plan) -> u64 {
 }
 
 /// What the servers were told, in the model's words.
-fn settings(rules: &Rules) -> Settings {
-    let Rules {
+fn settings(plan: &Plan) -> Settings {
+    let zabsim_server::Rules {
         extended_types,
         enforce_quota,
         first_configuration,
         super_digest,
         guard_delete_container,
         frame_bytes_max,
-    } = rules.clone();
+    } = plan.ensemble.rules.clone();
     Settings {
         extended_types,
         enforce_quota,
@@ -366,7 +369,8 @@ fn settings(rules: &Rules) -> Settings {
         super_digest,
         guard_delete_container,
         max_frame: frame_bytes_max,
-        ..Settings::default()
+        local_sessions: plan.ensemble.local_sessions,
+        upgrade_local_sessions: plan.ensemble.upgrade_local_sessions,
     }
 }
 
@@ -392,11 +396,7 @@ fn check_history(
             bound_ms: staleness_bound_us(&world.plan).div_ceil(1_000),
             unrest: world.records.unrest.spans(world.now),
         }),
-        settings: Settings {
-            local_sessions: world.plan.ensemble.local_sessions,
-            upgrade_local_sessions: world.plan.ensemble.upgrade_local_sessions,
-            ..settings(&world.plan.ensemble.rules)
-        },
+        settings: settings(&world.plan),
         ..Options::default()
     };
     let reports = zabsim_model::check_all(&world.records.history, Some(&witness), &options);

@@ -62,27 +62,11 @@ fn histories_of_real_servers_are_understood_and_legal() {
     }
 }
 
-/// Scenarios whose histories cannot be judged without the log of the run yet. A history does not say what the servers were
-/// told (local sessions, reconfiguration), and where two guesses at an update that nobody saw are equally good, the wrong one
-/// may be taken, and a watch is missed that was never due.
-const NOT_YET: [&str; 6] = [
-    "local-sessions",
-    "quotas-and-sweeps",
-    "reconfig-grow",
-    "reconfig-leader-crash",
-    "reconfig-replace",
-    "reconfig-shrink",
-];
-
 /// What every run of the library saved is legal, also without the log that the run itself was checked with.
 #[test]
 fn the_histories_of_our_own_runs_are_legal() {
-    let names: Vec<&str> = LIBRARY
-        .iter()
-        .map(|entry| entry.name)
-        .filter(|name| !NOT_YET.contains(name))
-        .collect();
-    assert!(names.len() > 30);
+    let names: Vec<&str> = LIBRARY.iter().map(|entry| entry.name).collect();
+    assert!(names.len() > 36);
     spread(&names, 2, |name| {
         let dir = run_of(name);
         let ran = check(&history_of(&dir), &["--json"]);

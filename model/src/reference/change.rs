@@ -39,7 +39,9 @@ impl Model {
     /// Makes a session; a local one becomes global.
     pub fn create_session(&mut self, stamp: Stamp) {
         self.begin(stamp);
-        self.local.remove(&stamp.session);
+        if self.local.remove(&stamp.session) {
+            self.undo.push(Undo::Upgraded(stamp.session));
+        }
         if let Entry::Vacant(entry) = self.sessions.entry(stamp.session) {
             entry.insert(Default::default());
             self.undo.push(Undo::Opened(stamp.session));
@@ -539,6 +541,9 @@ impl Model {
                 }
                 Undo::Unlimit(path) => {
                     self.limited.remove(&path);
+                }
+                Undo::Upgraded(session) => {
+                    self.local.insert(session);
                 }
                 Undo::Opened(session) => {
                     self.sessions.remove(&session);

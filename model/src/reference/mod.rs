@@ -25,6 +25,7 @@ pub(crate) use acl::grants;
 pub use acl::{Rights, digest};
 pub(crate) use model::Mark;
 pub use model::{Model, Stamp, Trigger, WatchList};
+pub(crate) use service::makes_ephemeral;
 pub use service::{Notice, Served, Service, WatchesToSet};
 pub use settings::Settings;
 pub use size::frame_len;

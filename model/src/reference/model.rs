@@ -102,6 +102,7 @@ pub(super) enum Undo {
     },
     Limit(ZPath),
     Unlimit(ZPath),
+    Upgraded(SessionId),
     Opened(SessionId),
     Closed(SessionId),
 }

@@ -360,7 +360,7 @@ impl Service {
 }
 
 /// Whether the request makes a node that goes with its session.
-fn makes_ephemeral(op: &Op) -> bool {
+pub(crate) fn makes_ephemeral(op: &Op) -> bool {
     match op {
         Op::Create { mode, .. } => mode.is_ephemeral(),
         Op::Multi { ops } => ops.iter().any(makes_ephemeral),

@@ -1,9 +1,11 @@
 //! What a server can be told by its configuration, as far as answers depend on it.
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The settings of the ideal server, and of the tree's rules.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// The settings of the ideal server, and of the tree's rules. Where they are read, what is not named is the default.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Whether there are TTL nodes (`zookeeper.extendedTypesEnabled`). Containers are always there.
     pub extended_types: bool,

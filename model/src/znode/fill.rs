@@ -19,6 +19,11 @@
 //! unknown outcome that nothing needs is left out: the log that is found is one that explains everything, not the one that
 //! the servers have.
 //!
+//! What would have fired a watch whose client was shown later states and told nothing is tried only where there is no other
+//! log (`quiet`): a guess is no proof that a watch was lost.
+//!
+//! Sessions that only their server knows are in no log until they are upgraded (`local`).
+//!
 //! The tail of an epoch is open: behind the last zxid that anybody named, updates may have been committed that only
 //! a later state shows. They are tried last.
 //!
@@ -75,7 +80,7 @@ pub(crate) fn fill(
     from_start: bool,
     limit: u64,
 ) -> Filled {
-    let known = Known::new(history, from_start);
+    let known = Known::new(history, settings, from_start);
     let mut search = Search::new(history, &known, settings, limit);
     let fill = search.run();
     let is_loose = |at: &&u32| !known.loose[**at as usize].refused;

@@ -5,7 +5,7 @@ use super::search::{Search, State};
 use crate::reference::{Rights, Stamp, Trigger};
 use crate::witness::{TxnKind, life_of};
 use std::borrow::Cow;
-use zabsim_types::{ErrorCode, Op, OpResult, Reply, SessionId, Xid, ZPath, Zxid};
+use zabsim_types::{CONFIG_NODE, ErrorCode, Op, OpResult, Reply, SessionId, Xid, ZPath, Zxid};
 
 /// What lies in a gap.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,7 +41,8 @@ impl<'h, 'a> Search<'h, 'a> {
                 continue;
             }
             let session = self.history.calls[loose.call as usize].session;
-            if loose.refused || loose.moved || !self.model.has_session(session) {
+            let local = self.model.settings().local_sessions;
+            if loose.refused || loose.moved || local || !self.model.has_session(session) {
                 away.push(Filler::TurnedAway(place as u32));
             }
             if !loose.refused && at < loose.below {
@@ -186,6 +187,15 @@ impl<'h, 'a> Search<'h, 'a> {
             triggers.iter().any(same)
         });
         if !seen {
+            return None;
+        }
+        let history = self.history;
+        if let Some(quiet) = self.quiet.as_ref().filter(|_| !self.lenient)
+            && triggers
+                .iter()
+                .any(|trigger| quiet.forbids(at, trigger, history))
+        {
+            self.hushed.set(true);
             return None;
         }
         match &self.ahead {
@@ -346,6 +356,10 @@ pub(super) fn effect(op: &Op, result: Result<&Reply, ErrorCode>) -> TxnKind {
         (Op::Delete { path, .. }, _) => TxnKind::Delete { path: path.clone() },
         (Op::SetData { path, data, .. }, _) => TxnKind::SetData {
             path: path.clone(),
+            data: data.clone(),
+        },
+        (Op::Reconfig { .. }, Ok(Reply::Reconfigured { data, .. })) => TxnKind::SetData {
+            path: CONFIG_NODE.into(),
             data: data.clone(),
         },
         (Op::DeleteContainer { path }, _) => TxnKind::Delete { path: path.clone() },

@@ -1,8 +1,10 @@
 //! What a history says of the committed log without a search: which transactions replies name, what must have happened at a
 //! zxid that somebody saw, when it was, and between which bounds a request without a reply can lie.
 
+use super::local;
 use crate::checks::history::{Call, History, Outcome};
 use crate::checks::stat_of;
+use crate::reference::Settings;
 use std::collections::BTreeMap;
 use zabsim_types::{
     HistoryKind, Op, Reply, SessionChange, SessionId, Stat, WatchKind, ZPath, Zxid,
@@ -74,8 +76,8 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// `from_start`: the clients of the history were there from its start, trying to connect.
-    pub fn new(history: &History<'_>, from_start: bool) -> Known {
+    /// `settings`: what the servers were told; `from_start`: the clients of the history were there from its start, trying to connect.
+    pub fn new(history: &History<'_>, settings: &Settings, from_start: bool) -> Known {
         let mut known = Known {
             updates: Vec::new(),
             reads: Vec::new(),
@@ -101,7 +103,7 @@ impl Known {
         known.traces.sort_unstable();
         known.traces.dedup();
         known.fill_spans(history);
-        known.sessions(history);
+        known.sessions(history, settings);
         known.unanswered(history);
         known
     }
@@ -142,6 +144,10 @@ impl Known {
     }
 
     fn stat(&mut self, op: &Op, reply: &Reply) {
+        if let (Op::Reconfig { .. }, Reply::Reconfigured { stat, .. }) = (op, reply) {
+            self.times.entry(stat.mzxid).or_insert(stat.mtime);
+            return;
+        }
         let (Some(stat), Some(path)) = (stat_of(reply), path_of(op, reply)) else {
             return;
         };
@@ -210,7 +216,7 @@ impl Known {
     }
 
     /// When each session must have been made at the latest.
-    fn sessions(&mut self, history: &History<'_>) {
+    fn sessions(&mut self, history: &History<'_>, settings: &Settings) {
         // Of all updates called from there on, the first transaction.
         let mut from = vec![Zxid::NO_STATE; history.calls.len() + 1];
         for (at, call) in history.calls.iter().enumerate().rev() {
@@ -272,6 +278,12 @@ impl Known {
             }
         }
         self.lives = lives.into_values().collect();
+        if settings.local_sessions {
+            let all = std::mem::take(&mut self.lives);
+            if settings.upgrade_local_sessions {
+                self.lives = local::lives(history, all);
+            }
+        }
         self.lives
             .sort_by_key(|life| (life.made_by, life.connected, life.session));
     }

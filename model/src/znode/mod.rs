@@ -30,6 +30,8 @@ mod fields;
 pub mod fill;
 mod fillers;
 mod known;
+mod local;
+mod quiet;
 mod read;
 #[cfg(test)]
 mod refusals;
@@ -40,7 +42,7 @@ mod words;
 
 pub use conflict::{Conflict, Operation};
 pub use fill::{Fill, Filled};
-pub use read::{CLOCK_SLACK_MS, Format, Recording, begins, read};
+pub use read::{CLOCK_SLACK_MS, Format, Recording, begins, read, settings_line};
 
 use crate::checks::history::{History, Outcome};
 use crate::checks::{Options, Report, check_all, first_violation};
@@ -199,8 +201,12 @@ pub fn judge(recording: &Recording, settings: &Settings) -> Result<Judged, Fault
         Some(options) => options.clone(),
         None => options_for(recording),
     };
-    let history =
-        History::new(events, &options.identities, None).map_err(|(_, what)| Fault::new(0, what))?;
+    let super_digest = options.settings.super_digest.as_deref();
+    let mut history = History::new(events, &options.identities, super_digest)
+        .map_err(|(_, what)| Fault::new(0, what))?;
+    if options.settings.local_sessions {
+        local::mark_closes(&mut history);
+    }
     let understood = understood(recording, &history);
     let from_start = recording.format == Format::Own;
     let filled = fill::fill(&history, &options.settings, from_start, settings.effort);
@@ -244,6 +250,7 @@ fn options_for(recording: &Recording) -> Options {
         watches_survive_reconnect: recording.format == Format::Own,
         identities: address.into_iter().collect(),
         leader_may_lag: recording.format == Format::Recorded && !recording.alone,
+        settings: recording.settings.clone().unwrap_or_default(),
         ..Options::default()
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! - *Recorded*: what a recorder beside the clients of a real ensemble wrote. It begins and ends with a `meta` line, counts
 //!   nanoseconds in `time_ns`, and numbers what each client was given (`rseq`).
-//! - *Own*: what `zabsim run --out` saves as `history.jsonl`: one [`HistoryEvent`] a line, microseconds in `time_us`.
+//! - *Own*: what `zabsim run --out` saves as `history.jsonl`: one [`HistoryEvent`] a line, microseconds in `time_us`. The first
+//!   line says what the servers were told ([`settings_line`]); without it, they were told nothing.
 //!
 //! What is read is kept, nothing else: memory grows with the operations of the history, and what is no history ends at its
 //! first line. The order of the lines is the order of things; the clock may not contradict it by more than
@@ -13,7 +14,8 @@ use super::fields::{Fields, brief};
 use super::words;
 use crate::intake::Fault;
 use crate::intake::source::Source;
-use crate::reference::Lookup;
+use crate::reference::{Lookup, Settings};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -52,8 +54,41 @@ pub struct Recording {
     pub alone: bool,
     /// Whether every client connected by the loopback of its machine: then its address is known.
     pub loopback: bool,
+    /// What the servers were told, where the history says so.
+    pub settings: Option<Settings>,
     /// On which lines each call begins and ends; 0 where it does not end.
     pub(super) lines_of: Lookup<u64, (u64, u64)>,
+}
+
+/// The type of the line that says what the servers were told.
+const SETTINGS: &str = "settings";
+
+/// The first line of a history of ours.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsLine {
+    time_us: u64,
+    r#type: String,
+    settings: Settings,
+}
+
+/// The line with which a history of ours begins, without its end: what the servers were told.
+///
+/// ```
+/// use zabsim_model::Settings;
+/// use zabsim_model::znode::{read, settings_line};
+///
+/// let told = Settings { local_sessions: true, ..Settings::default() };
+/// let recording = read(settings_line(&told).as_bytes(), &mut |_| {}).expect("a history");
+/// assert_eq!(recording.settings, Some(told));
+/// ```
+pub fn settings_line(settings: &Settings) -> String {
+    let line = SettingsLine {
+        time_us: 0,
+        r#type: SETTINGS.to_owned(),
+        settings: settings.clone(),
+    };
+    serde_json::to_string(&line).expect("it has neither maps nor floats")
 }
 
 /// Whether a file that begins with this line is a history of znodes: every line of one says when, in a way that no other
@@ -109,6 +144,7 @@ struct Reader {
     alone: bool,
     remote: bool,
     local: bool,
+    settings: Option<Settings>,
     calls: Lookup<u64, Open>,
     /// The session that each process has, and its connection.
     conns: BTreeMap<ProcessId, (SessionId, u32)>,
@@ -176,6 +212,9 @@ impl Reader {
 
     fn own(&mut self, text: &str, fields: &Fields<'_>) -> Result<(), Fault> {
         let at = fields.u64("time_us")?;
+        if fields.get("type").and_then(Value::as_str) == Some(SETTINGS) {
+            return self.told(text);
+        }
         let event: HistoryEvent = match serde_json::from_str(text) {
             Ok(event) => event,
             Err(error) => return self.fault(format!("this is no event of a history: {error}")),
@@ -192,6 +231,26 @@ impl Reader {
             _ => {}
         }
         self.push(event, 0);
+        Ok(())
+    }
+
+    fn told(&mut self, text: &str) -> Result<(), Fault> {
+        if self.settings.is_some() {
+            return self.fault(
+                "a second line of type `settings`; only the first line of a history says what the servers were told",
+            );
+        }
+        if self.lines > 1 {
+            return self.fault(
+                "a line of type `settings` behind other lines; what the servers were told stands on the first line",
+            );
+        }
+        match serde_json::from_str::<SettingsLine>(text) {
+            Ok(line) => self.settings = Some(line.settings),
+            Err(error) => {
+                return self.fault(format!("this is not what servers can be told: {error}"));
+            }
+        }
         Ok(())
     }
 
@@ -462,6 +521,7 @@ impl Reader {
             server: self.server,
             alone: self.alone,
             loopback: self.local && !self.remote,
+            settings: self.settings,
             lines_of: self
                 .calls
                 .into_iter()

@@ -324,3 +324,47 @@ proptest! {
         }
     }
 }
+
+/// What the servers were told stands on the first line, once, and in words that are known.
+#[test]
+fn what_the_servers_were_told_is_read_or_refused() {
+    let event = r#"{"time_us":5,"process":1,"session":7,"type":"session","change":{"change":"disconnected"}}"#;
+    let told = crate::reference::Settings {
+        local_sessions: true,
+        first_configuration: Some("version=0".into()),
+        ..Default::default()
+    };
+    let line = settings_line(&told);
+    let lines = |lines: &[&str]| {
+        let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        read_lines(&lines)
+    };
+    let recording = lines(&[&line, event]).expect("a history");
+    assert_eq!(recording.events.len(), 1);
+    assert_eq!(options_for(&recording).settings, told);
+    let without = lines(&[event]).expect("a history");
+    assert_eq!(options_for(&without).settings, Default::default());
+
+    let refused = |text: &[&str]| lines(text).expect_err("it is refused").to_string();
+    let twice = refused(&[&line, event, &line]);
+    assert!(
+        twice.starts_with("line 3: a second line of type `settings`"),
+        "{twice}"
+    );
+    let late = refused(&[event, &line]);
+    assert!(
+        late.starts_with("line 2: a line of type `settings` behind other lines"),
+        "{late}"
+    );
+    let unknown = line.replace("local_sessions", "lokal_sessions");
+    let unknown = refused(&[&unknown, event]);
+    assert!(
+        unknown.starts_with(
+            "line 1: this is not what servers can be told: unknown field `lokal_sessions`"
+        ),
+        "{unknown}"
+    );
+    let beside = line.replacen("\"time_us\"", "\"servers\":3,\"time_us\"", 1);
+    let beside = refused(&[&beside, event]);
+    assert!(beside.contains("unknown field `servers`"), "{beside}");
+}

@@ -4,10 +4,12 @@ use super::ahead::Ahead;
 use super::fill::Fill;
 use super::fillers::{Filler, effect};
 use super::known::Known;
+use super::quiet::Quiet;
 use crate::checks::history::History;
 use crate::checks::judge::{could_answer, write_judged};
 use crate::reference::{Fnv, Mark, Model, Settings, Stamp};
 use crate::witness::{CommittedTxn, TxnKind};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use zabsim_types::{OpResult, SessionId, Xid, Zxid};
@@ -95,6 +97,10 @@ pub(super) struct Search<'h, 'a> {
     pub lenient: bool,
     /// What later answers say; from the second attempt on.
     pub ahead: Option<Ahead>,
+    /// Where nothing can have fired unless a watch was lost; until there is no such log.
+    pub quiet: Option<Quiet>,
+    /// Whether something was not tried because of that. Whoever asks what fits may not change the search.
+    pub hushed: Cell<bool>,
     /// Something was taken back: from there on what was seen is remembered.
     went_back: bool,
     /// Whether anything could have been chosen otherwise.
@@ -121,7 +127,7 @@ impl<'h, 'a> Search<'h, 'a> {
             history,
             known,
             settings,
-            model: Model::with(settings.clone()),
+            model: empty(history, settings),
             txns: Vec::with_capacity(known.updates.len()),
             taken: Vec::new(),
             used: BTreeSet::new(),
@@ -134,6 +140,8 @@ impl<'h, 'a> Search<'h, 'a> {
             follow: None,
             lenient: false,
             ahead: None,
+            quiet: Some(Quiet::new(history)),
+            hushed: Cell::new(false),
             went_back: false,
             chose: false,
         }
@@ -150,7 +158,7 @@ impl<'h, 'a> Search<'h, 'a> {
     }
 
     fn start_over(&mut self) -> State {
-        self.model = Model::with(self.settings.clone());
+        self.model = empty(self.history, self.settings);
         self.txns.clear();
         self.taken.clear();
         self.used.clear();
@@ -175,13 +183,24 @@ impl<'h, 'a> Search<'h, 'a> {
                 self.worst = Some(self.here(state.at, wrong));
             }
             let out_of_effort = self.effort > self.limit;
-            if self.ahead.is_none() && self.chose && !out_of_effort {
+            // Half of it is for a log in which a watch was lost.
+            let hushed = self.hushed.get() && self.quiet.is_some();
+            let enough = out_of_effort || hushed && self.effort > self.limit / 2;
+            if self.ahead.is_none() && self.chose && !enough {
                 self.ahead = Some(Ahead::new(self.history, &self.known.loose));
                 state = self.start_over();
                 continue;
             }
-            if let Some(before) = self.choices.pop().filter(|_| !out_of_effort) {
+            if let Some(before) = self.choices.pop().filter(|_| !enough) {
                 state = self.take_back(before);
+                continue;
+            }
+            if hushed && !out_of_effort {
+                // Then a watch was lost, and the checks shall have a log to say so.
+                self.quiet = None;
+                self.seen.clear();
+                self.worst = None;
+                state = self.start_over();
                 continue;
             }
             let worst = self.worst.take().expect("it was just set");
@@ -437,4 +456,17 @@ impl<'h, 'a> Search<'h, 'a> {
         self.put(state, &first);
         Ok(())
     }
+}
+
+/// The state before the first transaction. Sessions that only their servers know are in no log.
+fn empty(history: &History<'_>, settings: &Settings) -> Model {
+    let mut model = Model::with(settings.clone());
+    if settings.local_sessions {
+        for session in &history.sessions {
+            if session.session != SessionId::NONE {
+                model.meet_local(session.session);
+            }
+        }
+    }
+    model
 }

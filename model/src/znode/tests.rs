@@ -323,3 +323,74 @@ fn corrupted_histories_are_refused() {
 fn two_thousand_corrupted_histories_are_refused() {
     corrupted(20);
 }
+
+/// Two clients' requests were lost, and one of them happened: that at which a watch was left that is told nothing cannot be it.
+#[test]
+fn a_guess_that_would_make_a_watch_late_is_not_taken() {
+    let event = |process: u32, kind: &str| {
+        let session = process + 6;
+        format!(r#"{{"time_us":5,"process":{process},"session":{session},{kind}}}"#)
+    };
+    let connected = r#""type":"session","change":{"change":"connected","server":1,"conn":1,"timeout_ms":6000,"reattached":false}"#;
+    let invoke =
+        |id: u32, request: &str| format!(r#""type":"invoke","id":{id},"request":{request}"#);
+    let ok = |id: u32, zxid: u64, xid: u32, result: &str| {
+        format!(r#""type":"ok","id":{id},"zxid":{zxid},"xid":{xid},"conn":1,"result":{result}"#)
+    };
+    let lost = |id: u32| {
+        format!(r#""type":"info","id":{id},"error":"ConnectionLoss","sent":true,"xid":1"#)
+    };
+    let create = |path: &str| {
+        format!(
+            r#"{{"op":"create","path":"{path}","data":[],"mode":"persistent","with_stat":false}}"#
+        )
+    };
+    let set = |path: &str| format!(r#"{{"op":"setData","path":"{path}","data":[1],"version":-1}}"#);
+    let created = |path: &str| format!(r#"{{"reply":"created","path":"{path}","stat":null}}"#);
+    let read = |version: u32, mzxid: u64| {
+        format!(
+            r#"{{"reply":"data","data":[],"stat":{{"czxid":4,"mzxid":{mzxid},"ctime":0,"mtime":0,"version":{version},"cversion":0,"aversion":0,"ephemeralOwner":0,"dataLength":0,"numChildren":0,"pzxid":4}}}}"#
+        )
+    };
+    let get = r#"{"op":"getData","path":"/a","watch":true}"#;
+    let mut events = vec![
+        event(1, connected),
+        event(2, connected),
+        event(3, connected),
+        event(1, &invoke(1, &create("/a"))),
+        event(1, &ok(1, 4, 1, &created("/a"))),
+        event(1, &invoke(2, &create("/b"))),
+        event(1, &ok(2, 5, 2, &created("/b"))),
+        event(1, &invoke(3, get)),
+        event(1, &ok(3, 5, 3, &read(0, 4))),
+        event(2, &invoke(4, &set("/a"))),
+        event(3, &invoke(5, &set("/b"))),
+        event(2, &lost(4)),
+        event(3, &lost(5)),
+        event(1, &invoke(6, &create("/c"))),
+        event(1, &ok(6, 7, 4, &created("/c"))),
+    ];
+    let judged = |events: &[String]| {
+        let lines = events.join("\n");
+        check(lines.as_bytes(), &Settings::default(), &mut |_| {}).expect("a history")
+    };
+    let guessed = judged(&events);
+    assert_eq!(guessed.violation(), None);
+    assert_eq!(guessed.filled.fill, Fill::Whole);
+    let sixth = |judged: &Judged| {
+        let mut txns = judged.filled.witness.txns.iter();
+        let txn = txns.find(|txn| txn.zxid == Zxid(6));
+        said(&txn.expect("it happened").what)
+    };
+    assert_eq!(sixth(&guessed), "setData /b");
+
+    // Where it must have been the other one, the watch was lost, and that is what is said.
+    let again = r#"{"op":"exists","path":"/a","watch":false}"#;
+    let stat = r#"{"reply":"exists","stat":{"czxid":4,"mzxid":6,"ctime":0,"mtime":0,"version":1,"cversion":0,"aversion":0,"ephemeralOwner":0,"dataLength":1,"numChildren":0,"pzxid":4}}"#;
+    events.push(event(1, &invoke(7, again)));
+    events.push(event(1, &ok(7, 7, 5, stat)));
+    let lost = judged(&events);
+    assert_eq!(lost.filled.fill, Fill::Whole);
+    assert_eq!(sixth(&lost), "setData /a");
+    assert_eq!(lost.violation().expect("a watch was lost").check, "watches");
+}

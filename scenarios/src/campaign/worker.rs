@@ -15,6 +15,7 @@ use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use xxhash_rust::xxh3::xxh3_64;
+use zabsim_model::znode::settings_line;
 use zabsim_reports::{Saved, save};
 use zabsim_types::run::{RunReport, Verdict};
 
@@ -131,8 +132,10 @@ impl Worker<'_> {
             } => {
                 let finished = self.run(scenario, seed);
                 let drawn = finished.drawn.to_toml();
+                let settings = settings_line(&finished.settings);
                 let saved = Saved {
                     report: &finished.report,
+                    settings: &settings,
                     history: &finished.history,
                     scenario: &drawn,
                     trace: None,

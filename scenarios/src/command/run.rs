@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use zabsim::{parse_seed, seed_text};
+use zabsim_model::znode::settings_line;
 use zabsim_reports::{Detail, Saved, obstacle, render, save};
 
 #[derive(clap::Args)]
@@ -70,8 +71,10 @@ fn run_one(
     if let Some(dir) = &arguments.out {
         let trace = finished.trace.as_ref().map(|trace| trace.to_string());
         let drawn = finished.drawn.to_toml();
+        let settings = settings_line(&finished.settings);
         let saved = Saved {
             report: &finished.report,
+            settings: &settings,
             history: &finished.history,
             scenario: &drawn,
             trace: trace.as_deref(),
