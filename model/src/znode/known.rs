@@ -290,17 +290,26 @@ impl Known {
 
     fn unanswered(&mut self, history: &History<'_>) {
         // The newest state that anybody had been shown when each call was made.
-        let mut answered = history
-            .answered
-            .iter()
-            .map(|at| &history.calls[*at as usize])
-            .peekable();
+        let answered = history.answered.iter().map(|at| {
+            let call = &history.calls[*at as usize];
+            (call.done, call.zxid)
+        });
+        // An event shows its transaction as an answer does.
+        let told = (0u32..).zip(history.events).filter_map(|(at, event)| {
+            let HistoryKind::Watch { zxid, .. } = event.kind else {
+                return None;
+            };
+            zxid.map(|zxid| (at, zxid))
+        });
+        let mut seen: Vec<(u32, Zxid)> = answered.chain(told).collect();
+        seen.sort_unstable();
+        let mut seen = seen.into_iter().peekable();
         let mut newest = Zxid::ZERO;
         let mut shown = Vec::with_capacity(history.calls.len());
         for call in &history.calls {
-            while let Some(other) = answered.next_if(|other| other.done < call.invoked) {
-                if other.zxid != Zxid::NO_STATE {
-                    newest = newest.max(other.zxid);
+            while let Some((_, zxid)) = seen.next_if(|(at, _)| *at < call.invoked) {
+                if zxid != Zxid::NO_STATE {
+                    newest = newest.max(zxid);
                 }
             }
             shown.push(newest);

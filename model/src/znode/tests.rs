@@ -394,3 +394,15 @@ fn a_guess_that_would_make_a_watch_late_is_not_taken() {
     assert_eq!(sixth(&lost), "setData /a");
     assert_eq!(lost.violation().expect("a watch was lost").check, "watches");
 }
+
+/// What a client was told of had happened before a request that was made then.
+#[test]
+fn what_a_watch_was_told_of_lies_before_a_later_request() {
+    let lines = r#"{"time_us":1,"process":1,"session":7,"type":"watch","zxid":6,"conn":1,"event":{"kind":"NodeDataChanged","path":"/a"}}
+{"time_us":2,"process":2,"session":8,"type":"invoke","id":1,"request":{"op":"setData","path":"/b","data":[],"version":-1}}"#;
+    let recording = read(lines.as_bytes(), &mut |_| {}).expect("a history");
+    let history = History::new(&recording.events, &[], None).expect("completions fit");
+    let known = super::known::Known::new(&history, &Default::default(), true);
+    let above: Vec<Zxid> = known.loose.iter().map(|loose| loose.above).collect();
+    assert_eq!(above, [Zxid(6)]);
+}
