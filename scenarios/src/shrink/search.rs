@@ -83,10 +83,13 @@ impl Search {
                 let candidate = &candidates[job / seeds.len()];
                 let seed = seeds[job % seeds.len()];
                 let finished = run_scenario(candidate, &candidate.plan.name, seed, false);
-                if Fingerprint::of(&finished.report).as_ref() == Some(&self.wanted)
-                    && winner(&won).is_none_or(|at| job < at)
-                {
-                    *won.lock().expect("no run panics with it") = Some((job, finished));
+                if Fingerprint::of(&finished.report).as_ref() != Some(&self.wanted) {
+                    continue;
+                }
+                // Compared and replaced under one lock: of two that fail at the same time the first in the order wins.
+                let mut won = won.lock().expect("no run panics with it");
+                if won.as_ref().is_none_or(|(at, _)| job < *at) {
+                    *won = Some((job, finished));
                 }
             }
         };
