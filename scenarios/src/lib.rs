@@ -8,6 +8,7 @@ pub mod format;
 mod generate;
 mod hint;
 pub mod library;
+mod replace;
 pub mod runner;
 pub mod shrink;
 pub mod workload;

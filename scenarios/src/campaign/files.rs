@@ -2,8 +2,8 @@
 //! of each distinct failure under `failures/`; and `campaign.lock`, held by the process that runs.
 
 use super::journal::JOURNAL;
+use crate::replace::replace;
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use zabsim_reports::{junit, render_campaign};
 use zabsim_types::campaign::Summary;
@@ -81,19 +81,9 @@ pub fn write_summary(dir: &Path, summary: &Summary) -> Result<(), String> {
         (TEXT, render_campaign(summary)),
         (JUNIT, junit(summary)?),
     ] {
-        let path = dir.join(name);
-        replace(&path, text.as_bytes())
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        replace(&dir.join(name), &text)?;
     }
     Ok(())
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! `zabsim adopt`: a shrunk failure becomes a regression, a scenario that must pass from the day on which it is mended.
 
 use super::Output;
-use super::shrink::{MINIMAL, replace};
+use super::shrink::MINIMAL;
 use crate::fingerprint::Fingerprint;
 use crate::format::{BYTES_MAX, Scenario};
 use crate::library::read_bounded;
+use crate::replace::replace;
 use crate::runner::run_scenario;
 use std::path::{Path, PathBuf};
 use zabsim::parse_seed;

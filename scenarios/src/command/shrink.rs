@@ -5,9 +5,9 @@ use super::Output;
 use super::saved::SavedRun;
 use crate::format::Scenario;
 use crate::library;
+use crate::replace::replace;
 use crate::runner::run_scenario;
 use crate::shrink::{self, BUDGET, Request, Shrunk, sizes, text};
-use std::fs;
 use std::path::{Path, PathBuf};
 use zabsim::{parse_seed, seed_text};
 
@@ -165,17 +165,4 @@ impl Told {
         output.complain(&format!("run {} of at most {budget}: {}", best.runs, sizes));
         self.last = sizes;
     }
-}
-
-/// Puts a text in a file's place, all of it or nothing.
-pub(super) fn replace(file: &Path, text: &str) -> Result<(), String> {
-    let cannot = |error| format!("cannot write {}: {error}", file.display());
-    let name = file.file_name().map(|name| name.to_string_lossy());
-    let name = name.ok_or_else(|| format!("{} is no file's name", file.display()))?;
-    let part = file.with_file_name(format!(".{name}.part"));
-    fs::write(&part, text).map_err(cannot)?;
-    fs::rename(&part, file).map_err(|error| {
-        let _ = fs::remove_file(&part);
-        cannot(error)
-    })
 }
