@@ -9,6 +9,7 @@ use super::*;
 use crate::ConnId;
 use crate::auth::Identities;
 use crate::database::Outcome;
+use crate::tests::create;
 use zabsim_types::Xid;
 
 /// A leader's preparation alone: nothing is applied until the test says so.
@@ -106,16 +107,6 @@ impl Bench {
 }
 
 use CreateMode::{Ephemeral, Persistent, PersistentSequential};
-
-fn create(path: &str, mode: CreateMode) -> Op {
-    Op::Create {
-        path: path.into(),
-        data: None,
-        mode,
-        with_stat: false,
-        acl: zabsim_types::Acl::OPEN,
-    }
-}
 
 fn delete(path: &str, version: i32) -> Op {
     Op::Delete {

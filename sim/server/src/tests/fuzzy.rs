@@ -114,27 +114,11 @@ fn single() -> impl Strategy<Value = Op> {
         CreateMode::Container,
         CreateMode::PersistentWithTtl { ttl_ms: 20 },
     ]);
-    let with = |path: &str, mode, acl| match create(path, mode) {
-        Op::Create {
-            path,
-            data,
-            mode,
-            with_stat,
-            ..
-        } => Op::Create {
-            path,
-            data,
-            mode,
-            with_stat,
-            acl,
-        },
-        other => other,
-    };
     prop_oneof![
         5 => (path(), mode.clone()).prop_map(|(path, mode)| create(&path, mode)),
         3 => path().prop_map(|path| delete(&path)),
         2 => (path(), "[a-z]{0,3}").prop_map(|(path, data)| set(&path, &data)),
-        2 => (path(), mode.clone(), list()).prop_map(move |(path, mode, acl)| with(&path, mode, acl)),
+        2 => (path(), mode.clone(), list()).prop_map(|(path, mode, acl)| guarded(&path, mode, acl)),
     ]
 }
 

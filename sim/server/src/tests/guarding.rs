@@ -11,16 +11,6 @@ fn prove(who: &str) -> Op {
     }
 }
 
-fn with(path: &str, mode: CreateMode, acl: Acl) -> Op {
-    Op::Create {
-        path: path.into(),
-        data: None,
-        mode,
-        with_stat: false,
-        acl,
-    }
-}
-
 fn mine() -> Acl {
     Acl::one(Perms::ALL, "auth", "")
 }
@@ -46,7 +36,7 @@ fn identities_travel_to_the_leader_with_each_request() {
     let a = e.connect(1, 1);
     let b = e.connect(2, 1);
     assert_eq!(e.ok(&a, prove("me:secret")), Reply::AuthAdded);
-    e.ok(&a, with("/a", CreateMode::Persistent, mine()));
+    e.ok(&a, guarded("/a", CreateMode::Persistent, mine()));
     e.ok(&a, set("/a", "1"));
     assert_eq!(e.op(&b, set("/a", "2")), NO_AUTH);
     assert_eq!(e.op(&b, get("/a", false)), NO_AUTH);
@@ -60,7 +50,7 @@ fn a_proof_counts_at_once_and_is_answered_in_its_turn() {
     let mut e = Ensemble::new(2);
     let a = e.connect(1, 1);
     e.ok(&a, prove("me:secret"));
-    e.ok(&a, with("/a", CreateMode::Persistent, mine()));
+    e.ok(&a, guarded("/a", CreateMode::Persistent, mine()));
     let b = e.connect(2, 1);
     e.submit(b.conn, create("/b", CreateMode::Persistent));
     e.submit(b.conn, prove("me:secret"));
@@ -110,7 +100,7 @@ fn who_may_not_set_a_list_sees_no_hashes() {
             (Perms::ADMIN, "digest".into(), hash.into()).into(),
         ])
     };
-    e.ok(&a, with("/a", CreateMode::Persistent, acl(&hash)));
+    e.ok(&a, guarded("/a", CreateMode::Persistent, acl(&hash)));
     let shown = |e: &mut Ensemble, of: &Client| match e.ok(of, get_acl("/a")) {
         Reply::Acl { acl, .. } => acl,
         other => panic!("{other:?}"),
@@ -120,7 +110,7 @@ fn who_may_not_set_a_list_sees_no_hashes() {
     assert_eq!(shown(&mut e, &a), acl(&hash));
     e.ok(
         &a,
-        with(
+        guarded(
             "/w",
             CreateMode::Persistent,
             Acl::one(Perms::WRITE, "world", "anyone"),
@@ -146,7 +136,7 @@ fn a_watcher_that_may_not_read_is_not_told() {
     e.ok(&a, set_acl("/p/x", mine()));
     e.ok(&a, set("/p/x", "1"));
     assert!(e.heard(b.conn).is_empty());
-    e.ok(&a, with("/p/y", CreateMode::Persistent, mine()));
+    e.ok(&a, guarded("/p/y", CreateMode::Persistent, mine()));
     assert_eq!(e.heard(b.conn), ["NodeChildrenChanged /p @7"]);
     e.ok(&a, set_acl("/p/x", Acl::OPEN));
     e.ok(&a, set("/p/x", "2"));

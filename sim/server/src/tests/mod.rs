@@ -408,13 +408,17 @@ fn line(frame: &ServerFrame) -> String {
     }
 }
 
-fn create(path: &str, mode: CreateMode) -> Op {
+pub(crate) fn create(path: &str, mode: CreateMode) -> Op {
+    guarded(path, mode, Acl::OPEN)
+}
+
+pub(crate) fn guarded(path: &str, mode: CreateMode, acl: Acl) -> Op {
     Op::Create {
         path: path.into(),
         data: Some(b"x".as_slice().into()),
         mode,
         with_stat: false,
-        acl: Acl::OPEN,
+        acl,
     }
 }
 

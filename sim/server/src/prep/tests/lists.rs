@@ -2,29 +2,11 @@
 
 use super::*;
 use crate::auth::digest;
+use crate::tests::guarded;
 use zabsim_types::{AclEntry, Id};
 
 fn ids(user_and_password: &str) -> Identities {
     Identities::new(vec![Id::new("digest", &digest(user_and_password))])
-}
-
-fn guarded(path: &str, mode: CreateMode, acl: Acl) -> Op {
-    match create(path, mode) {
-        Op::Create {
-            path,
-            data,
-            mode,
-            with_stat,
-            ..
-        } => Op::Create {
-            path,
-            data,
-            mode,
-            with_stat,
-            acl,
-        },
-        other => other,
-    }
 }
 
 fn set_acl(path: &str, acl: Acl, version: i32) -> Op {

@@ -101,7 +101,7 @@ fn the_end_of_a_session_is_counted() {
         put_quota(b, "/a", "count=9");
         b.create("/a/e", Ephemeral);
         b.create("/a/f", Ephemeral);
-        assert_eq!(counts(b, "/a"), "count=3,bytes=0");
+        assert_eq!(counts(b, "/a"), "count=3,bytes=2");
         pause(b);
         b.op(Op::CloseSession);
         assert_eq!(counts(b, "/a"), "count=1,bytes=0");
