@@ -67,10 +67,13 @@
 //! assert_eq!(session.id(), SessionId(0x01_0000));
 //! ```
 
+mod endings;
 mod seek;
+mod times;
 
 use crate::watches::{Stake, Watches};
 use crate::{Config, Effect, Input, Outcome};
+use endings::lost;
 use seek::Seek;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -78,9 +81,6 @@ use zabsim_types::{
     CallId, ClientFrame, ConnectReply, ConnectRequest, ErrorCode, Op, OpResult, ServerFrame,
     ServerId, SessionChange, SessionId, Time, WatchEvent, Xid, Zxid,
 };
-
-/// ZooKeeper's `MAX_SEND_PING_INTERVAL`.
-const PING_INTERVAL_US_MAX: u64 = 10_000_000;
 
 /// A client's session, one after another: see the module's documentation.
 #[derive(Debug)]
@@ -568,171 +568,5 @@ impl Session {
             conn: self.conn,
             event,
         });
-    }
-
-    /// The driver says that the connection is gone, or never came up.
-    fn lose_connection(&mut self, now: Time, out: &mut Vec<Effect>) {
-        match self.link {
-            Link::None | Link::Waiting { .. } => {}
-            Link::Connecting { .. } | Link::Attaching { .. } | Link::Up { .. } => {
-                self.stop_seeking(out);
-                self.lose_requests(out);
-                self.wait_for_next(now, out);
-            }
-        }
-    }
-
-    /// The session leaves the connection by itself.
-    fn drop_connection(&mut self, now: Time, out: &mut Vec<Effect>) {
-        out.push(Effect::Disconnect);
-        self.lose_connection(now, out);
-    }
-
-    fn lose_requests(&mut self, out: &mut Vec<Effect>) {
-        for request in self.in_flight.drain(..) {
-            if let InFlight::Request {
-                call, xid, closes, ..
-            } = request
-            {
-                self.closing &= !closes;
-                out.push(lost(call, ErrorCode::ConnectionLoss, Some(xid)));
-            }
-        }
-        if let Link::Up { .. } = self.link {
-            out.push(Effect::Changed {
-                session: self.id,
-                change: SessionChange::Disconnected,
-            });
-        }
-    }
-
-    fn wait_for_next(&mut self, now: Time, out: &mut Vec<Effect>) {
-        if self.config.reconnect_us == 0 {
-            return self.connect_to_next(now, out);
-        }
-        let until = now.plus(self.config.reconnect_us);
-        self.link = Link::Waiting { until };
-    }
-
-    fn move_to(&mut self, now: Time, to: Option<ServerId>, out: &mut Vec<Effect>) {
-        match self.link {
-            Link::None => return,
-            Link::Waiting { .. } => {}
-            Link::Connecting { .. } | Link::Attaching { .. } | Link::Up { .. } => {
-                out.push(Effect::Disconnect);
-                self.stop_seeking(out);
-                self.lose_requests(out);
-            }
-        }
-        match to {
-            Some(server) => self.connect(now, server, out),
-            None => self.connect_to_next(now, out),
-        }
-    }
-
-    fn expire(&mut self, out: &mut Vec<Effect>) {
-        assert!(self.in_flight.is_empty(), "lost with their connection");
-        self.lose_queue(ErrorCode::SessionExpired, out);
-        self.end(SessionChange::Expired, out);
-    }
-
-    fn lose_queue(&mut self, error: ErrorCode, out: &mut Vec<Effect>) {
-        for (call, _) in self.queue.drain(..) {
-            out.push(lost(call, error, None));
-        }
-    }
-
-    fn end(&mut self, change: SessionChange, out: &mut Vec<Effect>) {
-        self.stop_seeking(out);
-        out.push(Effect::Changed {
-            session: self.id,
-            change,
-        });
-        self.link = Link::None;
-        self.id = SessionId::NONE;
-        self.closing = false;
-        self.watches.clear();
-    }
-
-    fn check_deadlines(&mut self, now: Time, out: &mut Vec<Effect>) {
-        self.timer = None;
-        match self.link {
-            Link::None => {}
-            Link::Up { .. } => {
-                if now >= self.read_deadline() {
-                    self.drop_connection(now, out);
-                } else if now >= self.ping_deadline() {
-                    self.send(now, ClientFrame::Ping, out);
-                }
-                self.seek_on(now, out);
-            }
-            Link::Waiting { until } => {
-                if now >= self.expiry_deadline() {
-                    self.expire(out);
-                } else if now >= until {
-                    self.connect_to_next(now, out);
-                }
-            }
-            Link::Connecting { deadline, .. } | Link::Attaching { deadline, .. } => {
-                if now >= self.expiry_deadline() {
-                    out.push(Effect::Disconnect);
-                    self.expire(out);
-                } else if now >= deadline {
-                    self.drop_connection(now, out);
-                }
-            }
-        }
-    }
-
-    fn set_timer(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let at = match self.link {
-            Link::None => return,
-            Link::Up { .. } => {
-                let seek = self.seek.as_ref().map_or(Time(u64::MAX), Seek::due);
-                self.read_deadline().min(self.ping_deadline()).min(seek)
-            }
-            Link::Waiting { until: at }
-            | Link::Connecting { deadline: at, .. }
-            | Link::Attaching { deadline: at, .. } => at.min(self.expiry_deadline()),
-        };
-        // After a pause of the process a deadline can lie behind it.
-        let at = at.max(now);
-        if self.timer.is_none_or(|set| at < set) {
-            self.timer = Some(at);
-            out.push(Effect::SetTimer { at });
-        }
-    }
-
-    const fn timeout_us(&self) -> u64 {
-        self.timeout_ms as u64 * 1_000
-    }
-
-    fn read_deadline(&self) -> Time {
-        self.heard.plus(self.timeout_us() * 2 / 3)
-    }
-
-    fn ping_deadline(&self) -> Time {
-        self.sent
-            .plus((self.timeout_us() / 3).min(PING_INTERVAL_US_MAX))
-    }
-
-    /// When the session is over without anybody's word. One that was never granted cannot expire.
-    fn expiry_deadline(&self) -> Time {
-        match self.id {
-            SessionId::NONE => Time(u64::MAX),
-            _ => self.heard.plus(self.timeout_us() * 4 / 3),
-        }
-    }
-}
-
-/// `xid`: the request's number, if it had left.
-fn lost(call: CallId, error: ErrorCode, xid: Option<Xid>) -> Effect {
-    Effect::Complete {
-        call,
-        outcome: Outcome::Lost {
-            error,
-            sent: xid.is_some(),
-            xid,
-        },
     }
 }
