@@ -74,10 +74,11 @@ impl Charter {
         Items::new(self.seeds, self.shard, self.scenarios.len())
     }
 
-    /// What a run of one of its scenarios is a function of, beside the seed, in one number.
-    pub fn identity(&self, scenario: usize) -> u64 {
-        let subject = &self.scenarios[scenario];
-        xxh3_64(format!("{}\n{}\n{}", self.commit, subject.name, subject.toml).as_bytes())
+    /// What a run of one of its scenarios is a function of, beside the seed, in one number; `None`: there is no such scenario.
+    pub fn identity(&self, scenario: usize) -> Option<u64> {
+        let subject = self.scenarios.get(scenario)?;
+        let all = format!("{}\n{}\n{}", self.commit, subject.name, subject.toml);
+        Some(xxh3_64(all.as_bytes()))
     }
 
     /// Where `wanted` is another campaign than this one, the first difference in words.

@@ -22,20 +22,24 @@ const DEFAULT: &str = "campaigns";
 pub struct Directory {
     /// The directory.
     pub path: PathBuf,
-    _lock: File,
+    lock: File,
+    /// Whether it was made just now.
+    is_new: bool,
 }
 
 impl Directory {
     /// Makes it, if it is not there, and locks it.
     pub fn open(path: &Path) -> Result<Directory, String> {
         let name = path.display();
+        let is_new = !path.exists();
         fs::create_dir_all(path).map_err(|error| format!("cannot make {name}: {error}"))?;
         let lock = File::create(path.join(LOCK))
             .map_err(|error| format!("cannot write into {name}: {error}"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Directory {
                 path: path.to_path_buf(),
-                _lock: lock,
+                lock,
+                is_new,
             }),
             Err(TryLockError::WouldBlock) => Err(format!(
                 "{name} is in use: another campaign runs there; name another directory with --out"
@@ -60,6 +64,16 @@ impl Directory {
             )),
             Some(number) if resume => Directory::open(&numbered(number)),
             last => Directory::open(&numbered(last.unwrap_or(0) + 1)),
+        }
+    }
+
+    /// Takes away again what [`Directory::open`] made: nothing came of it.
+    pub fn give_up(self) {
+        // In vain where somebody else's files are in there, which is as it should be.
+        let _ = fs::remove_file(self.path.join(LOCK));
+        drop(self.lock);
+        if self.is_new {
+            let _ = fs::remove_dir(&self.path);
         }
     }
 

@@ -7,71 +7,76 @@ use super::files::{Directory, write_summary};
 use super::journal::{self, JOURNAL, Journal, Line, RunLine};
 use super::seeds::Intervals;
 use super::tally::{Places, Tally};
-use std::collections::BTreeMap;
+use super::worker::failure_of;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use zabsim_types::campaign::Summary;
+use zabsim_types::run::Verdict;
+
+/// What comes of a merge.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// The summary of all.
+    pub summary: Summary,
+    /// What somebody should know of the journals.
+    pub remarks: Vec<String>,
+}
 
 /// Joins campaigns, each named by its directory or its journal. With `out`, what comes of it is written there, as of a
-/// campaign that has made all these runs, and can be merged further.
-pub fn merge(named: &[PathBuf], out: Option<&Path>) -> Result<Summary, String> {
+/// campaign that has made all these runs, and can be merged further. Where it is refused, nothing is left behind.
+pub fn merge(named: &[PathBuf], out: Option<&Path>) -> Result<Merged, String> {
     let journals = in_their_own_order(named)?;
-    let out = out.map(Output::open).transpose()?;
-    let mut merger = Merger {
-        tally: Tally::default(),
-        seen: BTreeMap::new(),
-        wall_ms: 0,
-        into: None,
-        dir: out.as_ref().map(|out| out.journal.clone()),
-    };
-    for journal in &journals {
-        let mut section = None;
-        journal::read(journal, |line| merger.take(line, &mut section))?;
-        merger.end(section);
+    let (agreed, remarks) = Agreed::of(&journals)?;
+    if let Some(out) = out
+        && out.join(JOURNAL).exists()
+    {
+        return Err(format!(
+            "{} holds a campaign already; name another directory with --out",
+            out.display()
+        ));
     }
     let Some(out) = out else {
-        return Ok(merger.tally.summary(merger.wall_ms, |_| false));
+        let merger = Merger::read(&journals, &agreed, None)?;
+        let summary = merger.tally.summary(merger.wall_ms, |_| false);
+        return Ok(Merged { summary, remarks });
     };
-    if let Some(mut journal) = merger.into {
-        journal.sync()?;
-        journal.rename(&out.dir.journal())?;
+    let dir = Directory::open(out)?;
+    match write(&journals, &agreed, &dir) {
+        Ok(summary) => Ok(Merged { summary, remarks }),
+        Err(why) => {
+            let _ = fs::remove_file(unfinished(&dir));
+            dir.give_up();
+            Err(why)
+        }
     }
+}
+
+fn write(journals: &[PathBuf], agreed: &Agreed, dir: &Directory) -> Result<Summary, String> {
+    let merger = Merger::read(journals, agreed, Some(unfinished(dir)))?;
     for (_, _, saved) in merger.tally.to_save() {
         let homes = journals.iter().filter_map(|journal| journal.parent());
         let there = homes.map(|home| home.join(&saved)).find(|dir| dir.is_dir());
         if let Some(from) = there {
-            copy_files(&from, &out.dir.path.join(&saved))?;
+            copy_files(&from, &dir.path.join(&saved))?;
         }
     }
-    let is_there = |path: &str| out.dir.path.join(path).exists();
+    let is_there = |path: &str| dir.path.join(path).exists();
     let summary = merger.tally.summary(merger.wall_ms, is_there);
-    write_summary(&out.dir.path, &summary)?;
+    write_summary(&dir.path, &summary)?;
+    // The last, since from now on there is a campaign.
+    if let Some(mut journal) = merger.into {
+        journal.sync()?;
+        journal.rename(&dir.journal())?;
+    }
     Ok(summary)
 }
 
-/// Where the result goes.
-struct Output {
-    dir: Directory,
-    /// The journal's name until it is complete.
-    journal: PathBuf,
-}
-
-impl Output {
-    fn open(path: &Path) -> Result<Output, String> {
-        let dir = Directory::open(path)?;
-        if dir.journal().exists() {
-            return Err(format!(
-                "{} holds a campaign already; name another directory with --out",
-                path.display()
-            ));
-        }
-        Ok(Output {
-            journal: dir.path.join("merged.jsonl"),
-            dir,
-        })
-    }
+/// The journal's name until everything is there.
+fn unfinished(dir: &Directory) -> PathBuf {
+    dir.path.join("merged.jsonl")
 }
 
 /// The journals, sorted by what they say, so that it does not matter how they were named.
@@ -102,34 +107,203 @@ fn hash_of(path: &Path) -> Result<u128, String> {
     }
 }
 
-struct Merger {
+/// What a run is a function of, beside the seed, and the seed.
+type Key = (u64, u64);
+
+/// The runs of which the journals say different things, and what is made of them. All others are taken as they come.
+#[derive(Default)]
+struct Agreed(BTreeMap<Key, RunLine>);
+
+impl Agreed {
+    /// Reads the journals, and refuses what is no campaign's. First it finds out which runs are there more than once, then which
+    /// of them differ; so it holds much of the few that do, and little of the others.
+    fn of(journals: &[PathBuf]) -> Result<(Agreed, Vec<String>), String> {
+        let mut seen: BTreeMap<u64, Intervals> = BTreeMap::new();
+        let mut again: BTreeMap<u64, Intervals> = BTreeMap::new();
+        let (mut remarks, mut runs) = (Vec::new(), 0_u64);
+        for path in journals {
+            let extent = each_run(path, |(of, seed), _| {
+                runs += 1;
+                if !seen.entry(of).or_default().insert(seed) {
+                    again.entry(of).or_default().insert(seed);
+                }
+            })?;
+            let name = path.display();
+            match (extent.bytes, extent.torn) {
+                (0, false) => return Err(format!("{name}: it is empty: no campaign")),
+                (0, true) => return Err(format!("{name}: it ends within its first line: no campaign")),
+                (_, true) => remarks.push(format!(
+                    "{name}: its last line is torn, and is left out: that campaign was killed, and `zabsim campaign --resume` goes on with it"
+                )),
+                (_, false) => {}
+            }
+        }
+        if runs == 0 {
+            return Err("there is no run in any of them: nothing to merge".to_string());
+        }
+        let is_again = |(of, seed): Key| again.get(&of).is_some_and(|seeds| seeds.has(seed));
+        let (mut said, mut contested) = (BTreeMap::new(), BTreeSet::new());
+        let each = |take: &mut dyn FnMut(Key, RunLine)| -> Result<(), String> {
+            for path in journals.iter().filter(|_| !again.is_empty()) {
+                each_run(path, |key, run| {
+                    if is_again(key) {
+                        take(key, run);
+                    }
+                })?;
+            }
+            Ok(())
+        };
+        each(&mut |key, run| {
+            let what = without_times(&run);
+            if *said.entry(key).or_insert(what) != what {
+                contested.insert(key);
+            }
+        })?;
+        let mut agreed: BTreeMap<Key, RunLine> = BTreeMap::new();
+        if !contested.is_empty() {
+            each(&mut |key, run| {
+                if contested.contains(&key) {
+                    let agreed_upon = match agreed.remove(&key) {
+                        Some(other) => worse(other, run),
+                        None => run,
+                    };
+                    agreed.insert(key, agreed_upon);
+                }
+            })?;
+        }
+        Ok((Agreed(agreed), remarks))
+    }
+}
+
+fn each_run(
+    path: &Path,
+    mut take: impl FnMut(Key, RunLine),
+) -> Result<journal::Extent, String> {
+    let mut charter: Option<Charter> = None;
+    journal::read(path, |line| {
+        match line {
+            Line::Charter(next) => charter = Some(next),
+            Line::Run(run) => {
+                let of = charter.as_ref().and_then(|charter| charter.identity(run.scenario));
+                let of = of.ok_or("a run of a scenario that its charter has not")?;
+                take((of, run.seed), run);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What a line says of its run, but for the times, in one number.
+fn without_times(run: &RunLine) -> u64 {
+    xxh3_64(&in_bytes(run)) ^ u64::from(run.rechecked)
+}
+
+/// What came of the run itself.
+fn in_bytes(run: &RunLine) -> Vec<u8> {
+    let timeless = RunLine {
+        scenario: 0,
+        wall_ms: 0,
+        at_ms: 0,
+        rechecked: false,
+        ..run.clone()
+    };
+    serde_json::to_vec(&timeless).expect("it was read from JSON")
+}
+
+/// What counts of two things that were said of one run: the worse. A run that had two trace hashes is none that can be
+/// repeated, whatever each of the two came to. In whatever order several are put together, the same comes of it.
+fn worse(one: RunLine, other: RunLine) -> RunLine {
+    let rechecked = one.rechecked || other.rechecked;
+    let differ = one.hash != other.hash && !one.hash.is_empty() && !other.hash.is_empty();
+    let order = |run: &RunLine| match differ {
+        true => (0, in_bytes(run)),
+        false => (gravity(run), in_bytes(run)),
+    };
+    let (mut kept, gone) = match (differ, one.hash < other.hash, order(&one) <= order(&other)) {
+        (true, true, _) | (false, _, true) => (one, other),
+        _ => (other, one),
+    };
+    kept.rechecked = rechecked;
+    if kept.hash.is_empty() {
+        // It told nothing of itself where its process died; elsewhere it did.
+        kept = RunLine {
+            hash: gone.hash,
+            events: gone.events,
+            virtual_ms: gone.virtual_ms,
+            probes: gone.probes,
+            ..kept
+        };
+    }
+    if differ {
+        let message = format!(
+            "trace hash {} ({} events) here, and another one where the same run was made again",
+            kept.hash, kept.events
+        );
+        kept.verdict = Verdict::Diverged.word().to_string();
+        kept.failure = Some(failure_of("determinism", "another trace hash", message));
+    }
+    kept
+}
+
+/// The gravest first.
+fn gravity(run: &RunLine) -> usize {
+    let gravest = ["diverged", "fail", "crashed", "stuck", "hung", "undecided"];
+    let place = gravest.iter().position(|verdict| *verdict == run.verdict);
+    match (place, &run.failure) {
+        (Some(place), Some(_)) => place,
+        // It passed, and was to do something else; or it did as was expected of it.
+        (None, Some(_)) => gravest.len(),
+        (_, None) => gravest.len() + 1,
+    }
+}
+
+struct Merger<'a> {
     tally: Tally,
+    agreed: &'a Agreed,
     /// The seeds that there were, by what else a run is a function of.
     seen: BTreeMap<u64, Intervals>,
     wall_ms: u64,
     into: Option<Journal>,
-    dir: Option<PathBuf>,
+    /// The file of `into`.
+    path: Option<PathBuf>,
 }
 
 /// The runs after one charter.
 struct Section {
     charter: Charter,
     places: Places,
-    identities: Vec<u64>,
     last_ms: u64,
     /// Whether its charter stands in the merged journal already.
     is_written: bool,
 }
 
-impl Merger {
+impl<'a> Merger<'a> {
+    fn read(
+        journals: &[PathBuf],
+        agreed: &'a Agreed,
+        path: Option<PathBuf>,
+    ) -> Result<Merger<'a>, String> {
+        let mut merger = Merger {
+            tally: Tally::default(),
+            agreed,
+            seen: BTreeMap::new(),
+            wall_ms: 0,
+            into: None,
+            path,
+        };
+        for journal in journals {
+            let mut section = None;
+            journal::read(journal, |line| merger.take(line, &mut section))?;
+            merger.end(section);
+        }
+        Ok(merger)
+    }
+
     fn take(&mut self, line: Line, section: &mut Option<Section>) -> Result<(), String> {
         match line {
             Line::Charter(charter) => {
                 let next = Section {
                     places: self.tally.begin(&charter),
-                    identities: (0..charter.scenarios.len())
-                        .map(|scenario| charter.identity(scenario))
-                        .collect(),
                     charter,
                     last_ms: 0,
                     is_written: false,
@@ -144,11 +318,18 @@ impl Merger {
         }
     }
 
-    fn take_run(&mut self, run: RunLine, section: &mut Section) -> Result<(), String> {
-        let identity = section.identities.get(run.scenario);
+    fn take_run(&mut self, mut run: RunLine, section: &mut Section) -> Result<(), String> {
+        let identity = section.charter.identity(run.scenario);
         let identity = identity.ok_or("a run of a scenario that its charter has not")?;
-        if !self.seen.entry(*identity).or_default().insert(run.seed) {
+        if !self.seen.entry(identity).or_default().insert(run.seed) {
             return Ok(());
+        }
+        if let Some(agreed) = self.agreed.0.get(&(identity, run.seed)) {
+            run = RunLine {
+                scenario: run.scenario,
+                at_ms: run.at_ms,
+                ..agreed.clone()
+            };
         }
         self.tally.add(&section.places, &run)?;
         section.last_ms = section.last_ms.max(run.at_ms);
@@ -156,7 +337,9 @@ impl Merger {
     }
 
     fn write(&mut self, run: RunLine, section: &mut Section) -> Result<(), String> {
-        let Some(path) = &self.dir else { return Ok(()) };
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
         let journal = match &mut self.into {
             None => {
                 section.is_written = true;
@@ -197,25 +380,159 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::journal::FailureLine;
     use super::super::journal::tests::{charter, passed};
     use super::super::seeds::Shard;
     use super::*;
 
-    /// A directory with a journal of these seeds' runs.
-    fn campaign(home: &Path, name: &str, shard: Shard, seeds: &[u64]) -> PathBuf {
+    /// A directory with a journal of these runs.
+    fn journal_of(home: &Path, name: &str, shard: Shard, runs: &[RunLine]) -> PathBuf {
         let dir = home.join(name);
         fs::create_dir(&dir).expect("makes it");
         let mut journal =
             Journal::begin(&dir.join(JOURNAL), &charter((1, 40), shard)).expect("begins");
-        for seed in seeds {
-            journal.append(&Line::Run(passed(*seed))).expect("writes");
+        for run in runs {
+            journal.append(&Line::Run(run.clone())).expect("writes");
         }
         dir
+    }
+
+    /// The same, of these seeds' runs, which pass.
+    fn campaign(home: &Path, name: &str, shard: Shard, seeds: &[u64]) -> PathBuf {
+        let runs: Vec<RunLine> = seeds.iter().map(|seed| passed(*seed)).collect();
+        journal_of(home, name, shard, &runs)
     }
 
     fn without_times(mut summary: Summary) -> Summary {
         summary.wall_ms = 0;
         summary
+    }
+
+    fn merge(named: &[PathBuf], out: Option<&Path>) -> Result<Summary, String> {
+        super::merge(named, out).map(|merged| merged.summary)
+    }
+
+    fn ended(verdict: &str, run: RunLine) -> RunLine {
+        let failure = FailureLine {
+            fingerprint: format!("of {verdict}"),
+            ..failure_of("a-check", verdict, verdict.to_string())
+        };
+        RunLine {
+            verdict: verdict.to_string(),
+            failure: Some(failure),
+            ..run
+        }
+    }
+
+    /// Every order of three things.
+    const ORDERS: [[usize; 3]; 6] = [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ];
+
+    #[test]
+    fn of_what_was_said_of_one_run_the_worse_counts_in_any_order() {
+        let home = tempfile::tempdir().expect("a directory");
+        let hung = RunLine {
+            hash: String::new(),
+            events: 0,
+            ..ended("hung", passed(2))
+        };
+        let all = [
+            journal_of(home.path(), "a", Shard::WHOLE, &[passed(1), passed(2)]),
+            journal_of(home.path(), "b", Shard::WHOLE, &[ended("fail", passed(1)), hung]),
+            journal_of(home.path(), "c", Shard::WHOLE, &[ended("stuck", passed(1)), passed(3)]),
+        ];
+        let mut found = Vec::new();
+        for order in ORDERS {
+            let named = order.map(|at| all[at].clone());
+            found.push(without_times(merge(&named, None).expect("merges")));
+            // Two first, and the third to what comes of them.
+            let half = home.path().join(format!("half-{order:?}"));
+            merge(&named[..2], Some(&half)).expect("merges");
+            let nested = merge(&[half, named[2].clone()], None);
+            found.push(without_times(nested.expect("merges")));
+        }
+        assert!(found.iter().all(|other| *other == found[0]), "{found:#?}");
+        let verdicts: Vec<_> = found[0].verdicts.iter().map(|(w, n)| (w.as_str(), *n)).collect();
+        assert_eq!(verdicts, [("fail", 1), ("hung", 1), ("pass", 1)]);
+    }
+
+    #[test]
+    fn one_run_with_two_trace_hashes_is_a_divergence() {
+        let home = tempfile::tempdir().expect("a directory");
+        let other = |hash: &str, events| RunLine {
+            hash: hash.to_string(),
+            events,
+            ..passed(1)
+        };
+        let all = [
+            journal_of(home.path(), "a", Shard::WHOLE, &[other("1", 7)]),
+            journal_of(home.path(), "b", Shard::WHOLE, &[ended("fail", other("2", 8))]),
+            journal_of(home.path(), "c", Shard::WHOLE, &[ended("hung", other("", 0))]),
+        ];
+        let mut found = Vec::new();
+        for order in ORDERS {
+            let named = order.map(|at| all[at].clone());
+            found.push(without_times(merge(&named, None).expect("merges")));
+            let half = home.path().join(format!("half-{order:?}"));
+            merge(&named[..2], Some(&half)).expect("merges");
+            let nested = merge(&[named[2].clone(), half], None);
+            found.push(without_times(nested.expect("merges")));
+        }
+        assert!(found.iter().all(|other| *other == found[0]), "{found:#?}");
+        assert_eq!(found[0].verdicts["diverged"], 1);
+        assert_eq!(found[0].failures[0].check, "determinism");
+    }
+
+    #[test]
+    fn what_is_no_campaign_is_no_success() {
+        let home = tempfile::tempdir().expect("a directory");
+        let one = campaign(home.path(), "one", Shard::WHOLE, &[1]);
+        let text = fs::read_to_string(one.join(JOURNAL)).expect("readable");
+        let written = |name: &str, text: &str| {
+            let path = home.path().join(name);
+            fs::write(&path, text).expect("writes");
+            path
+        };
+        let charter = text.lines().next().expect("a charter").len() + 1;
+        for (name, text, why) in [
+            ("empty.jsonl", "", "it is empty"),
+            ("torn.jsonl", &text[..40], "within its first line"),
+            ("no-runs.jsonl", &text[..charter], "no run in any of them"),
+        ] {
+            let path = written(name, text);
+            let error = merge(&[path], None).expect_err(name);
+            assert!(error.contains(why), "{error}");
+        }
+        // The last line of a killed campaign's journal may be torn.
+        let killed = written("killed.jsonl", &text[..text.len() - 5]);
+        let merged = super::merge(&[one, killed], None).expect("merges");
+        assert_eq!(merged.summary.runs, 1);
+        assert!(merged.remarks[0].contains("killed.jsonl: its last line is torn"));
+    }
+
+    #[test]
+    fn a_merge_that_is_refused_leaves_nothing_behind() {
+        let home = tempfile::tempdir().expect("a directory");
+        let damaged = home.path().join("damaged.jsonl");
+        fs::write(&damaged, "no journal\n").expect("writes");
+        let out = home.path().join("out");
+        merge(&[damaged], Some(&out)).expect_err("it is damaged");
+        assert!(!out.exists());
+        // Neither does one that fails half-way: here the summary's place is taken by a directory.
+        let one = campaign(home.path(), "one", Shard::WHOLE, &[1]);
+        fs::create_dir_all(out.join("summary.json")).expect("makes it");
+        merge(&[one], Some(&out)).expect_err("it cannot write");
+        let names: Vec<_> = fs::read_dir(&out)
+            .expect("readable")
+            .map(|entry| entry.expect("readable").file_name())
+            .collect();
+        assert_eq!(names, ["summary.json"]);
     }
 
     #[test]

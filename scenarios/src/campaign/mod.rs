@@ -24,7 +24,7 @@ mod worker;
 
 pub use charter::{Charter, Subject};
 pub use journal::JOURNAL;
-pub use merge::merge;
+pub use merge::{Merged, merge};
 pub use plant::Plant;
 pub use seeds::{Seeds, Shard};
 pub use worker::serve;

@@ -138,6 +138,12 @@ impl Intervals {
         true
     }
 
+    /// Whether that number is among them.
+    pub fn has(&self, number: u64) -> bool {
+        let before = self.spans.range(..=number).next_back();
+        before.is_some_and(|(_, last)| number <= *last)
+    }
+
     /// The lowest number from this one on that is not among them.
     pub fn first_missing(&self, from: u64) -> Option<u64> {
         match self.spans.range(..=from).next_back() {
@@ -204,6 +210,8 @@ mod tests {
             assert!(!set.insert(number));
         }
         assert_eq!(set.spans.len(), 4, "{set:?}");
+        assert!([0, 1, 2, 5, 7, u64::MAX].iter().all(|n| set.has(*n)));
+        assert!([3, 4, 6, 8].iter().all(|n| !set.has(*n)));
         assert_eq!(set.first_missing(0), Some(3));
         assert_eq!(set.first_missing(3), Some(3));
         assert_eq!(set.first_missing(u64::MAX), None);

@@ -2,7 +2,7 @@
 
 use super::Output;
 use super::campaign::exit_code;
-use crate::campaign::merge as join;
+use crate::campaign::{Merged, merge as join};
 use std::path::PathBuf;
 use zabsim_reports::render_campaign;
 
@@ -20,7 +20,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn merge(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
-    let summary = join(&arguments.dirs, arguments.out.as_deref())?;
+    let Merged { summary, remarks } = join(&arguments.dirs, arguments.out.as_deref())?;
+    for remark in &remarks {
+        output.complain(remark);
+    }
     if arguments.json {
         let json = serde_json::to_string(&summary).map_err(|error| error.to_string())?;
         output.print(&format!("{json}\n"));
