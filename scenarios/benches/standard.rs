@@ -12,7 +12,7 @@ use zabsim::plan::{Action, Fault, Target, Trigger};
 use zabsim_scenarios::format::Scenario;
 use zabsim_scenarios::library;
 use zabsim_scenarios::runner::run_scenario;
-use zabsim_scenarios::shrink::{BUDGET, Request, shrink, sizes};
+use zabsim_scenarios::shrink::{BUDGET, Request, Threads, shrink, sizes};
 use zabsim_types::Time;
 use zabsim_types::run::{RunReport, Verdict};
 
@@ -167,7 +167,7 @@ fn print_shrinking() {
             named: "standard, wiped",
             seed,
             budget: BUDGET,
-            threads,
+            hands: &Threads(threads),
         };
         let started = wall_now();
         let shrunk = shrink(&request, &mut |_| true).expect("it fails");

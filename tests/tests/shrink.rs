@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use zabsim_scenarios::fingerprint::Fingerprint;
 use zabsim_scenarios::format::Scenario;
 use zabsim_scenarios::runner::run_scenario;
-use zabsim_scenarios::shrink::{self, Request, SEEDS, Shrunk};
+use zabsim_scenarios::shrink::{self, Request, SEEDS, Shrunk, State, Threads};
 use zabsim_tests::{Ran, zabsim};
 
 const LOSS: &str = r#"
@@ -80,7 +80,7 @@ fn shrunk(scenario: &Scenario, budget: u64, threads: usize) -> Shrunk {
         named: "loss",
         seed: 1,
         budget,
-        threads,
+        hands: &Threads(threads),
     };
     shrink::shrink(&request, &mut |_| true).expect("it fails")
 }
@@ -96,7 +96,7 @@ fn fingerprint(scenario: &Scenario, seed: u64) -> Option<Fingerprint> {
 #[test]
 fn what_remains_is_what_the_failure_needs() {
     let shrunk = shrunk(&loss(), shrink::BUDGET, 2);
-    assert!(shrunk.is_minimal, "{} runs", shrunk.runs);
+    assert_eq!(shrunk.state, State::Minimal, "{} runs", shrunk.runs);
     let plan = &shrunk.scenario.plan;
     let servers = plan.ensemble.voters + plan.ensemble.observers;
     // Whoever is alone and has lost its disk may never vote again.
@@ -125,7 +125,11 @@ fn the_result_depends_on_the_runs_allowed_and_not_on_the_threads() {
         let many = shrunk(&loss, budget, 5);
         assert_eq!(shrink::text(&one), shrink::text(&many), "{budget} runs");
         assert!(one.runs <= budget);
-        assert_eq!(one.is_minimal, budget == shrink::BUDGET, "{budget} runs");
+        let state = match budget {
+            shrink::BUDGET => State::Minimal,
+            _ => State::Spent,
+        };
+        assert_eq!(one.state, state, "{budget} runs");
         // However far it came, it fails.
         assert_eq!(
             fingerprint(&one.scenario, one.seed),
@@ -142,7 +146,7 @@ fn whoever_stops_it_has_the_best_so_far() {
         named: "loss",
         seed: 1,
         budget: shrink::BUDGET,
-        threads: 2,
+        hands: &Threads(2),
     };
     let mut seen = Vec::new();
     let stopped = shrink::shrink(&request, &mut |best| {
@@ -152,7 +156,7 @@ fn whoever_stops_it_has_the_best_so_far() {
     let stopped = stopped.expect("it fails");
     assert_eq!(seen.len(), 4);
     assert_eq!(seen.last(), Some(&shrink::text(&stopped)));
-    assert!(!stopped.is_minimal);
+    assert_eq!(stopped.state, State::UnderWay);
     assert!(fingerprint(&stopped.scenario, stopped.seed).is_some());
 }
 

@@ -14,6 +14,9 @@ const TEXT: &str = "summary.txt";
 const JUNIT: &str = "junit.xml";
 const LOCK: &str = "campaign.lock";
 
+/// More names are not listed of a directory that holds no campaign.
+const FOUND_MAX: usize = 5;
+
 /// Where campaigns go for which nobody names a directory.
 const DEFAULT: &str = "campaigns";
 
@@ -46,6 +49,34 @@ impl Directory {
             )),
             Err(TryLockError::Error(error)) => Err(format!("cannot lock {name}: {error}")),
         }
+    }
+
+    /// One in which a campaign was begun, and locks it. Of any other it says what was found there instead.
+    pub fn begun(path: &Path) -> Result<Directory, String> {
+        let name = path.display();
+        if path.join(JOURNAL).exists() || path.join(LOCK).exists() {
+            return Directory::open(path);
+        }
+        let found = match fs::read_dir(path) {
+            Ok(entries) => {
+                let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+                let mut names: Vec<String> = names.collect();
+                names.sort();
+                match names.len() {
+                    0 => "it is empty".to_string(),
+                    1..=FOUND_MAX => format!("it holds {}", names.join(", ")),
+                    n => format!(
+                        "it holds {} and {} more",
+                        names[..FOUND_MAX].join(", "),
+                        n - FOUND_MAX
+                    ),
+                }
+            }
+            Err(error) => error.to_string(),
+        };
+        Err(format!(
+            "{name} holds no campaign that --resume could go on with ({found}); without --resume one is begun"
+        ))
     }
 
     /// The next of the numbered directories; with `resume`, the last one that is there.

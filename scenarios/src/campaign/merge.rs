@@ -6,7 +6,7 @@ use super::charter::Charter;
 use super::files::{Directory, write_summary};
 use super::journal::{self, JOURNAL, Journal, Line, RunLine};
 use super::seeds::Intervals;
-use super::tally::{Places, Tally};
+use super::tally::{Places, Tally, ToSave};
 use super::worker::failure_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -56,7 +56,7 @@ pub fn merge(named: &[PathBuf], out: Option<&Path>) -> Result<Merged, String> {
 
 fn write(journals: &[PathBuf], agreed: &Agreed, dir: &Directory) -> Result<Summary, String> {
     let merger = Merger::read(journals, agreed, Some(unfinished(dir)))?;
-    for (_, _, saved) in merger.tally.to_save() {
+    for ToSave { dir: saved, .. } in merger.tally.to_save() {
         let homes = journals.iter().filter_map(|journal| journal.parent());
         let there = homes.map(|home| home.join(&saved)).find(|dir| dir.is_dir());
         if let Some(from) = there {
@@ -175,16 +175,15 @@ impl Agreed {
     }
 }
 
-fn each_run(
-    path: &Path,
-    mut take: impl FnMut(Key, RunLine),
-) -> Result<journal::Extent, String> {
+fn each_run(path: &Path, mut take: impl FnMut(Key, RunLine)) -> Result<journal::Extent, String> {
     let mut charter: Option<Charter> = None;
     journal::read(path, |line| {
         match line {
             Line::Charter(next) => charter = Some(next),
             Line::Run(run) => {
-                let of = charter.as_ref().and_then(|charter| charter.identity(run.scenario));
+                let of = charter
+                    .as_ref()
+                    .and_then(|charter| charter.identity(run.scenario));
                 let of = of.ok_or("a run of a scenario that its charter has not")?;
                 take((of, run.seed), run);
             }
@@ -444,8 +443,18 @@ mod tests {
         };
         let all = [
             journal_of(home.path(), "a", Shard::WHOLE, &[passed(1), passed(2)]),
-            journal_of(home.path(), "b", Shard::WHOLE, &[ended("fail", passed(1)), hung]),
-            journal_of(home.path(), "c", Shard::WHOLE, &[ended("stuck", passed(1)), passed(3)]),
+            journal_of(
+                home.path(),
+                "b",
+                Shard::WHOLE,
+                &[ended("fail", passed(1)), hung],
+            ),
+            journal_of(
+                home.path(),
+                "c",
+                Shard::WHOLE,
+                &[ended("stuck", passed(1)), passed(3)],
+            ),
         ];
         let mut found = Vec::new();
         for order in ORDERS {
@@ -458,7 +467,11 @@ mod tests {
             found.push(without_times(nested.expect("merges")));
         }
         assert!(found.iter().all(|other| *other == found[0]), "{found:#?}");
-        let verdicts: Vec<_> = found[0].verdicts.iter().map(|(w, n)| (w.as_str(), *n)).collect();
+        let verdicts: Vec<_> = found[0]
+            .verdicts
+            .iter()
+            .map(|(w, n)| (w.as_str(), *n))
+            .collect();
         assert_eq!(verdicts, [("fail", 1), ("hung", 1), ("pass", 1)]);
     }
 
@@ -472,8 +485,18 @@ mod tests {
         };
         let all = [
             journal_of(home.path(), "a", Shard::WHOLE, &[other("1", 7)]),
-            journal_of(home.path(), "b", Shard::WHOLE, &[ended("fail", other("2", 8))]),
-            journal_of(home.path(), "c", Shard::WHOLE, &[ended("hung", other("", 0))]),
+            journal_of(
+                home.path(),
+                "b",
+                Shard::WHOLE,
+                &[ended("fail", other("2", 8))],
+            ),
+            journal_of(
+                home.path(),
+                "c",
+                Shard::WHOLE,
+                &[ended("hung", other("", 0))],
+            ),
         ];
         let mut found = Vec::new();
         for order in ORDERS {

@@ -20,6 +20,7 @@ mod progress;
 mod seeds;
 mod stop;
 mod tally;
+mod trials;
 mod worker;
 
 pub use charter::{Charter, Subject};
@@ -27,19 +28,24 @@ pub use journal::JOURNAL;
 pub use merge::{Merged, merge};
 pub use plant::Plant;
 pub use seeds::{Seeds, Shard};
+pub(crate) use stop::Stop;
+pub(crate) use trials::Trials;
 pub use worker::serve;
 
+use crate::format::{Scenario, duration_text};
+use crate::replace::replace;
+use crate::shrink::{self, BUDGET, Kept, Request, sizes};
 use files::{Directory, write_summary};
 use journal::{Journal, Line, RunLine};
 use pool::{Conditions, Job};
 use progress::{Goal, Progress};
 use seeds::{Intervals, Item, Items};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use stop::Stop;
-use tally::{Places, Tally};
-use zabsim::Stream;
+use tally::{Places, Tally, ToSave};
+use zabsim::{Stream, seed_text};
 use zabsim_types::campaign::Summary;
 
 /// A campaign as it is asked for.
@@ -67,6 +73,8 @@ pub struct Wanted {
     pub watchdog: Duration,
     /// What each worker may ask the system for, in MiB.
     pub memory_mib: u64,
+    /// For how long the failures are shrunk at the end, all together.
+    pub shrink_for: Duration,
     /// What a test planted.
     pub plants: Vec<Plant>,
 }
@@ -80,14 +88,26 @@ pub struct Ended {
     pub dir: PathBuf,
     /// Why it is not complete, where it is not.
     pub cut_short: Option<String>,
+    /// What somebody should know of it.
+    pub remarks: Vec<String>,
 }
 
 /// Every how many milliseconds the journal is brought to the disk. Against a killed process it is safe at once.
 const SYNC_EVERY_MS: u64 = 2_000;
 
+/// Once a campaign was asked to stop, the runs of its failures are saved for so long.
+const SAVING_ONCE_STOPPED: Duration = Duration::from_secs(10);
+
+/// How long a campaign is, where nothing ends it.
+const FOR: Duration = Duration::from_secs(60);
+
+/// The shrunk scenario in the directory of a saved run.
+pub(crate) const MINIMAL: &str = "minimal.toml";
+
 /// Runs a campaign to its end, or until a signal asks it to stop, and writes its summary. `log` is told how it is getting on.
 pub fn run(wanted: &Wanted, log: &mut dyn Write) -> Result<Ended, String> {
     let dir = match &wanted.out {
+        Some(path) if wanted.resume => Directory::begun(path)?,
         Some(path) => Directory::open(path)?,
         None => Directory::numbered(wanted.resume)?,
     };
@@ -100,10 +120,17 @@ pub fn run(wanted: &Wanted, log: &mut dyn Write) -> Result<Ended, String> {
         memory_mib: wanted.memory_mib,
         plants: wanted.plants.clone(),
     };
+    let was_over = campaign.is_over(wanted);
     let result = campaign.make_runs(wanted, &conditions, &stop, log);
     // Even if it could not go on: what it found until then is the more worth telling.
-    let ended = campaign.conclude(&dir, &conditions, stop.is_set());
-    result.and(ended)
+    let ended = campaign.conclude(&dir, &conditions, &stop);
+    result?;
+    let mut ended = ended?;
+    ended.remarks.extend(was_over);
+    if !stop.is_set() {
+        campaign.shrink_failures(&mut ended, &conditions, &stop, wanted.shrink_for, log)?;
+    }
+    Ok(ended)
 }
 
 /// A campaign that is being run.
@@ -134,14 +161,22 @@ impl Campaign {
     }
 
     fn begin(wanted: &Wanted, path: &Path) -> Result<Campaign, String> {
-        let scenarios = wanted.scenarios.clone();
+        let scenarios = wanted.scenarios.clone().ok_or_else(|| {
+            format!(
+                "{}: it was killed before it had begun: say again what it is to run",
+                path.display()
+            )
+        })?;
+        let seeds = wanted.seeds.unwrap_or(ALL_SEEDS);
         let mut charter = Charter::new(
-            scenarios.ok_or("a campaign needs a scenario")?,
-            wanted.seeds.unwrap_or(ALL_SEEDS),
+            scenarios,
+            seeds,
             wanted.shard.unwrap_or(Shard::WHOLE),
             wanted.recheck_per_mille.unwrap_or(0),
         );
-        charter.for_ms = wanted.duration.map(|d| d.as_millis() as u64);
+        let endless = (seeds.last == u64::MAX).then_some(FOR);
+        let duration = wanted.duration.or(endless);
+        charter.for_ms = duration.map(|d| d.as_millis() as u64);
         let journal = Journal::begin(path, &charter)?;
         let mut tally = Tally::default();
         Ok(Campaign {
@@ -201,6 +236,28 @@ impl Campaign {
         self.before_ms + self.started.elapsed().as_millis() as u64
     }
 
+    fn for_ms(&self, wanted: &Wanted) -> Option<u64> {
+        let asked_for_ms = wanted.duration.map(|d| d.as_millis() as u64);
+        asked_for_ms.or(self.charter.for_ms)
+    }
+
+    /// Where it is taken up again and there is nothing left to do: that, in words.
+    fn is_over(&self, wanted: &Wanted) -> Option<String> {
+        let is_complete = self.tally.runs() == self.items.count();
+        match self.for_ms(wanted) {
+            _ if !wanted.resume => None,
+            _ if is_complete => Some(format!(
+                "it was finished already: each of its {} runs is made",
+                self.tally.runs()
+            )),
+            Some(all) if self.before_ms >= all => Some(format!(
+                "it was finished already: it was to run for {}; --for lets it run on, up to a longer time in all",
+                duration_text(all * 1_000)
+            )),
+            _ => None,
+        }
+    }
+
     fn make_runs(
         &mut self,
         wanted: &Wanted,
@@ -208,8 +265,7 @@ impl Campaign {
         stop: &Stop,
         log: &mut dyn Write,
     ) -> Result<(), String> {
-        let asked_for_ms = wanted.duration.map(|d| d.as_millis() as u64);
-        let for_ms = asked_for_ms.or(self.charter.for_ms);
+        let for_ms = self.for_ms(wanted);
         let goal = Goal {
             runs: self.items.count(),
             for_ms,
@@ -270,41 +326,183 @@ impl Campaign {
         self.tally.add(&self.places, &line)
     }
 
+    /// Writes what there is to tell, first of all, and again with the runs that are saved.
     fn conclude(
         &self,
         dir: &Directory,
         conditions: &Conditions,
-        stopped: bool,
+        stop: &Stop,
     ) -> Result<Ended, String> {
         let wall_ms = self.elapsed_ms();
-        if !stopped {
-            self.save_failures(dir, conditions)?;
-        }
-        let summary = self
-            .tally
-            .summary(wall_ms, |path| dir.path.join(path).exists());
-        write_summary(&dir.path, &summary)?;
+        self.write_summary(dir, wall_ms)?;
+        let remarks = self.save_failures(dir, conditions, stop)?;
+        let summary = self.write_summary(dir, wall_ms)?;
         Ok(Ended {
             summary,
             dir: dir.path.clone(),
-            cut_short: stopped.then(|| "it was asked to stop".to_string()),
+            cut_short: stop.is_set().then(|| "it was asked to stop".to_string()),
+            remarks,
         })
     }
 
-    /// Saves the fastest run of each failure that is not there yet.
-    fn save_failures(&self, dir: &Directory, conditions: &Conditions) -> Result<(), String> {
-        let scenarios = &self.charter.scenarios;
-        let place = |name: &str| scenarios.iter().position(|subject| subject.name == name);
-        let to_save = self.tally.to_save().into_iter();
-        let runs: Vec<(Item, PathBuf)> = to_save
-            .filter_map(|(name, seed, path)| {
-                let scenario = place(&name)?;
-                Some((Item { scenario, seed }, dir.path.join(path)))
-            })
-            .filter(|(_, path)| !path.exists())
-            .collect();
-        let runs: Vec<(Item, &Path)> = runs.iter().map(|(item, p)| (*item, p.as_path())).collect();
-        pool::save_all(conditions, &runs).map(drop)
+    fn write_summary(&self, dir: &Directory, wall_ms: u64) -> Result<Summary, String> {
+        let is_there = |path: &str| dir.path.join(path).exists();
+        let summary = self.tally.summary(wall_ms, is_there);
+        write_summary(&dir.path, &summary)?;
+        Ok(summary)
+    }
+
+    /// The scenario of that name.
+    fn scenario(&self, name: &str) -> Result<(usize, Scenario), String> {
+        let mut subjects = self.charter.scenarios.iter().enumerate();
+        let found = subjects.find(|(_, subject)| subject.name == name);
+        let (place, subject) = found.ok_or("a run of a scenario that its charter has not")?;
+        Ok((place, subject.scenario()?))
+    }
+
+    /// Saves the fastest run of each failure that is not there yet. Of a run that told nothing of itself, what it was to do.
+    fn save_failures(
+        &self,
+        dir: &Directory,
+        conditions: &Conditions,
+        stop: &Stop,
+    ) -> Result<Vec<String>, String> {
+        let mut runs: Vec<(Item, PathBuf)> = Vec::new();
+        let mut remarks = Vec::new();
+        for ToSave {
+            scenario,
+            seed,
+            dir: path,
+            silent,
+        } in self.tally.to_save()
+        {
+            let path = dir.path.join(path);
+            if path.exists() {
+                continue;
+            }
+            let (place, drawn) = self.scenario(&scenario)?;
+            match silent {
+                None => runs.push((
+                    Item {
+                        scenario: place,
+                        seed,
+                    },
+                    path,
+                )),
+                Some(why) => {
+                    let drawn = drawn.draw(seed).to_toml();
+                    let why = format!("{why}\n");
+                    let saved = fs::create_dir_all(&path)
+                        .map_err(|error| format!("cannot make {}: {error}", path.display()))
+                        .and_then(|()| replace(&path.join("scenario.toml"), &drawn))
+                        .and_then(|()| replace(&path.join("why.txt"), &why));
+                    remarks.extend(saved.err());
+                }
+            }
+        }
+        let until = stop.is_set().then(|| clock::now() + SAVING_ONCE_STOPPED);
+        let errors = pool::save_all(conditions, &runs, until)?;
+        for ((_, path), error) in runs.iter().zip(errors) {
+            remarks.extend(error.map(|why| format!("{} is not saved: {why}", path.display())));
+        }
+        Ok(remarks)
+    }
+
+    /// Makes each failure's fastest run as small as it can be, the most frequent failure first, in the time that there is. What
+    /// was shrunk before stays. Then the summary names the scenarios.
+    fn shrink_failures(
+        &self,
+        ended: &mut Ended,
+        conditions: &Conditions,
+        stop: &Stop,
+        time: Duration,
+        log: &mut dyn Write,
+    ) -> Result<(), String> {
+        let saved = ended.summary.failures.iter();
+        let saved = saved.filter_map(|failure| failure.saved.as_ref());
+        let mut todo = Vec::new();
+        for ToSave {
+            scenario,
+            seed,
+            dir,
+            silent,
+        } in self.tally.to_save()
+        {
+            let file = ended.dir.join(&dir).join(MINIMAL);
+            let place = saved.clone().position(|saved| *saved == dir);
+            if let (None, Some(place)) = (silent, place)
+                && !shrink::is_final(&file)
+            {
+                todo.push((place, scenario, seed, file));
+            }
+        }
+        todo.sort();
+        let (all, end) = (todo.len(), clock::now() + time);
+        for (at, (_, named, seed, file)) in todo.into_iter().enumerate() {
+            // Those that are left share what time is left.
+            let left = end.saturating_duration_since(clock::now());
+            if stop.is_set() || left.is_zero() {
+                break;
+            }
+            let until = clock::now() + left / (all - at) as u32;
+            let trials = Trials::new(conditions, stop, Some(until));
+            let (_, scenario) = self.scenario(&named)?;
+            let request = Request {
+                scenario: &scenario,
+                named: &named,
+                seed,
+                budget: BUDGET,
+                hands: &trials,
+            };
+            let which = format!(
+                "shrinking {} of {all}: {named}, seed {}",
+                at + 1,
+                seed_text(seed)
+            );
+            let remark = shrink_into(&file, &request, &which, log);
+            ended.remarks.extend(remark);
+            ended.remarks.extend(trials.broken().map(str::to_string));
+        }
+        let dir = ended.dir.clone();
+        let is_there = |path: &str| dir.join(path).exists();
+        ended.summary = self.tally.summary(ended.summary.wall_ms, is_there);
+        write_summary(&dir, &ended.summary)
+    }
+}
+
+/// How often a log hears of a shrinking.
+const SHRINKING_EVERY: Duration = Duration::from_secs(5);
+
+/// Shrinks one failure into a file; what is wrong with it, if anything is.
+fn shrink_into(
+    file: &Path,
+    request: &Request<'_>,
+    which: &str,
+    log: &mut dyn Write,
+) -> Option<String> {
+    let mut kept = Kept::new(file, request.hands);
+    let (mut unwritten, mut told) = (None, clock::now());
+    let _ = writeln!(log, "{which}");
+    let shrunk = shrink::shrink(request, &mut |best| {
+        if told.elapsed() >= SHRINKING_EVERY {
+            told = clock::now();
+            let _ = writeln!(log, "{which}: run {}: {}", best.runs, sizes(&best.scenario));
+        }
+        unwritten = kept.put(best).err();
+        unwritten.is_none()
+    });
+    match shrunk {
+        Ok(shrunk) => {
+            let _ = writeln!(
+                log,
+                "{which}: {} runs: {}",
+                shrunk.runs,
+                sizes(&shrunk.scenario)
+            );
+            unwritten.or_else(|| kept.put(&shrunk).err())
+        }
+        Err(_) if request.hands.is_over() => None,
+        Err(why) => Some(format!("{which}: {why}")),
     }
 }
 

@@ -23,6 +23,8 @@ enum Kind {
     Panic,
     /// A loop that nothing inside can end.
     Spin,
+    /// Lines on the standard output without end.
+    Chatter,
     /// The process ends itself.
     Abort,
     /// A recursion without end.
@@ -37,6 +39,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("zero-delay", Kind::ZeroDelay),
     ("panic", Kind::Panic),
     ("spin", Kind::Spin),
+    ("chatter", Kind::Chatter),
     ("abort", Kind::Abort),
     ("overflow", Kind::Overflow),
     ("eat", Kind::Eat),
@@ -80,6 +83,7 @@ impl Plant {
             Kind::ZeroDelay => return run_programs(scenario, named, seed, false, vec![endless()]),
             Kind::Panic => return run_programs(scenario, named, seed, false, vec![panics()]),
             Kind::Spin => on_its_own_thread(spin),
+            Kind::Chatter => chatter(),
             Kind::Abort => std::process::abort(),
             Kind::Overflow => on_its_own_thread(|| {
                 std::hint::black_box(overflow(0));
@@ -108,6 +112,13 @@ fn panics() -> Program {
 fn spin() {
     loop {
         std::hint::spin_loop();
+    }
+}
+
+fn chatter() {
+    loop {
+        println!("this is no answer");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -6,11 +6,12 @@ use super::clock;
 use super::journal::{FailureLine, RunLine};
 use super::plant::Plant;
 use super::seeds::Item;
-use super::stop::Stop;
+use super::stop::{self, Stop};
 use super::worker::{Answer, Order, failure_of};
 use super::{charter::COMMIT, charter::Subject};
+use crate::format::duration_text;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,8 @@ const TURN: Duration = Duration::from_millis(100);
 const START: Duration = Duration::from_secs(60);
 /// Once a campaign is to stop, its runs in hand get so long; who sends a SIGTERM does not wait for ever.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long after a worker, that died of a signal which asks to end, the supervisor may hear of the same request.
+const SAME_REQUEST: Duration = Duration::from_secs(1);
 /// What is kept of the last words of a worker.
 const LAST_WORDS_BYTES: usize = 4_096;
 
@@ -118,7 +121,10 @@ fn supervise(
     while let Some(job) = next() {
         let mut hired = match worker.take() {
             Some(worker) => worker,
-            None => Worker::hire(conditions)?,
+            None => match Worker::hire(conditions) {
+                Err(_) if stop.is_set() => return Ok(()),
+                hired => hired?,
+            },
         };
         let started = clock::now();
         let order = Order::Run {
@@ -139,7 +145,13 @@ fn supervise(
                 hired.dismiss();
                 ended(job, started, HUNG, hung(conditions.watchdog))
             }
-            Asked::Death => ended(job, started, CRASHED, hired.inquest()),
+            Asked::Death => {
+                let failure = hired.inquest();
+                if hired.was_asked_to_end(stop) {
+                    return Ok(());
+                }
+                ended(job, started, CRASHED, failure)
+            }
             // It will be made when the campaign is taken up again.
             Asked::Stopped => {
                 hired.dismiss();
@@ -153,14 +165,24 @@ fn supervise(
     Ok(())
 }
 
-/// Saves runs into directories, in a worker, since they may do anything; of each, why it could not be.
+/// Saves runs into directories, in a worker, since they may do anything; of each, why it could not be. At `until` it ends, and
+/// leaves out the rest.
 pub(super) fn save_all(
     conditions: &Conditions,
-    runs: &[(Item, &Path)],
+    runs: &[(Item, PathBuf)],
+    until: Option<Instant>,
 ) -> Result<Vec<Option<String>>, String> {
     let mut worker: Option<Worker> = None;
     let mut results = Vec::new();
     for (item, dir) in runs {
+        let left = until.map(|until| until.saturating_duration_since(clock::now()));
+        let limit = left.unwrap_or(Duration::MAX).min(conditions.watchdog);
+        if limit.is_zero() {
+            results.push(Some(
+                "there was no time left; --resume saves it".to_string(),
+            ));
+            continue;
+        }
         let mut hired = match worker.take() {
             Some(worker) => worker,
             None => Worker::hire(conditions)?,
@@ -170,7 +192,7 @@ pub(super) fn save_all(
             seed: item.seed,
             dir: dir.to_path_buf(),
         };
-        results.push(match hired.ask(&order, conditions.watchdog, None) {
+        results.push(match hired.ask(&order, limit, None) {
             Asked::Answer(Answer::Saved(error)) => {
                 worker = Some(hired);
                 error
@@ -190,8 +212,8 @@ pub(super) fn save_all(
 
 fn hung(watchdog: Duration) -> FailureLine {
     let message = format!(
-        "no end after {} s by the wall clock; its worker was killed",
-        watchdog.as_secs()
+        "no end after {} by the wall clock; its worker was killed",
+        duration_text(watchdog.as_micros() as u64)
     );
     failure_of("watchdog", "no end", message)
 }
@@ -214,7 +236,7 @@ fn ended(job: Job, started: Instant, verdict: &str, failure: FailureLine) -> Run
 }
 
 /// What came of an order.
-enum Asked {
+pub(super) enum Asked {
     Answer(Answer),
     /// The time is over.
     Silence,
@@ -225,7 +247,7 @@ enum Asked {
 }
 
 /// A worker process, seen from outside.
-struct Worker {
+pub(super) struct Worker {
     process: Child,
     orders: Option<ChildStdin>,
     answers: Receiver<String>,
@@ -234,7 +256,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn hire(conditions: &Conditions) -> Result<Worker, String> {
+    pub(super) fn hire(conditions: &Conditions) -> Result<Worker, String> {
         let cannot = |error| format!("cannot start a worker: {error}");
         let program = std::env::current_exe().map_err(cannot)?;
         let mut command = Command::new(program);
@@ -305,7 +327,7 @@ impl Worker {
     }
 
     /// A worker that is dead already is found to be when it does not answer.
-    fn tell(&mut self, order: &Order) {
+    pub(super) fn tell(&mut self, order: &Order) {
         let Ok(mut text) = serde_json::to_vec(order) else {
             return;
         };
@@ -315,7 +337,7 @@ impl Worker {
         }
     }
 
-    fn ask(&mut self, order: &Order, limit: Duration, stop: Option<&Stop>) -> Asked {
+    pub(super) fn ask(&mut self, order: &Order, limit: Duration, stop: Option<&Stop>) -> Asked {
         self.tell(order);
         self.answer(limit, stop)
     }
@@ -325,11 +347,12 @@ impl Worker {
         let mut stopping: Option<Instant> = None;
         loop {
             match self.answers.recv_timeout(TURN) {
-                // What is no answer is somebody's output that has no business there.
-                Ok(line) => match serde_json::from_str(&line) {
-                    Ok(answer) => return Asked::Answer(answer),
-                    Err(_) => continue,
-                },
+                // What is no answer is somebody's output that has no business there, and gives no time.
+                Ok(line) => {
+                    if let Ok(answer) = serde_json::from_str(&line) {
+                        return Asked::Answer(answer);
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => return Asked::Death,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -344,8 +367,24 @@ impl Worker {
         }
     }
 
+    /// Whether a dead worker died of what the campaign is asked to end by: a signal to all processes of a group may reach one
+    /// before its supervisor, and before it lets signals pass.
+    fn was_asked_to_end(&mut self, stop: &Stop) -> bool {
+        #[cfg(unix)]
+        if let Ok(status) = self.process.wait()
+            && let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status)
+            && stop::asks_to_end(signal)
+        {
+            let died = clock::now();
+            while !stop.is_set() && died.elapsed() < SAME_REQUEST {
+                thread::sleep(TURN);
+            }
+        }
+        stop.is_set()
+    }
+
     /// Ends the process, whatever it does.
-    fn dismiss(&mut self) {
+    pub(super) fn dismiss(&mut self) {
         self.orders = None;
         let _ = self.process.kill();
         let _ = self.process.wait();

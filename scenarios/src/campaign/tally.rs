@@ -1,6 +1,7 @@
 //! The sum of a campaign's runs. It is a function of the set of runs alone, not of the order in which they came, nor of how
 //! they were divided; and it stays small, however many there are.
 
+use super::MINIMAL;
 use super::charter::Charter;
 use super::journal::{FailureLine, RunLine};
 use crate::runner::shell_word;
@@ -44,6 +45,19 @@ struct Failing {
     runs: u64,
     /// With its message and verdict: the first of them speaks for all.
     seeds: BTreeMap<FailedRun, (String, String)>,
+}
+
+/// A run to be saved.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToSave {
+    /// Its scenario.
+    pub scenario: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The directory that it belongs into, beside the summary.
+    pub dir: String,
+    /// Of a run that was the end of its process, or had none, and would be so again: all that is known of it.
+    pub silent: Option<String>,
 }
 
 /// The places of one charter's scenarios and marks.
@@ -169,16 +183,24 @@ impl Tally {
         words.join(", ")
     }
 
-    /// The fastest run of each failure: its scenario and seed, and the directory that it belongs into. A run that was the end
-    /// of its process, or had none, would be so again.
-    pub fn to_save(&self) -> Vec<(String, u64, String)> {
+    /// The fastest run of each failure.
+    pub fn to_save(&self) -> Vec<ToSave> {
         let failures = self.failures.iter();
         failures
             .filter_map(|(fingerprint, failing)| {
-                let (run, _) = failing.seeds.first_key_value()?;
-                let seed = parse_seed(&run.seed).ok().filter(|_| run.events > 0)?;
-                let dir = directory(fingerprint, &run.seed);
-                Some((run.scenario.clone(), seed, dir))
+                let (run, (message, verdict)) = failing.seeds.first_key_value()?;
+                let silent = (run.events == 0).then(|| {
+                    format!(
+                        "{} ({verdict}): {message}\nAgain: {}",
+                        failing.line.check, run.reproduce
+                    )
+                });
+                Some(ToSave {
+                    scenario: run.scenario.clone(),
+                    seed: parse_seed(&run.seed).ok()?,
+                    dir: directory(fingerprint, &run.seed),
+                    silent,
+                })
             })
             .collect()
     }
@@ -229,6 +251,7 @@ impl Failing {
             None => (self.line.message.clone(), self.verdict.clone()),
         };
         let saved = first.map(|(run, _)| directory(&self.line.fingerprint, &run.seed));
+        let minimal = saved.as_ref().map(|dir| format!("{dir}/{MINIMAL}"));
         Failure {
             fingerprint: self.line.fingerprint.clone(),
             check: self.line.check.clone(),
@@ -239,7 +262,7 @@ impl Failing {
             seeds: self.seeds.keys().cloned().collect(),
             message,
             saved: saved.filter(|dir| is_there(dir)),
-            minimal: None,
+            minimal: minimal.filter(|file| is_there(file)),
         }
     }
 }

@@ -7,9 +7,11 @@
 use super::charter::{COMMIT, Subject, hex};
 use super::journal::{FailureLine, RunLine};
 use super::plant::Plant;
+use super::stop;
 use crate::fingerprint::Fingerprint;
 use crate::format::Scenario;
 use crate::runner::{Finished, run_scenario};
+use crate::shrink::{self, Tried};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -35,6 +37,16 @@ pub(super) enum Order {
         /// Whether to make it twice, and to compare.
         recheck: bool,
     },
+    /// What is to be tried next.
+    Candidate(String),
+    /// Try that with a seed: what it shows, if it fails.
+    Try {
+        /// The seed.
+        #[serde(with = "hex")]
+        seed: u64,
+        /// What it must show to be of interest; `None`: anything.
+        wanted: Option<Fingerprint>,
+    },
     /// Make a run and save it, as `zabsim run --out` does.
     Save {
         /// The scenario's place.
@@ -55,6 +67,8 @@ pub(super) enum Answer {
     Ready(String),
     /// What came of a run.
     Run(Box<RunLine>),
+    /// What a candidate came to.
+    Tried(Tried),
     /// A run is saved, or why not.
     Saved(Option<String>),
 }
@@ -65,6 +79,7 @@ pub fn serve(
     answers: &mut dyn Write,
     plants: &[Plant],
 ) -> Result<(), String> {
+    stop::let_signals_pass()?;
     let (told, to_do) = mpsc::channel();
     std::thread::spawn(move || {
         for line in orders.lines() {
@@ -80,6 +95,7 @@ pub fn serve(
         subjects: Vec::new(),
         marks: zabsim::marks().iter().map(|(name, _)| *name).collect(),
         plants,
+        candidate: None,
     };
     say(&Answer::Ready(COMMIT.to_string()), answers)?;
     for line in to_do {
@@ -102,6 +118,8 @@ struct Worker<'a> {
     subjects: Vec<(String, Scenario)>,
     marks: Vec<&'static str>,
     plants: &'a [Plant],
+    /// What is tried; `None` also where it can be no scenario.
+    candidate: Option<Scenario>,
 }
 
 impl Worker<'_> {
@@ -124,6 +142,17 @@ impl Worker<'_> {
                     compare(&mut line, &again, self.plants);
                 }
                 Ok(Some(Answer::Run(Box::new(line))))
+            }
+            Order::Candidate(toml) => {
+                self.candidate = Scenario::parse("candidate", &toml).ok();
+                Ok(None)
+            }
+            Order::Try { seed, wanted } => {
+                let tried = match &self.candidate {
+                    Some(candidate) => shrink::attempt(candidate, seed, wanted.as_ref()),
+                    None => Tried::NoRun,
+                };
+                Ok(Some(Answer::Tried(tried)))
             }
             Order::Save {
                 scenario,

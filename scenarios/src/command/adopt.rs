@@ -1,18 +1,20 @@
 //! `zabsim adopt`: a shrunk failure becomes a regression, a scenario that must pass from the day on which it is mended.
 
 use super::Output;
-use super::shrink::MINIMAL;
+use crate::campaign::MINIMAL;
 use crate::fingerprint::Fingerprint;
 use crate::format::{BYTES_MAX, Scenario};
 use crate::library::read_bounded;
 use crate::replace::replace;
 use crate::runner::run_scenario;
+use crate::shrink::said_fingerprint;
 use std::path::{Path, PathBuf};
 use zabsim::parse_seed;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// What `shrink` wrote: the file, or the directory of the saved run
+    /// The directory of a saved run, in which `shrink` wrote minimal.toml; or a scenario that fails: one that `shrink` wrote, or
+    /// any other with its seed, which is kept as it is
     #[arg(value_name = "RUN")]
     run: PathBuf,
     /// The regression's name, and its file's [default: the check and the beginning of the fingerprint]
@@ -132,9 +134,4 @@ fn target(into: &Path, name: &str) -> Result<PathBuf, String> {
 fn remarks(text: &str) -> String {
     let lines = text.lines().take_while(|line| line.starts_with('#'));
     lines.map(|line| format!("{line}\n")).collect()
-}
-
-fn said_fingerprint(remarks: &str) -> Option<&str> {
-    let mut lines = remarks.lines();
-    lines.find_map(|line| line.strip_prefix("# Fingerprint ")?.strip_suffix('.'))
 }

@@ -49,6 +49,12 @@ pub(super) struct Arguments {
     /// The most memory that a worker may have, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 2_048, value_parser = clap::value_parser!(u64).range(128..))]
     memory: u64,
+    /// How long each distinct failure's fastest run is shrunk at the end, all failures together
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    shrink_for: String,
+    /// Shrink nothing; `zabsim shrink` does it later
+    #[arg(long, conflicts_with = "shrink_for")]
+    no_shrink: bool,
     /// Print exactly one JSON object: the summary
     #[arg(long)]
     json: bool,
@@ -60,6 +66,9 @@ pub(super) struct Arguments {
 pub(super) fn campaign(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
     let wanted = wanted(arguments, output)?;
     let ended = campaign::run(&wanted, output.err)?;
+    for remark in &ended.remarks {
+        output.complain(remark);
+    }
     tell(&ended, arguments.json, output)?;
     Ok(exit_code(&ended.summary))
 }
@@ -105,10 +114,7 @@ fn wanted(arguments: &Arguments, output: &mut Output<'_>) -> Result<Wanted, Stri
     let seeds = arguments.seeds.as_deref().map(seeds).transpose()?;
     let duration = match &arguments.duration {
         Some(text) => Some(time("--for", text)?),
-        // A campaign that is taken up again knows how long it is to be.
-        None if arguments.resume => None,
-        None if seeds.is_some_and(|seeds| seeds.last != u64::MAX) => None,
-        None => Some(FOR),
+        None => None,
     };
     let recheck = arguments.recheck.as_deref().map(per_mille).transpose()?;
     let cores = std::thread::available_parallelism();
@@ -128,12 +134,13 @@ fn wanted(arguments: &Arguments, output: &mut Output<'_>) -> Result<Wanted, Stri
         fail_fast: arguments.fail_fast,
         watchdog: time("--watchdog", &arguments.watchdog)?,
         memory_mib: arguments.memory,
+        shrink_for: match arguments.no_shrink {
+            true => Duration::ZERO,
+            false => time("--shrink-for", &arguments.shrink_for)?,
+        },
         plants: arguments.plant.clone(),
     })
 }
-
-/// How long, where nothing ends it.
-const FOR: Duration = Duration::from_secs(60);
 
 /// More workers than this are a typing error.
 const JOBS_MAX: usize = 1_024;
@@ -148,15 +155,11 @@ fn subjects(
 ) -> Result<Option<Vec<Subject>>, String> {
     let mut names: Vec<&str> = arguments.names.iter().map(String::as_str).collect();
     if names.is_empty() {
-        names.push(DEFAULT);
-        // A campaign knows its scenarios; one that has not begun is like any other.
-        let journal = arguments
-            .out
-            .as_ref()
-            .map(|dir| dir.join(campaign::JOURNAL));
-        if arguments.resume && journal.is_none_or(|journal| journal.exists()) {
+        // A campaign that is taken up again knows its scenarios.
+        if arguments.resume {
             return Ok(None);
         }
+        names.push(DEFAULT);
     }
     let mut subjects: Vec<Subject> = Vec::new();
     for name in names {

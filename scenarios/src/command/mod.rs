@@ -83,13 +83,19 @@ pub struct Output<'a> {
     pub err: &'a mut dyn Write,
     /// Why what was asked for could not be written: a full disk.
     failed: Option<std::io::Error>,
+    /// Whether this process is the program: it may start itself as a worker, and signals are for it.
+    is_program: bool,
 }
 
 impl<'a> Output<'a> {
     /// Writes to these two.
     pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Output<'a> {
-        let failed = None;
-        Output { out, err, failed }
+        Output {
+            out,
+            err,
+            failed: None,
+            is_program: false,
+        }
     }
 
     /// Whether anybody reads on: a reader that has had enough (`zabsim list | head`) is no error, but an end. Any other
@@ -117,7 +123,10 @@ pub fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     ExitCode::from(run_with(
         std::env::args_os(),
-        &mut Output::new(&mut out, &mut err),
+        &mut Output {
+            is_program: true,
+            ..Output::new(&mut out, &mut err)
+        },
     ))
 }
 

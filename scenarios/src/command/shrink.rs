@@ -3,16 +3,13 @@
 
 use super::Output;
 use super::saved::SavedRun;
+use crate::campaign::{MINIMAL, Stop, Trials};
 use crate::format::Scenario;
 use crate::library;
-use crate::replace::replace;
 use crate::runner::run_scenario;
-use crate::shrink::{self, BUDGET, Request, Shrunk, sizes, text};
+use crate::shrink::{self, BUDGET, Hands, Kept, Request, Shrunk, State, Threads, sizes};
 use std::path::{Path, PathBuf};
 use zabsim::{parse_seed, seed_text};
-
-/// The shrunk scenario's name in the directory of a saved run.
-pub(super) const MINIMAL: &str = "minimal.toml";
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -31,7 +28,7 @@ pub(super) struct Arguments {
     /// The file to write [default: minimal.toml beside run.json, or NAME-SEED-minimal.toml here]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Replace the file if it is there already
+    /// Go on though the file is there already: it is replaced by what is smaller, or fails in another way
     #[arg(long)]
     force: bool,
 }
@@ -57,42 +54,69 @@ pub(super) fn shrink(arguments: &Arguments, output: &mut Output<'_>) -> Result<u
         Some(jobs) => jobs.into(),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
+    // Whoever calls this as a function has no program that could be a worker.
+    if !output.is_program {
+        return shrink_with(&failure, file, arguments.budget, &Threads(threads), output);
+    }
+    let stop = Stop::on_signals()?;
+    let trials = Trials::with_workers(threads, MEMORY_MIB, &stop);
+    let done = shrink_with(&failure, file, arguments.budget, &trials, output);
+    match trials.broken() {
+        Some(why) => Err(why.to_string()),
+        None => done,
+    }
+}
+
+/// What a run may ask the system for, as in a campaign.
+const MEMORY_MIB: u64 = 2_048;
+
+fn shrink_with(
+    failure: &Failure,
+    file: &Path,
+    budget: u64,
+    hands: &dyn Hands,
+    output: &mut Output<'_>,
+) -> Result<u8, String> {
     let request = Request {
         scenario: &failure.scenario,
         named: &failure.named,
         seed: failure.seed,
-        budget: arguments.budget,
-        threads,
+        budget,
+        hands,
     };
+    let mut kept = Kept::new(file, hands);
     let mut unwritten = None;
     let mut told = Told::default();
     let shrunk = shrink::shrink(&request, &mut |best| {
-        told.tell(best, arguments.budget, output);
-        unwritten = replace(file, &text(best)).err();
+        told.tell(best, budget, output);
+        unwritten = kept.put(best).err();
         unwritten.is_none()
     });
     let shrunk = shrunk.map_err(|why| {
         let seed = seed_text(failure.seed);
         format!("{}, seed {seed}: {why}", failure.named)
     })?;
-    if unwritten.is_none() {
-        unwritten = replace(file, &text(&shrunk)).err();
-    }
     if let Some(why) = unwritten {
         return Err(why);
     }
-    output.print(&summary(&shrunk, file));
+    let is_kept = kept.put(&shrunk)?;
+    output.print(&summary(&shrunk, file, is_kept));
     Ok(0)
 }
 
-fn summary(shrunk: &Shrunk, file: &Path) -> String {
+fn summary(shrunk: &Shrunk, file: &Path, is_kept: bool) -> String {
     let violation = &shrunk.violation;
-    let minimal = match shrunk.is_minimal {
-        true => "1-minimal",
-        false => "perhaps not minimal: the runs are used up; --budget allows more",
+    let minimal = match shrunk.state {
+        State::Minimal => "1-minimal",
+        State::Spent => "perhaps not minimal: the runs are used up; --budget allows more",
+        State::UnderWay => "not minimal: it was asked to stop; this is the best so far",
+    };
+    let saved = match is_kept {
+        true => "Saved      ",
+        false => "Not saved, since what is there is smaller, and fails so too: ",
     };
     format!(
-        "Fails      {}, {}: {}\nFrom       {}\nTo         {} ({minimal}, {} runs)\nFingerprint {}\nSaved      {}\nRepeat     cargo run --release -- run {}\n",
+        "Fails      {}, {}: {}\nFrom       {}\nTo         {} ({minimal}, {} runs)\nFingerprint {}\n{saved}{}\nRepeat     cargo run --release -- run {}\n",
         violation.check,
         shrunk.fingerprint.phase.word(),
         violation.message,

@@ -13,6 +13,8 @@
 
 mod explicit;
 mod fewer;
+mod hands;
+mod kept;
 mod parts;
 mod search;
 mod shorter;
@@ -21,16 +23,19 @@ mod simpler;
 mod tests;
 mod written;
 
+pub use hands::{Hands, Shown, Threads, Tried, attempt};
+pub use kept::Kept;
+pub(crate) use kept::is_final;
 pub use search::SEEDS;
-pub use written::{name, sizes, text};
+pub use written::{name, said_fingerprint, sizes, text};
 
 use crate::fingerprint::Fingerprint;
 use crate::format::{Expect, Scenario};
-use crate::runner::{Finished, run_scenario};
 use search::{Found, Search};
 use simpler::Change;
 use std::cell::RefCell;
-use zabsim_types::run::{RunReport, Violation};
+use zabsim_types::HistoryEvent;
+use zabsim_types::run::Violation;
 
 /// Runs that a shrinking may take where nobody says how many: a failure of the standard scenario needs some hundreds.
 pub const BUDGET: u64 = 5_000;
@@ -48,7 +53,7 @@ const SEEDS_FOR_ROUNDER: u64 = 1;
 const BATCH: usize = 8;
 
 /// What to shrink, and how hard to try.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The scenario.
     pub scenario: &'a Scenario,
@@ -58,8 +63,8 @@ pub struct Request<'a> {
     pub seed: u64,
     /// The most runs.
     pub budget: u64,
-    /// Runs side by side. The result does not depend on it.
-    pub threads: usize,
+    /// Who makes them, side by side. The result does not depend on how many there are.
+    pub hands: &'a dyn Hands,
 }
 
 /// A scenario that fails, and what is known of it.
@@ -77,8 +82,19 @@ pub struct Shrunk {
     pub origin: Origin,
     /// Runs so far.
     pub runs: u64,
-    /// Whether nothing can be taken away any more.
-    pub is_minimal: bool,
+    /// How far the search has come.
+    pub state: State,
+}
+
+/// How far a search has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// It goes on, or was interrupted.
+    UnderWay,
+    /// The runs that it was allowed are used up.
+    Spent,
+    /// Nothing can be taken away any more.
+    Minimal,
 }
 
 /// Where a shrunk scenario comes from.
@@ -98,6 +114,9 @@ pub enum NotShrunk {
     /// It does not fail.
     #[error("it passes{}: there is nothing to shrink", .0.as_ref().map_or(String::new(), |unmet| format!(", though not as expected ({unmet})")))]
     Passes(Option<String>),
+    /// It did not end, or its process died.
+    #[error("the run itself tells nothing: it does not end, or is the end of its process")]
+    NoRun,
     /// The faults of its seed, as a list, do not fail as the scenario did: a fault of the harness.
     #[error("drawn as a list of faults it fails no more; please report this")]
     NotAsDrawn,
@@ -109,25 +128,23 @@ pub fn shrink(
     request: &Request<'_>,
     better: &mut dyn FnMut(&Shrunk) -> bool,
 ) -> Result<Shrunk, NotShrunk> {
-    let first = run_scenario(request.scenario, request.named, request.seed, false);
-    let fingerprint =
-        Fingerprint::of(&first.report).ok_or_else(|| NotShrunk::Passes(unmet(&first.report)))?;
-    let mut search = Search::new(
-        fingerprint.clone(),
-        request.seed,
-        request.threads,
-        request.budget.max(1),
-    );
-    let drawn = without_expectations(&first.drawn);
-    let found = search.first(std::slice::from_ref(&drawn), request.seed, 1);
-    let Found { finished, seed, .. } = found.ok_or(NotShrunk::NotAsDrawn)?;
+    let (hands, seed) = (request.hands, request.seed);
+    let fingerprint = match hands.attempt(0, request.scenario, seed, None) {
+        Tried::Shows(shown) => shown.fingerprint,
+        Tried::Otherwise(unmet) => return Err(NotShrunk::Passes(unmet)),
+        Tried::NoRun => return Err(NotShrunk::NoRun),
+    };
+    let mut search = Search::new(hands, fingerprint.clone(), seed, request.budget.max(1));
+    let drawn = without_expectations(&request.scenario.draw(seed));
+    let found = search.first(std::slice::from_ref(&drawn), seed, 1);
+    let Found { shown, seed, .. } = found.ok_or(NotShrunk::NotAsDrawn)?;
     let origin = Origin {
         named: request.named.into(),
         seed: request.seed,
         size: sizes(&drawn),
     };
     let shrunk = Shrunk {
-        violation: violation(&finished.report),
+        violation: shown.violation,
         scenario: Scenario {
             seed: Some(seed),
             ..drawn
@@ -136,7 +153,7 @@ pub fn shrink(
         fingerprint,
         origin,
         runs: search.runs,
-        is_minimal: false,
+        state: State::UnderWay,
     };
     if !better(&shrunk) {
         search.stop();
@@ -144,20 +161,11 @@ pub fn shrink(
     let mut work = Work {
         search,
         best: shrunk,
-        last: finished,
+        history: shown.history,
         better,
     };
     work.shrink();
     Ok(work.best)
-}
-
-fn unmet(report: &RunReport) -> Option<String> {
-    (!report.unmet.is_empty()).then(|| report.unmet.join("; "))
-}
-
-fn violation(report: &RunReport) -> Violation {
-    let violation = report.violation.clone();
-    violation.expect("a run with a fingerprint has a violation")
 }
 
 /// What was expected of the whole is not expected of its parts.
@@ -171,22 +179,38 @@ fn without_expectations(drawn: &Scenario) -> Scenario {
     }
 }
 
+/// With no more damage than can be survived.
+fn survivable(scenario: &Scenario) -> Option<Scenario> {
+    let mut out = scenario.clone();
+    out.plan.data_loss_allowed = false;
+    Some(out)
+}
+
 /// A shrinking under way.
 struct Work<'a> {
-    search: Search,
+    search: Search<'a>,
     best: Shrunk,
-    /// The run of the best.
-    last: Finished,
+    /// What the clients asked for in the best one's run.
+    history: Vec<HistoryEvent>,
     better: &'a mut dyn FnMut(&Shrunk) -> bool,
 }
 
 impl Work<'_> {
     fn shrink(&mut self) {
+        // Where damage may be beyond what can be survived, a few wiped disks are as good as any bug. Most failures do not need
+        // that leave, and then it is not given to what becomes of them.
+        self.each(SEEDS, |best, at| {
+            (at == 0).then(|| survivable(&best.scenario))
+        });
         // While there is much, a seed more is dear, and what is left standing is tried again.
         while self.changes(Work::coarse) {}
         // A round that changes nothing has tried everything.
         while self.changes(Work::fine) {}
-        self.best.is_minimal = !self.search.is_spent();
+        self.best.state = match (self.search.is_stopped, self.search.is_spent()) {
+            (true, _) => State::UnderWay,
+            (false, true) => State::Spent,
+            (false, false) => State::Minimal,
+        };
         self.best.runs = self.search.runs;
     }
 
@@ -231,7 +255,7 @@ impl Work<'_> {
 
     /// Replaces workloads by the operations that they asked for.
     fn write_out(&mut self) {
-        let mut written = explicit::written_out(&self.best.scenario, &self.last.history);
+        let mut written = explicit::written_out(&self.best.scenario, &self.history);
         if let Some(found) = self.search.first(&written, self.best.seed, SEEDS) {
             self.take(written.swap_remove(found.at), found);
         }
@@ -360,9 +384,9 @@ impl Work<'_> {
         self.best.scenario = scenario;
         self.best.scenario.seed = Some(found.seed);
         self.best.seed = found.seed;
-        self.best.violation = violation(&found.finished.report);
+        self.best.violation = found.shown.violation;
         self.best.runs = self.search.runs;
-        self.last = found.finished;
+        self.history = found.shown.history;
         if !(self.better)(&self.best) {
             self.search.stop();
         }

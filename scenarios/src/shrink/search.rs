@@ -1,12 +1,14 @@
 //! Which of many candidates still fails in the same way: runs side by side, and the answer does not depend on how many.
 //!
+//! Who makes the runs is somebody else's business ([`Hands`]).
+//!
 //! Candidates are tried in their order, each with its seeds in theirs; the first run that shows the fingerprint wins. Threads
 //! take the runs in that order, and what a thread tried behind the winner is not counted: the answer and its cost are those
 //! of one thread that tries one run after the other.
 
+use super::hands::{Hands, Shown, Tried};
 use crate::fingerprint::Fingerprint;
 use crate::format::Scenario;
-use crate::runner::{Finished, run_scenario};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,12 +16,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub const SEEDS: u64 = 16;
 
 /// Looks for failures with one fingerprint, as long as there are runs left.
-pub(super) struct Search {
+pub(super) struct Search<'a> {
+    hands: &'a dyn Hands,
     wanted: Fingerprint,
     first_seed: u64,
-    threads: usize,
     runs_left: u64,
     pub(super) runs: u64,
+    /// Whether it was ended before its runs were used up.
+    pub(super) is_stopped: bool,
 }
 
 /// A candidate that fails in the same way.
@@ -28,18 +32,24 @@ pub(super) struct Found {
     pub(super) at: usize,
     /// The seed with which it fails.
     pub(super) seed: u64,
-    /// The run.
-    pub(super) finished: Finished,
+    /// What the run shows.
+    pub(super) shown: Shown,
 }
 
-impl Search {
-    pub(super) fn new(wanted: Fingerprint, first_seed: u64, threads: usize, runs: u64) -> Search {
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        hands: &'a dyn Hands,
+        wanted: Fingerprint,
+        first_seed: u64,
+        runs: u64,
+    ) -> Search<'a> {
         Search {
+            hands,
             wanted,
             first_seed,
-            threads: threads.max(1),
             runs_left: runs,
             runs: 0,
+            is_stopped: false,
         }
     }
 
@@ -50,6 +60,7 @@ impl Search {
 
     /// Ends the search: no run is left.
     pub(super) fn stop(&mut self) {
+        self.is_stopped |= self.runs_left > 0;
         self.runs_left = 0;
     }
 
@@ -73,45 +84,49 @@ impl Search {
         let seeds = self.seeds(known_seed, seeds);
         let jobs = (candidates.len() * seeds.len()).min(self.runs_left as usize);
         let next = AtomicUsize::new(0);
-        let won: Mutex<Option<(usize, Finished)>> = Mutex::new(None);
-        let work = || {
+        let won: Mutex<Option<(usize, Shown)>> = Mutex::new(None);
+        let work = |hand: usize| {
             loop {
                 let job = next.fetch_add(1, Ordering::Relaxed);
-                if job >= jobs || winner(&won).is_some_and(|at| at < job) {
+                if job >= jobs || winner(&won).is_some_and(|at| at < job) || self.hands.is_over() {
                     return;
                 }
                 let candidate = &candidates[job / seeds.len()];
                 let seed = seeds[job % seeds.len()];
-                let finished = run_scenario(candidate, &candidate.plan.name, seed, false);
-                if Fingerprint::of(&finished.report).as_ref() != Some(&self.wanted) {
-                    continue;
-                }
+                let tried = self
+                    .hands
+                    .attempt(hand, candidate, seed, Some(&self.wanted));
+                let Tried::Shows(shown) = tried else { continue };
                 // Compared and replaced under one lock: of two that fail at the same time the first in the order wins.
                 let mut won = won.lock().expect("no run panics with it");
                 if won.as_ref().is_none_or(|(at, _)| job < *at) {
-                    *won = Some((job, finished));
+                    *won = Some((job, *shown));
                 }
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..self.threads.min(jobs) {
-                scope.spawn(work);
+            let work = &work;
+            for hand in 1..self.hands.count().min(jobs) {
+                scope.spawn(move || work(hand));
             }
-            work();
+            work(0);
         });
         let won = won.into_inner().expect("no run panics with it");
         let runs = won.as_ref().map_or(jobs, |(job, _)| job + 1) as u64;
         self.runs += runs;
         self.runs_left -= runs;
-        won.map(|(job, finished)| Found {
+        if self.hands.is_over() {
+            self.stop();
+        }
+        won.map(|(job, shown)| Found {
             at: job / seeds.len(),
             seed: seeds[job % seeds.len()],
-            finished,
+            shown,
         })
     }
 }
 
-fn winner(won: &Mutex<Option<(usize, Finished)>>) -> Option<usize> {
+fn winner(won: &Mutex<Option<(usize, Shown)>>) -> Option<usize> {
     let won = won.lock().expect("no run panics with it");
     won.as_ref().map(|(job, _)| *job)
 }

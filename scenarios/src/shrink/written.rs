@@ -1,6 +1,7 @@
 //! A shrunk scenario as a file: what it shows stands above it.
 
-use super::Shrunk;
+use super::kept::UNDER_WAY;
+use super::{Shrunk, State};
 use crate::format::{Expect, Scenario};
 use zabsim::seed_text;
 
@@ -29,12 +30,15 @@ pub fn text(shrunk: &Shrunk) -> String {
         shrunk.runs,
         sizes(&shrunk.scenario)
     ));
-    remark(match shrunk.is_minimal {
-        true => format!(
-            "1-minimal: without any one fault, client, server or operation, or with any time halved, {} seeds do not show it.",
+    remark(match shrunk.state {
+        State::Minimal => format!(
+            "1-minimal: without any one fault, client, server or operation, or with any duration that stands here halved, {} seeds do not show it.",
             super::SEEDS
         ),
-        false => "Perhaps not minimal: the search ended before it had tried everything.".into(),
+        State::Spent => {
+            "Perhaps not minimal: the runs were used up before everything had been tried.".into()
+        }
+        State::UnderWay => UNDER_WAY.trim_start_matches("# ").into(),
     });
     let mut scenario = shrunk.scenario.clone();
     scenario.plan.name = name(shrunk);
@@ -47,6 +51,12 @@ pub fn text(shrunk: &Shrunk) -> String {
     };
     out.push_str(&scenario.to_toml());
     out
+}
+
+/// The fingerprint that the remarks above a scenario speak of.
+pub fn said_fingerprint(text: &str) -> Option<&str> {
+    let mut remarks = text.lines().take_while(|line| line.starts_with('#'));
+    remarks.find_map(|line| line.strip_prefix("# Fingerprint ")?.strip_suffix('.'))
 }
 
 /// More than so many letters are told by their first clause: a stuck run lists who waits for what.
