@@ -1,6 +1,7 @@
 //! What is read of a campaign the next morning: first a text with one paragraph for each distinct failure, and `junit.xml`
 //! for whatever collects test results.
 
+use crate::text::several_a_line;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::fmt::Write;
 use std::time::Duration;
@@ -57,7 +58,21 @@ pub fn render_campaign(summary: &Summary) -> String {
         grouped(summary.pairs)
     );
     if !summary.never_reached.is_empty() {
-        line!(out, "Never      {}", summary.never_reached.join(", "));
+        let mut text = String::new();
+        several_a_line(
+            "Never    ",
+            summary.never_reached.iter().cloned(),
+            &mut text,
+        );
+        // As wide as the words of this summary, not indented as a run's.
+        text.lines().for_each(|line| line!(out, "{}", &line[2..]));
+    }
+    if summary.discovered > 0 {
+        line!(
+            out,
+            "Corpus     {} runs reached what it had not",
+            grouped(summary.discovered)
+        );
     }
     line!(out, "Commit     {}", summary.commit);
     match summary.failures.len() {
@@ -209,6 +224,7 @@ mod tests {
             probes: BTreeMap::from([("sync-diff".to_string(), 9), ("rollover".to_string(), 0)]),
             never_reached: vec!["rollover".to_string()],
             pairs: 0,
+            discovered: 0,
             events: 1_000_000,
             virtual_ms: 120_000_000,
             wall_ms: 61_000,

@@ -121,10 +121,11 @@ fn checks(report: &RunReport, detail: Detail, out: &mut String) {
 const WIDTH: usize = 100;
 
 /// The items behind a mark, as many a line as fit.
-fn several_a_line(mark: &str, items: impl Iterator<Item = String>, out: &mut String) {
+pub(crate) fn several_a_line(mark: &str, items: impl Iterator<Item = String>, out: &mut String) {
     let mut line = String::new();
     let mut mark = mark;
-    let mut put = |line: &str| line!(out, "  {:<6}  {line}", std::mem::take(&mut mark));
+    let width = mark.len().max(6);
+    let mut put = |line: &str| line!(out, "  {:<width$}  {line}", std::mem::take(&mut mark));
     for item in items {
         if !line.is_empty() && line.len() + item.len() + 12 > WIDTH {
             put(&format!("{line},"));

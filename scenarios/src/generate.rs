@@ -10,12 +10,12 @@
 //! What is drawn must be survivable: timeouts are longer than the links' delays, so that a healed ensemble can elect, and
 //! sessions last for some ticks, so that their clients can finish.
 
-use crate::format::Scenario;
-use crate::workload::{Workload, WorkloadKind};
+use crate::format::{Expect, Scenario};
+use crate::workload::{MIXED, Workload, WorkloadKind};
 use std::collections::BTreeMap;
 use zabsim::Stream;
-use zabsim::plan::{Climate, Ensemble, Plan};
-use zabsim_types::{ServerId, SyncMode};
+use zabsim::plan::{Climate, Ensemble, Plan, ScriptedOp, Trigger};
+use zabsim_types::{Acl, CreateMode, Op, OpKind, ServerId, SyncMode, Time};
 
 /// The scenario of a seed: of `scenario`, only its name, its profile of faults, and what it expects.
 pub(crate) fn whole(scenario: &Scenario, seed: u64) -> Scenario {
@@ -28,13 +28,27 @@ pub(crate) fn whole(scenario: &Scenario, seed: u64) -> Scenario {
     let safety_us = (stream.range((30, 90)) * tick_us).clamp(10_000_000, 40_000_000);
     let clients = 1 + stream.below(6) as u32;
     let session_timeout_ms = ensemble.tick_ms * stream.range((5, 20)) as u32;
-    let leave_broken = stream.per_mille(150);
+    // Who stays broken is reckoned with the first members.
+    let leave_broken = stream.per_mille(150) && ensemble.joiners == 0;
     let some = |_: &u32| stream.per_mille(500);
     let read_only_clients = match ensemble.read_only_mode {
         true => (1..=clients).filter(some).collect(),
         false => Vec::new(),
     };
     let workloads = workloads(&mut part("swarm workloads"), clients);
+    let mut asked = Asked {
+        stream: part("swarm operations"),
+        clients,
+        safety_us,
+        ops: Vec::new(),
+    };
+    let mut ensemble = ensemble;
+    asked.all(&mut ensemble);
+    let ops = asked.ops;
+    let expect = Expect {
+        outcomes: vec![Vec::new(); ops.len()],
+        ..scenario.expect.clone()
+    };
     Scenario {
         plan: Plan {
             ensemble,
@@ -44,9 +58,11 @@ pub(crate) fn whole(scenario: &Scenario, seed: u64) -> Scenario {
             safety_us,
             leave_broken,
             read_only_clients,
+            ops,
             ..scenario.plan.clone()
         },
         workloads,
+        expect,
         whole: false,
         ..scenario.clone()
     }
@@ -74,16 +90,15 @@ fn ensemble(stream: &mut Stream) -> Ensemble {
         tick_ms: *stream.pick(&[200, 500, 500, 500, 1_000]),
         init_limit: stream.range((6, 15)) as u32,
         sync_limit: stream.range((3, 8)) as u32,
-        // Few transactions and much to lose, so that snapshots and cuts are no rarity.
-        snap_count: *stream.pick(&[10, 30, 100, 400, 100_000]),
-        commit_log_count: *stream.pick(&[5, 20, 100, 500]),
-        disk_diff_bytes_max: *stream.pick(&[0, 4_000, 1 << 20, 1 << 20]),
-        snapshot_chunk_nodes: *stream.pick(&[2, 8, 64]),
         sweep_interval_ms: *stream.pick(&[2_000, 5_000, 60_000]),
         ..Ensemble::of(voters)
     };
+    limits(&mut ensemble, stream);
     ensemble.local_sessions = stream.per_mille(150);
+    ensemble.upgrade_local_sessions = !(ensemble.local_sessions && stream.per_mille(300));
     ensemble.read_only_mode = stream.per_mille(150);
+    ensemble.rules.extended_types = !stream.per_mille(120);
+    ensemble.rules.enforce_quota = stream.per_mille(150);
     if stream.per_mille(80) {
         // An epoch of some seconds: were it shorter, elections would leave no time for anything else.
         ensemble.counter_max = stream.range((400, 2_000)) as u32;
@@ -95,9 +110,168 @@ fn ensemble(stream: &mut Stream) -> Ensemble {
             let size = 1 + stream.below(3) as usize;
             ensemble.groups = servers.chunks(size).map(<[ServerId]>::to_vec).collect();
         }
+        2..=4 => ensemble.joiners = 1 + stream.below(2) as u8,
         _ => {}
     }
     ensemble
+}
+
+/// The operations that a script asks for beside the workloads: what is rare, or somebody's right alone.
+struct Asked {
+    stream: Stream,
+    clients: u32,
+    safety_us: u64,
+    ops: Vec<ScriptedOp>,
+}
+
+/// The super user's name and password, and what servers know of them.
+const SUPER: &str = "super:test";
+const SUPER_DIGEST: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
+
+/// Of the super user's proof and what it asks for, how long the one comes before the other.
+const PROOF_US: u64 = 200_000;
+
+impl Asked {
+    fn all(&mut self, ensemble: &mut Ensemble) {
+        let may_change = ensemble.joiners > 0;
+        if may_change || self.stream.per_mille(100) {
+            ensemble.rules.super_digest = Some(SUPER_DIGEST.into());
+        }
+        if may_change {
+            self.reconfigurations(ensemble);
+        } else if ensemble.rules.super_digest.is_some() {
+            let (client, at_us) = (self.client(), self.moment());
+            self.prove(client, at_us);
+        }
+        if ensemble.rules.enforce_quota || self.stream.per_mille(80) {
+            self.quotas();
+        }
+    }
+
+    fn client(&mut self) -> u32 {
+        1 + self.stream.below(u64::from(self.clients)) as u32
+    }
+
+    fn moment(&mut self) -> u64 {
+        self.stream.range((2_000_000, self.safety_us))
+    }
+
+    fn ask(&mut self, client: u32, at_us: u64, op: Op) {
+        let at = Trigger::At(Time(at_us));
+        self.ops.push(ScriptedOp { client, at, op });
+    }
+
+    fn prove(&mut self, client: u32, at_us: u64) {
+        let (scheme, auth) = ("digest".into(), SUPER.into());
+        self.ask(client, at_us, Op::AddAuth { scheme, auth });
+    }
+
+    /// Some changes of the members, one after the other or all at once: whatever each is answered.
+    fn reconfigurations(&mut self, ensemble: &Ensemble) {
+        let client = self.client();
+        for _ in 0..1 + self.stream.below(5) {
+            let at_us = self.moment();
+            self.prove(client, at_us - PROOF_US);
+            let op = self.reconfiguration(ensemble);
+            self.ask(client, at_us, op);
+        }
+    }
+
+    fn reconfiguration(&mut self, ensemble: &Ensemble) -> Op {
+        let all = ensemble.servers();
+        let line = |server: u32, stream: &mut Stream| {
+            let role = match stream.per_mille(800) {
+                true => "participant",
+                false => "observer",
+            };
+            format!("server.{server}=s{server}:2888:3888:{role}")
+        };
+        let stream = &mut self.stream;
+        let any = |stream: &mut Stream| 1 + stream.below(u64::from(all)) as u32;
+        // Mostly one that is no member yet.
+        let one = |stream: &mut Stream| match stream.per_mille(700) {
+            true => all - stream.below(u64::from(ensemble.joiners)) as u32,
+            false => any(stream),
+        };
+        let (mut joining, mut leaving, mut new_members) = (None, None, None);
+        match stream.below(4) {
+            0 | 1 => {
+                let server = one(stream);
+                joining = Some(line(server, stream).into());
+                leaving = stream
+                    .per_mille(300)
+                    .then(|| any(stream).to_string().into());
+            }
+            2 => leaving = Some(any(stream).to_string().into()),
+            _ => {
+                let mut members: Vec<u32> = (1..=all).collect();
+                stream.shuffle(&mut members);
+                members.truncate(1 + stream.below(u64::from(all)) as usize);
+                let lines: Vec<String> = members.into_iter().map(|s| line(s, stream)).collect();
+                new_members = Some(lines.join(",").into());
+            }
+        }
+        Op::Reconfig {
+            joining,
+            leaving,
+            new_members,
+            from_config: -1,
+        }
+    }
+
+    /// Limits for what the mixed workload does, some of them too low.
+    fn quotas(&mut self) {
+        let (client, at_us) = (self.client(), self.moment() / 2);
+        let hard = if self.stream.per_mille(500) {
+            "count=-1,bytes=-1,bytesHardLimit=200,countHardLimit=12"
+        } else {
+            "count=10,bytes=100"
+        };
+        let create = |path: &str, data: &str| Op::Create {
+            path: path.into(),
+            data: Some(data.as_bytes().to_vec().into()),
+            mode: CreateMode::Persistent,
+            with_stat: false,
+            acl: Acl::OPEN,
+        };
+        let of = *self.stream.pick(&["mixed", "mixed/seq"]);
+        let place = format!("/zookeeper/quota/{of}");
+        self.ask(client, at_us, create("/zookeeper/quota/mixed", ""));
+        if of != "mixed" {
+            self.ask(client, at_us, create(&place, ""));
+        }
+        self.ask(
+            client,
+            at_us,
+            create(&format!("{place}/zookeeper_limits"), hard),
+        );
+        self.ask(
+            client,
+            at_us,
+            create(&format!("{place}/zookeeper_stats"), "count=0,bytes=0"),
+        );
+        let later_us = self.stream.range((at_us, self.safety_us));
+        let path = format!("{place}/zookeeper_stats").into();
+        self.ask(client, later_us, Op::GetData { path, watch: false });
+    }
+}
+
+/// Other links, disks and clocks.
+pub(crate) fn other_climate(scenario: &mut Scenario, stream: &mut Stream) {
+    scenario.plan.climate = climate(stream, &scenario.plan.ensemble);
+}
+
+/// Other limits of what servers keep.
+pub(crate) fn other_limits(scenario: &mut Scenario, stream: &mut Stream) {
+    limits(&mut scenario.plan.ensemble, stream);
+}
+
+/// Few transactions and much to lose, so that snapshots and cuts are no rarity.
+fn limits(ensemble: &mut Ensemble, stream: &mut Stream) {
+    ensemble.snap_count = *stream.pick(&[10, 30, 100, 400, 100_000]);
+    ensemble.commit_log_count = *stream.pick(&[5, 20, 100, 500]);
+    ensemble.disk_diff_bytes_max = *stream.pick(&[0, 4_000, 1 << 20, 1 << 20]);
+    ensemble.snapshot_chunk_nodes = *stream.pick(&[2, 8, 64]);
 }
 
 /// Of 0 to 3 each, one of them at least 1.
@@ -111,7 +285,6 @@ fn weights(stream: &mut Stream, servers: &[ServerId]) -> BTreeMap<ServerId, u32>
 }
 
 fn climate(stream: &mut Stream, ensemble: &Ensemble) -> Climate {
-    let plain = Climate::default();
     // A way there and back must fit into a tick by far: leaders and learners give each other up after some of them.
     let way_us_max = u64::from(ensemble.tick_ms) * 1_000 / 20;
     let fitting = |(least, most): (u64, u64)| (least.min(way_us_max), most.min(way_us_max));
@@ -119,11 +292,12 @@ fn climate(stream: &mut Stream, ensemble: &Ensemble) -> Climate {
         link_us: fitting(*stream.pick(&[(50, 200), (200, 1_000), (200, 20_000), (5_000, 40_000)])),
         client_link_us: *stream.pick(&[(1_000, 3_000), (1_000, 10_000), (5_000, 30_000)]),
         fsync_us: fitting(*stream.pick(&[(0, 100), (500, 3_000), (500, 3_000), (2_000, 30_000)])),
+        // Where a disk is read slowly, much has changed by the time it has been.
+        read_us: *stream.pick(&[(200, 2_000), (200, 2_000), (2_000, 80_000)]),
         stage_us: *stream.pick(&[(0, 0), (0, 200), (0, 200), (0, 4_000)]),
         restart_us: *stream.pick(&[(100_000, 500_000), (500_000, 3_000_000)]),
         clock_offset_us_max: *stream.pick(&[0, 500_000, 20_000_000]),
         clock_drift_ppm_max: *stream.pick(&[0, 200, 10_000]),
-        ..plain
     }
 }
 
@@ -142,8 +316,13 @@ fn workloads(stream: &mut Stream, clients: u32) -> Vec<Workload> {
             true => vec![1 + stream.below(u64::from(clients)) as u32],
             false => Vec::new(),
         };
+        let ops = match kind {
+            WorkloadKind::Mixed if stream.per_mille(600) => some_ops(stream),
+            _ => Vec::new(),
+        };
         Workload {
             kind,
+            ops,
             keys: *stream.pick(&[1, 2, 4, 12, 40]),
             clients,
             think_us: (think_us.0 * slower, think_us.1 * slower),
@@ -152,6 +331,13 @@ fn workloads(stream: &mut Stream, clients: u32) -> Vec<Workload> {
         }
     };
     kinds.into_iter().map(one).collect()
+}
+
+/// About half of what the mixed workload can ask for; without nodes there is nothing to ask of.
+fn some_ops(stream: &mut Stream) -> Vec<OpKind> {
+    let all = MIXED.iter().map(|(_, kind)| *kind);
+    all.filter(|kind| *kind == OpKind::Create || stream.per_mille(500))
+        .collect()
 }
 
 #[cfg(test)]
@@ -205,6 +391,25 @@ mod tests {
             }),
             ("no faults", 1, 80, |s| s.plan.faults.is_empty()),
             ("one kind of workload", 50, 150, |s| s.workloads.len() == 1),
+            ("joiners", 40, 130, |s| s.plan.ensemble.joiners > 0),
+            ("no upgrade", 4, 40, |s| {
+                !s.plan.ensemble.upgrade_local_sessions
+            }),
+            ("no TTL nodes", 15, 70, |s| {
+                !s.plan.ensemble.rules.extended_types
+            }),
+            ("enforced quotas", 20, 80, |s| {
+                s.plan.ensemble.rules.enforce_quota
+            }),
+            ("a super user", 60, 180, |s| {
+                s.plan.ensemble.rules.super_digest.is_some()
+            }),
+            ("some operations only", 50, 180, |s| {
+                s.workloads.iter().any(|w| !w.ops.is_empty())
+            }),
+            ("a fault that waits for a reconfiguration", 4, 100, |s| {
+                s.plan.faults.iter().any(|f| f.label.contains("reconfig"))
+            }),
         ] {
             let found = share(of);
             assert!((least..=most).contains(&found), "{what}: {found} of 300");

@@ -3,6 +3,7 @@
 pub mod campaign;
 pub mod command;
 pub mod conform;
+pub mod corpus;
 pub mod fingerprint;
 pub mod format;
 mod generate;

@@ -1,7 +1,9 @@
 //! One scenario, one seed: draw the plan, build the programs, run the world, hold the outcome against what was expected.
 
+use crate::corpus::Corpus;
 use crate::format::{Scenario, unmet_outcomes};
 use crate::workload;
+use std::path::Path;
 use zabsim::seed_text;
 use zabsim::{Program, RunOptions, Trace};
 use zabsim_model::Settings;
@@ -24,18 +26,35 @@ pub struct Finished {
 
 /// Runs `scenario` with `seed`. `named` is how the user named it, for the line that repeats the run.
 pub fn run_scenario(scenario: &Scenario, named: &str, seed: u64, keep_trace: bool) -> Finished {
-    run_programs(scenario, named, seed, keep_trace, Vec::new())
+    let how = How {
+        keep_trace,
+        ..How::default()
+    };
+    run_as(scenario, named, seed, how)
 }
 
-/// The same, with other programs for the first clients than its workloads give them.
-pub(crate) fn run_programs(
-    scenario: &Scenario,
-    named: &str,
-    seed: u64,
-    keep_trace: bool,
-    instead: Vec<Program>,
-) -> Finished {
-    let drawn = scenario.draw(seed);
+/// How a run is made, where it is not made as usual.
+#[derive(Default)]
+pub(crate) struct How<'a> {
+    /// Whether every event of the world is kept.
+    pub(crate) keep_trace: bool,
+    /// What the scenario is drawn from, besides the seed.
+    pub(crate) corpus: Option<&'a Corpus>,
+    /// Other programs for the first clients than its workloads give them.
+    pub(crate) instead: Vec<Program>,
+}
+
+/// Runs `scenario` with `seed`, in such a way.
+pub(crate) fn run_as(scenario: &Scenario, named: &str, seed: u64, how: How<'_>) -> Finished {
+    let How {
+        keep_trace,
+        corpus,
+        instead,
+    } = how;
+    let drawn = match corpus {
+        Some(corpus) => corpus.draw(scenario, seed),
+        None => scenario.draw(seed),
+    };
     let mut programs = workload::programs(&drawn.workloads, &drawn.plan);
     for (place, program) in programs.iter_mut().zip(instead) {
         *place = program;
@@ -51,12 +70,12 @@ pub(crate) fn run_programs(
     );
     let mut report = outcome.report;
     report.seed = seed_text(seed);
-    report.reproduce = format!(
-        "cargo run --release -- run {} --seed {}",
-        shell_word(named),
-        report.seed
-    );
-    report.scenario_toml = scenario.to_toml();
+    report.reproduce = reproduce(named, &report.seed, corpus.map(Corpus::dir));
+    // What is repeated without the corpus is what was drawn from it.
+    report.scenario_toml = match corpus {
+        Some(_) => drawn.to_toml(),
+        None => scenario.to_toml(),
+    };
     report.unmet = unmet(scenario, &report);
     // What a run that went wrong did not do says nothing.
     if report.verdict == Verdict::Pass {
@@ -72,6 +91,17 @@ pub(crate) fn run_programs(
         trace: outcome.trace,
         drawn,
     }
+}
+
+/// The command that repeats a run.
+pub(crate) fn reproduce(named: &str, seed: &str, corpus: Option<&Path>) -> String {
+    let corpus = corpus.map_or(String::new(), |dir| {
+        format!(" --corpus {}", shell_word(&dir.display().to_string()))
+    });
+    format!(
+        "cargo run --release -- run {} --seed {seed}{corpus}",
+        shell_word(named)
+    )
 }
 
 /// What the scenario expects and the report does not show, in words.

@@ -541,6 +541,100 @@ fn a_directory_is_one_campaigns_and_is_told_from_another() {
     );
 }
 
+/// What a campaign finds joins the corpus when it is over; what it draws from is what the corpus was when it began. So runs can
+/// be repeated, and shards are the whole.
+#[test]
+fn a_corpus_is_frozen_while_a_campaign_runs_and_grows_when_it_is_over() {
+    let place = Place::new();
+    place.ends_with(0, "campaign swarm --seeds 1..6 --corpus corpus --out first");
+    let files = |dir: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(place.path(dir)).into_iter().flatten();
+        let names = entries.map(|entry| entry.expect("readable").file_name());
+        names
+            .map(|name| name.into_string().expect("text"))
+            .collect()
+    };
+    let found = files("corpus");
+    assert!(!found.is_empty());
+    assert_eq!(place.summary("first").discovered as usize, found.len());
+    assert_eq!(files("first/discoveries"), found);
+    // Each repeats itself, and reaches what it says.
+    for name in &found {
+        place.ends_with(0, &format!("run corpus/{name}"));
+    }
+    for copy in ["c1", "c2"] {
+        fs::create_dir(place.path(copy)).expect("makes it");
+        for name in &found {
+            let from = place.path("corpus").join(name);
+            fs::copy(from, place.path(copy).join(name)).expect("copies");
+        }
+    }
+    let campaign = "campaign swarm --seeds 7..18 --no-shrink --plant panic@9";
+    place.ends_with(5, &format!("{campaign} --corpus corpus --out whole"));
+    place.ends_with(5, &format!("{campaign} --corpus c1 --shard 1/2 --out s1"));
+    place.ends_with(0, &format!("{campaign} --corpus c2 --shard 2/2 --out s2"));
+    place.ends_with(5, "merge s2 s1 --out merged");
+    let comparable = |dir: &str| {
+        let text = serde_json::to_string(&without_times(place.summary(dir))).expect("JSON");
+        text.replace(&format!("{dir}/corpus"), "corpus")
+    };
+    assert_eq!(comparable("merged"), comparable("whole"));
+    assert_eq!(files("merged/discoveries"), files("whole/discoveries"));
+    let grown: BTreeSet<String> = found.union(&files("whole/discoveries")).cloned().collect();
+    assert!(grown.len() > found.len(), "it has learned something");
+    assert_eq!(files("corpus"), grown);
+
+    // A run is a function of its seed and the corpus as it was.
+    let again = place.summary("whole").failures[0].seeds[0]
+        .reproduce
+        .clone();
+    let frozen = again
+        .split("--corpus ")
+        .nth(1)
+        .expect("it names the corpus")
+        .to_string();
+    assert!(frozen.starts_with("whole/corpus/"), "{again}");
+    let journal = fs::read_to_string(place.path("whole/campaign.jsonl")).expect("a journal");
+    for line in journal.lines().skip(1) {
+        let value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let (seed, hash) = (&value["run"]["seed"], &value["run"]["hash"]);
+        let seed = seed.as_str().expect("a seed");
+        if seed == seed_text(9) {
+            continue;
+        }
+        let ran = place.run(&format!("run swarm --seed {seed} --corpus {frozen} --json"));
+        let report: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+        assert_eq!(report["trace_hash"], *hash, "{seed}");
+    }
+    // It is taken up again as it was begun, though the corpus has grown since.
+    let output = place.ends_with(5, "campaign --resume --out whole --no-shrink");
+    let said = String::from_utf8_lossy(&output.stderr).to_string();
+    assert!(said.contains("finished already"), "{said}");
+
+    place.refused(
+        "campaign small.toml --seeds 1..2 --corpus corpus",
+        "there is none here",
+    );
+    place.refused("run swarm --corpus none", "none: cannot read the corpus");
+    place.refused("run standard --corpus corpus", "standard is none");
+    let damaged = place
+        .path("corpus")
+        .join(&found.iter().next().expect("one"));
+    fs::write(&damaged, "name = \"other\"\n").expect("writes");
+    place.refused(
+        "campaign swarm --seeds 1..2 --corpus corpus --out refused",
+        "or damaged: the hash of its text is",
+    );
+    assert!(!place.path("refused").exists());
+    for name in files(&frozen) {
+        fs::remove_file(place.path(&frozen).join(name)).expect("it is there");
+    }
+    place.refused(
+        "campaign --resume --out whole",
+        "it is not what it was when the campaign began",
+    );
+}
+
 #[test]
 fn a_directory_in_use_is_refused() {
     let place = Place::new();

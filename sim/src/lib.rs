@@ -60,8 +60,8 @@ pub use executor::BoxFuture;
 #[cfg(madsim)]
 pub use listing::{checks, marks};
 pub use nemesis::{
-    DISK_OPS, FAULT_KINDS, Invalid, MESSAGES, NOTES, PROFILES, Part, PlanEntry, SERVERS_MAX,
-    draw_faults, validate, validate_entries,
+    DISK_OPS, FAULT_KINDS, Invalid, MESSAGES, NOTES, PROFILES, Part, PlanEntry, RANDOM_PREFIX,
+    SERVERS_MAX, draw_faults, validate, validate_entries,
 };
 #[cfg(madsim)]
 pub use program::{Program, ProgramContext, Stopping};

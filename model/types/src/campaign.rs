@@ -36,6 +36,9 @@ pub struct Summary {
     pub never_reached: Vec<String>,
     /// Pairs of marks that some run reached both of.
     pub pairs: u64,
+    /// Runs that reached marks, or pairs of them, that their campaigns' corpora had not: what was added to those.
+    #[serde(default)]
+    pub discovered: u64,
     /// Events of all runs.
     pub events: u64,
     /// Virtual time of all runs, in milliseconds.

@@ -4,6 +4,7 @@
 use super::seeds::{Items, Seeds, Shard};
 use crate::format::Scenario;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use xxhash_rust::xxh3::xxh3_64;
 use zabsim_types::campaign::CAMPAIGN_SCHEMA;
 
@@ -30,8 +31,21 @@ pub struct Charter {
     pub recheck_per_mille: u32,
     /// For how long, in milliseconds; `None`: until every seed is done. Not what it is, only when it ends.
     pub for_ms: Option<u64>,
+    /// What those of its scenarios are drawn from in which everything is drawn, besides the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corpus: Option<CorpusOf>,
     /// The names of the marks, by whose places the runs' lines name them.
     pub probes: Vec<String>,
+}
+
+/// The corpus of a campaign, as it was when that began.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorpusOf {
+    /// Where it stands, and is added to. Not what it is.
+    pub dir: PathBuf,
+    /// What it is.
+    pub hash: String,
 }
 
 /// A scenario of a campaign.
@@ -65,6 +79,7 @@ impl Charter {
             shard,
             recheck_per_mille: recheck,
             for_ms: None,
+            corpus: None,
             probes: marks.iter().map(|(name, _)| name.to_string()).collect(),
         }
     }
@@ -77,7 +92,10 @@ impl Charter {
     /// What a run of one of its scenarios is a function of, beside the seed, in one number; `None`: there is no such scenario.
     pub fn identity(&self, scenario: usize) -> Option<u64> {
         let subject = self.scenarios.get(scenario)?;
-        let all = format!("{}\n{}\n{}", self.commit, subject.name, subject.toml);
+        let mut all = format!("{}\n{}\n{}", self.commit, subject.name, subject.toml);
+        if let Some(corpus) = &self.corpus {
+            all.push_str(&corpus.hash);
+        }
         Some(xxh3_64(all.as_bytes()))
     }
 
@@ -104,6 +122,7 @@ impl Charter {
         }
         let same_time = Charter {
             for_ms: self.for_ms,
+            corpus: self.corpus.clone(),
             ..wanted.clone()
         };
         (*self != same_time).then(|| "it was begun by another build of this commit".to_string())

@@ -8,6 +8,8 @@ use super::journal::{self, JOURNAL, Journal, Line, RunLine};
 use super::seeds::Intervals;
 use super::tally::{Places, Tally, ToSave};
 use super::worker::failure_of;
+use super::{DISCOVERIES, frozen};
+use crate::corpus::Corpus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
@@ -62,6 +64,21 @@ fn write(journals: &[PathBuf], agreed: &Agreed, dir: &Directory) -> Result<Summa
         if let Some(from) = there {
             copy_files(&from, &dir.path.join(&saved))?;
         }
+    }
+    let homes = || journals.iter().filter_map(|journal| journal.parent());
+    for home in homes() {
+        for corpus in directories(&home.join("corpus")) {
+            let name = corpus.file_name().unwrap_or_default().to_string_lossy();
+            copy_files(&corpus, &frozen(&dir.path, &name))?;
+        }
+    }
+    let discoveries = merger.tally.discoveries();
+    let found: BTreeSet<u64> = discoveries.iter().map(|found| found.seed).collect();
+    for home in homes()
+        .map(|home| home.join(DISCOVERIES))
+        .filter(|home| home.is_dir())
+    {
+        Corpus::read(&home)?.copy_some(&dir.path.join(DISCOVERIES), &found)?;
     }
     let is_there = |path: &str| dir.path.join(path).exists();
     let summary = merger.tally.summary(merger.wall_ms, is_there);
@@ -282,8 +299,15 @@ impl<'a> Merger<'a> {
         agreed: &'a Agreed,
         path: Option<PathBuf>,
     ) -> Result<Merger<'a>, String> {
+        let home = path.as_deref().and_then(Path::parent);
+        let mut tally = Tally::at(home.unwrap_or(Path::new("")));
+        for home in journals.iter().filter_map(|journal| journal.parent()) {
+            for corpus in directories(&home.join("corpus")) {
+                tally.know(&Corpus::read(&corpus)?);
+            }
+        }
         let mut merger = Merger {
-            tally: Tally::default(),
+            tally,
             agreed,
             seen: BTreeMap::new(),
             wall_ms: 0,
@@ -357,6 +381,15 @@ impl<'a> Merger<'a> {
     fn end(&mut self, section: Option<Section>) {
         self.wall_ms += section.map_or(0, |section| section.last_ms);
     }
+}
+
+/// The directories in a directory, if there is one.
+fn directories(within: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(within).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| path.is_dir());
+    paths.sort();
+    paths
 }
 
 fn copy_files(from: &Path, to: &Path) -> Result<(), String> {

@@ -23,7 +23,7 @@ mod tally;
 mod trials;
 mod worker;
 
-pub use charter::{Charter, Subject};
+pub use charter::{Charter, CorpusOf, Subject};
 pub use journal::JOURNAL;
 pub use merge::{Merged, merge};
 pub use plant::Plant;
@@ -32,6 +32,7 @@ pub(crate) use stop::Stop;
 pub(crate) use trials::Trials;
 pub use worker::serve;
 
+use crate::corpus::{self, Corpus};
 use crate::format::{Scenario, duration_text};
 use crate::replace::replace;
 use crate::shrink::{self, BUDGET, Kept, Request, sizes};
@@ -59,6 +60,8 @@ pub struct Wanted {
     pub shard: Option<Shard>,
     /// The share of runs that are made twice, in 1,000.
     pub recheck_per_mille: Option<u32>,
+    /// What those scenarios are drawn from in which everything is drawn; what is found there is added to it.
+    pub corpus: Option<PathBuf>,
     /// For how long, sessions before this one included; `None`: until every seed is done, or as when it was begun.
     pub duration: Option<Duration>,
     /// How many worker processes.
@@ -101,6 +104,14 @@ const SAVING_ONCE_STOPPED: Duration = Duration::from_secs(10);
 /// How long a campaign is, where nothing ends it.
 const FOR: Duration = Duration::from_secs(60);
 
+/// What a campaign adds to its corpus.
+pub(crate) const DISCOVERIES: &str = "discoveries";
+
+/// Where a campaign keeps its corpus as it was when it began.
+pub(crate) fn frozen(home: &Path, hash: &str) -> PathBuf {
+    home.join("corpus").join(hash)
+}
+
 /// The shrunk scenario in the directory of a saved run.
 pub(crate) const MINIMAL: &str = "minimal.toml";
 
@@ -111,10 +122,20 @@ pub fn run(wanted: &Wanted, log: &mut dyn Write) -> Result<Ended, String> {
         Some(path) => Directory::open(path)?,
         None => Directory::numbered(wanted.resume)?,
     };
-    let mut campaign = Campaign::open(wanted, &dir)?;
+    let mut campaign = match Campaign::open(wanted, &dir) {
+        Ok(campaign) => campaign,
+        Err(why) => {
+            if !dir.journal().exists() {
+                dir.give_up();
+            }
+            return Err(why);
+        }
+    };
     let stop = Stop::on_signals()?;
+    let corpus = campaign.corpus.as_ref();
     let conditions = Conditions {
         subjects: campaign.charter.scenarios.clone(),
+        corpus: corpus.map(|corpus| corpus.dir().to_path_buf()),
         jobs: wanted.jobs,
         watchdog: wanted.watchdog,
         memory_mib: wanted.memory_mib,
@@ -128,6 +149,7 @@ pub fn run(wanted: &Wanted, log: &mut dyn Write) -> Result<Ended, String> {
     let mut ended = ended?;
     ended.remarks.extend(was_over);
     if !stop.is_set() {
+        campaign.add_to_corpus(&dir)?;
         campaign.shrink_failures(&mut ended, &conditions, &stop, wanted.shrink_for, log)?;
     }
     Ok(ended)
@@ -136,6 +158,8 @@ pub fn run(wanted: &Wanted, log: &mut dyn Write) -> Result<Ended, String> {
 /// A campaign that is being run.
 struct Campaign {
     charter: Charter,
+    /// As it was when the campaign began.
+    corpus: Option<Corpus>,
     journal: Journal,
     items: Items,
     done: Intervals,
@@ -154,13 +178,14 @@ impl Campaign {
                 "{} holds a campaign already; go on with it by --resume, or name another directory with --out",
                 dir.path.display()
             )),
-            (true, true) => Campaign::resume(wanted, &path),
+            (true, true) => Campaign::resume(wanted, dir),
             // It may have been killed before it had begun.
-            (false, _) => Campaign::begin(wanted, &path),
+            (false, _) => Campaign::begin(wanted, dir),
         }
     }
 
-    fn begin(wanted: &Wanted, path: &Path) -> Result<Campaign, String> {
+    fn begin(wanted: &Wanted, dir: &Directory) -> Result<Campaign, String> {
+        let path = &dir.journal();
         let scenarios = wanted.scenarios.clone().ok_or_else(|| {
             format!(
                 "{}: it was killed before it had begun: say again what it is to run",
@@ -177,9 +202,22 @@ impl Campaign {
         let endless = (seeds.last == u64::MAX).then_some(FOR);
         let duration = wanted.duration.or(endless);
         charter.for_ms = duration.map(|d| d.as_millis() as u64);
+        let corpus = match &wanted.corpus {
+            Some(corpus) => {
+                let corpus = Corpus::read_or_begin(corpus)?;
+                charter.corpus = Some(CorpusOf {
+                    dir: corpus.dir().to_path_buf(),
+                    hash: corpus.hash(),
+                });
+                Some(corpus.freeze(&frozen(&dir.path, &corpus.hash()))?)
+            }
+            None => None,
+        };
         let journal = Journal::begin(path, &charter)?;
-        let mut tally = Tally::default();
+        let mut tally = Tally::at(&dir.path);
+        corpus.iter().for_each(|corpus| tally.know(corpus));
         Ok(Campaign {
+            corpus,
             items: charter.items(),
             done: Intervals::default(),
             places: tally.begin(&charter),
@@ -191,12 +229,16 @@ impl Campaign {
         })
     }
 
-    fn resume(wanted: &Wanted, path: &Path) -> Result<Campaign, String> {
-        let mut read = Read::default();
+    fn resume(wanted: &Wanted, dir: &Directory) -> Result<Campaign, String> {
+        let path = &dir.journal();
+        let mut read = Read {
+            tally: Tally::at(&dir.path),
+            ..Read::default()
+        };
         let extent = journal::read(path, |line| read.take(line))?;
         let Read {
             of: Some((charter, items, places)),
-            tally,
+            mut tally,
             done,
             last_ms,
         } = read
@@ -220,7 +262,30 @@ impl Campaign {
                 path.display()
             ));
         }
+        let corpus = match (&charter.corpus, &wanted.corpus) {
+            (None, None) => None,
+            (None, Some(_)) => {
+                return Err(format!(
+                    "{}: another campaign: it has no corpus, this one has",
+                    path.display()
+                ));
+            }
+            (Some(of), _) => {
+                let corpus = Corpus::read(&frozen(&dir.path, &of.hash))?;
+                if corpus.hash() != of.hash {
+                    return Err(format!(
+                        "{}: it is not what it was when the campaign began: its hash is {}, and was {}",
+                        corpus.dir().display(),
+                        corpus.hash(),
+                        of.hash
+                    ));
+                }
+                Some(corpus)
+            }
+        };
+        corpus.iter().for_each(|corpus| tally.know(corpus));
         Ok(Campaign {
+            corpus,
             journal: Journal::resume(path, extent)?,
             charter,
             items,
@@ -352,6 +417,29 @@ impl Campaign {
         Ok(summary)
     }
 
+    fn draw(&self, scenario: &Scenario, seed: u64) -> Scenario {
+        match &self.corpus {
+            Some(corpus) => corpus.draw(scenario, seed),
+            None => scenario.draw(seed),
+        }
+    }
+
+    /// Adds to the corpus what reached something that it did not know, once the campaign is at its end: until then nobody's runs
+    /// depend on it. What was added stays beside the summary too.
+    fn add_to_corpus(&self, dir: &Directory) -> Result<(), String> {
+        let Some(of) = &self.charter.corpus else {
+            return Ok(());
+        };
+        for found in self.tally.discoveries() {
+            let (_, scenario) = self.scenario(&found.scenario)?;
+            let drawn = self.draw(&scenario, found.seed);
+            let reached: Vec<String> = found.reached.iter().map(|mark| mark.to_string()).collect();
+            corpus::add(&dir.path.join(DISCOVERIES), &drawn, reached.clone())?;
+            corpus::add(&of.dir, &drawn, reached)?;
+        }
+        Ok(())
+    }
+
     /// The scenario of that name.
     fn scenario(&self, name: &str) -> Result<(usize, Scenario), String> {
         let mut subjects = self.charter.scenarios.iter().enumerate();
@@ -390,7 +478,7 @@ impl Campaign {
                     path,
                 )),
                 Some(why) => {
-                    let drawn = drawn.draw(seed).to_toml();
+                    let drawn = self.draw(&drawn, seed).to_toml();
                     let why = format!("{why}\n");
                     let saved = fs::create_dir_all(&path)
                         .map_err(|error| format!("cannot make {}: {error}", path.display()))
@@ -447,6 +535,7 @@ impl Campaign {
             let until = clock::now() + left / (all - at) as u32;
             let trials = Trials::new(conditions, stop, Some(until));
             let (_, scenario) = self.scenario(&named)?;
+            let scenario = self.draw(&scenario, seed);
             let request = Request {
                 scenario: &scenario,
                 named: &named,

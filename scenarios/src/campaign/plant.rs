@@ -2,7 +2,7 @@
 //! alone; what is planted stands in the command line of every worker.
 
 use crate::format::Scenario;
-use crate::runner::{Finished, run_programs, run_scenario};
+use crate::runner::{Finished, How, run_as};
 use std::str::FromStr;
 use std::time::Duration;
 use zabsim::{Program, ProgramContext};
@@ -74,14 +74,24 @@ impl Plant {
     }
 
     /// Makes the run in which it goes wrong.
-    pub(super) fn run(&self, scenario: &Scenario, named: &str, seed: u64) -> Finished {
+    pub(super) fn run(
+        &self,
+        scenario: &Scenario,
+        named: &str,
+        seed: u64,
+        how: How<'_>,
+    ) -> Finished {
+        let instead = |program| How {
+            instead: vec![program],
+            ..How::default()
+        };
         let on_its_own_thread = |act: fn()| {
             let thread = std::thread::spawn(act);
             let _ = thread.join();
         };
         match self.kind {
-            Kind::ZeroDelay => return run_programs(scenario, named, seed, false, vec![endless()]),
-            Kind::Panic => return run_programs(scenario, named, seed, false, vec![panics()]),
+            Kind::ZeroDelay => return run_as(scenario, named, seed, instead(endless())),
+            Kind::Panic => return run_as(scenario, named, seed, instead(panics())),
             Kind::Spin => on_its_own_thread(spin),
             Kind::Chatter => chatter(),
             Kind::Abort => std::process::abort(),
@@ -91,7 +101,7 @@ impl Plant {
             Kind::Eat => on_its_own_thread(eat),
             Kind::Diverge => {}
         }
-        run_scenario(scenario, named, seed, false)
+        run_as(scenario, named, seed, how)
     }
 }
 

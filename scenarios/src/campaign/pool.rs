@@ -39,6 +39,8 @@ const LAST_WORDS_BYTES: usize = 4_096;
 pub(super) struct Conditions {
     /// What they run, in the charter's order.
     pub(super) subjects: Vec<Subject>,
+    /// What that is drawn from, besides the seed.
+    pub(super) corpus: Option<PathBuf>,
     /// How many there are.
     pub(super) jobs: usize,
     /// How long a run may take by the wall clock.
@@ -301,16 +303,19 @@ impl Worker {
             last_words,
             listener: Some(listener),
         };
-        worker.greet()?;
         for subject in &conditions.subjects {
             worker.tell(&Order::Subject(subject.clone()));
         }
+        if let Some(corpus) = &conditions.corpus {
+            worker.tell(&Order::Corpus(corpus.clone()));
+        }
+        worker.greet()?;
         Ok(worker)
     }
 
     /// A worker that is none of ours, or does not even begin, is no finding about a seed.
     fn greet(&mut self) -> Result<(), String> {
-        match self.answer(START, None) {
+        match self.ask(&Order::Begin, START, None) {
             Asked::Answer(Answer::Ready(commit)) if commit == COMMIT => Ok(()),
             Asked::Answer(Answer::Ready(commit)) => Err(format!(
                 "the program was replaced while the campaign ran: its commit is {commit} now, and was {COMMIT}"

@@ -1,11 +1,13 @@
 //! The sum of a campaign's runs. It is a function of the set of runs alone, not of the order in which they came, nor of how
 //! they were divided; and it stays small, however many there are.
 
-use super::MINIMAL;
-use super::charter::Charter;
+use super::charter::{Charter, Subject};
 use super::journal::{FailureLine, RunLine};
-use crate::runner::shell_word;
+use super::{MINIMAL, frozen};
+use crate::corpus::Corpus;
+use crate::runner::reproduce;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zabsim::{parse_seed, seed_text};
 use zabsim_types::campaign::{
@@ -26,6 +28,12 @@ pub struct Tally {
     failures: BTreeMap<String, Failing>,
     probes: BTreeMap<Arc<str>, u64>,
     pairs: BTreeSet<Pair>,
+    /// Those that the corpora knew before.
+    known: BTreeSet<Pair>,
+    /// Of campaigns with a corpus: the run that is kept for each pair.
+    firsts: BTreeMap<Pair, Arc<First>>,
+    /// The campaign's directory, below which its corpus is frozen.
+    home: PathBuf,
     events: u64,
     virtual_ms: u64,
 }
@@ -60,14 +68,53 @@ pub struct ToSave {
     pub silent: Option<String>,
 }
 
+/// A run that reached something: of several the one with the fewest events is kept.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct First {
+    events: u64,
+    /// Its scenario, in which everything is drawn.
+    pub scenario: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The marks that it reached.
+    pub reached: Vec<Arc<str>>,
+}
+
 /// The places of one charter's scenarios and marks.
 #[derive(Clone, Debug)]
 pub struct Places {
     scenarios: Vec<String>,
     marks: Vec<Arc<str>>,
+    /// The hash of its corpus, and of which scenarios everything is drawn.
+    corpus: Option<String>,
+    whole: Vec<bool>,
 }
 
 impl Tally {
+    /// The sum of nothing yet, of a campaign in that directory.
+    pub fn at(home: &Path) -> Tally {
+        Tally {
+            home: home.to_path_buf(),
+            ..Tally::default()
+        }
+    }
+
+    /// What a corpus reached already is no discovery, before or after its runs are added.
+    pub fn know(&mut self, corpus: &Corpus) {
+        for reached in corpus.reached() {
+            let reached: Vec<Arc<str>> = reached.iter().map(|mark| mark.as_str().into()).collect();
+            for pair in pairs(&reached) {
+                self.firsts.remove(&pair);
+                self.known.insert(pair);
+            }
+        }
+    }
+
+    /// The runs that a corpus lacks: of each new pair of marks the run with the fewest events that passed.
+    pub fn discoveries(&self) -> BTreeSet<Arc<First>> {
+        self.firsts.values().cloned().collect()
+    }
+
     /// Makes ready for the runs of a campaign: its marks are reported even if no run reaches them.
     pub fn begin(&mut self, charter: &Charter) -> Places {
         self.commits.insert(charter.commit.clone());
@@ -76,9 +123,12 @@ impl Tally {
             self.probes.entry(mark.clone()).or_default();
         }
         let names = charter.scenarios.iter().map(|subject| subject.name.clone());
+        let is_whole = |subject: &Subject| subject.scenario().is_ok_and(|s| s.whole);
         Places {
             scenarios: names.collect(),
             marks,
+            corpus: charter.corpus.as_ref().map(|corpus| corpus.hash.clone()),
+            whole: charter.scenarios.iter().map(is_whole).collect(),
         }
     }
 
@@ -103,7 +153,11 @@ impl Tally {
         seen.first = seen.first.min(line.seed);
         seen.last = seen.last.max(line.seed);
         if let Some(failure) = &line.failure {
-            self.add_failure(scenario, line, failure);
+            let corpus = places
+                .corpus
+                .as_ref()
+                .filter(|_| places.whole[line.scenario]);
+            self.add_failure(scenario, line, failure, corpus);
         }
         Ok(())
     }
@@ -115,25 +169,41 @@ impl Tally {
             let mark = mark.ok_or_else(|| format!("there is no mark {place} in its charter"))?;
             reached.push((mark, *count));
         }
-        for (at, (mark, count)) in reached.iter().enumerate() {
+        for (mark, count) in &reached {
             *self.probes.entry((*mark).clone()).or_default() += count;
-            for (other, _) in &reached[at + 1..] {
-                let pair = match mark < other {
-                    true => ((*mark).clone(), (*other).clone()),
-                    false => ((*other).clone(), (*mark).clone()),
-                };
-                self.pairs.insert(pair);
+        }
+        let reached: Vec<Arc<str>> = reached.into_iter().map(|(mark, _)| mark.clone()).collect();
+        let alone = |pair: &Pair| pair.0 == pair.1;
+        for pair in pairs(&reached).filter(|pair| !alone(pair)) {
+            self.pairs.insert(pair);
+        }
+        if places.corpus.is_some() && line.failure.is_none() && places.whole[line.scenario] {
+            let first = Arc::new(First {
+                events: line.events,
+                scenario: places.scenarios[line.scenario].clone(),
+                seed: line.seed,
+                reached,
+            });
+            for pair in pairs(&first.reached).filter(|pair| !self.known.contains(pair)) {
+                let kept = self.firsts.entry(pair).or_insert_with(|| first.clone());
+                if first < *kept {
+                    *kept = first.clone();
+                }
             }
         }
         Ok(())
     }
 
-    fn add_failure(&mut self, scenario: &str, line: &RunLine, failure: &FailureLine) {
+    fn add_failure(
+        &mut self,
+        scenario: &str,
+        line: &RunLine,
+        failure: &FailureLine,
+        corpus: Option<&String>,
+    ) {
         let seed = seed_text(line.seed);
-        let reproduce = format!(
-            "cargo run --release -- run {} --seed {seed}",
-            shell_word(scenario)
-        );
+        let corpus = corpus.map(|hash| frozen(&self.home, hash));
+        let reproduce = reproduce(scenario, &seed, corpus.as_deref());
         let run = FailedRun {
             events: line.events,
             scenario: scenario.to_string(),
@@ -231,11 +301,22 @@ impl Tally {
             never_reached: never.map(|(mark, _)| mark.to_string()).collect(),
             probes: probes.map(|(mark, n)| (mark.to_string(), *n)).collect(),
             pairs: self.pairs.len() as u64,
+            discovered: self.discoveries().len() as u64,
             events: self.events,
             virtual_ms: self.virtual_ms,
             wall_ms,
         }
     }
+}
+
+/// Every pair of these marks, and each mark with itself.
+fn pairs(reached: &[Arc<str>]) -> impl Iterator<Item = Pair> {
+    reached.iter().enumerate().flat_map(|(at, one)| {
+        reached[at..].iter().map(move |other| match one < other {
+            true => (one.clone(), other.clone()),
+            false => (other.clone(), one.clone()),
+        })
+    })
 }
 
 /// Where a failed run is saved, beside the summary.

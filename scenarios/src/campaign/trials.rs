@@ -38,6 +38,7 @@ impl<'a> Trials<'a> {
     ) -> Trials<'a> {
         let conditions = Conditions {
             subjects: Vec::new(),
+            corpus: None,
             watchdog: conditions.watchdog.min(WATCHDOG),
             plants: Vec::new(),
             ..conditions.clone()
@@ -56,6 +57,7 @@ impl<'a> Trials<'a> {
     pub(crate) fn with_workers(jobs: usize, memory_mib: u64, stop: &'a Stop) -> Trials<'a> {
         let conditions = Conditions {
             subjects: Vec::new(),
+            corpus: None,
             jobs,
             watchdog: WATCHDOG,
             memory_mib,

@@ -8,9 +8,10 @@ use super::charter::{COMMIT, Subject, hex};
 use super::journal::{FailureLine, RunLine};
 use super::plant::Plant;
 use super::stop;
+use crate::corpus::Corpus;
 use crate::fingerprint::Fingerprint;
 use crate::format::Scenario;
-use crate::runner::{Finished, run_scenario};
+use crate::runner::{Finished, How, run_as};
 use crate::shrink::{self, Tried};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
@@ -27,6 +28,10 @@ use zabsim_types::run::{RunReport, Verdict};
 pub(super) enum Order {
     /// The next scenario, by which later orders name it: the first is 0.
     Subject(Subject),
+    /// What it is drawn from, besides the seed.
+    Corpus(PathBuf),
+    /// Say whether it is ready.
+    Begin,
     /// Make a run.
     Run {
         /// The scenario's place.
@@ -63,7 +68,7 @@ pub(super) enum Order {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
-    /// It is there, and built from this commit.
+    /// It is ready, and built from this commit.
     Ready(String),
     /// What came of a run.
     Run(Box<RunLine>),
@@ -95,9 +100,9 @@ pub fn serve(
         subjects: Vec::new(),
         marks: zabsim::marks().iter().map(|(name, _)| *name).collect(),
         plants,
+        corpus: None,
         candidate: None,
     };
-    say(&Answer::Ready(COMMIT.to_string()), answers)?;
     for line in to_do {
         let order = serde_json::from_str(&line).map_err(|error| format!("no order: {error}"))?;
         if let Some(answer) = worker.obey(order)? {
@@ -118,6 +123,7 @@ struct Worker<'a> {
     subjects: Vec<(String, Scenario)>,
     marks: Vec<&'static str>,
     plants: &'a [Plant],
+    corpus: Option<Corpus>,
     /// What is tried; `None` also where it can be no scenario.
     candidate: Option<Scenario>,
 }
@@ -130,6 +136,11 @@ impl Worker<'_> {
                 self.subjects.push((subject.name, scenario));
                 Ok(None)
             }
+            Order::Corpus(dir) => {
+                self.corpus = Some(Corpus::read(&dir)?);
+                Ok(None)
+            }
+            Order::Begin => Ok(Some(Answer::Ready(COMMIT.to_string()))),
             Order::Run {
                 scenario,
                 seed,
@@ -177,9 +188,13 @@ impl Worker<'_> {
 
     fn run(&self, scenario: usize, seed: u64) -> Finished {
         let (name, scenario) = &self.subjects[scenario];
+        let how = How {
+            corpus: self.corpus.as_ref(),
+            ..How::default()
+        };
         match self.plants.iter().find(|plant| plant.seed == seed) {
-            Some(plant) => plant.run(scenario, name, seed),
-            None => run_scenario(scenario, name, seed, false),
+            Some(plant) => plant.run(scenario, name, seed, how),
+            None => run_as(scenario, name, seed, how),
         }
     }
 

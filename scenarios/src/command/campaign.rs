@@ -40,6 +40,10 @@ pub(super) struct Arguments {
     /// Begin no run any more after the first failure
     #[arg(long)]
     fail_fast: bool,
+    /// Take half of the runs of scenarios in which everything is drawn from this directory's scenarios, changed; at the end, add
+    /// those that reached marks, or pairs of marks, that none of them had. It need not be there yet
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
     /// Make this share of the runs twice, and compare their trace hashes
     #[arg(long, value_name = "PERCENT")]
     recheck: Option<String>,
@@ -122,11 +126,20 @@ fn wanted(arguments: &Arguments, output: &mut Output<'_>) -> Result<Wanted, Stri
     if jobs > JOBS_MAX {
         return Err(format!("--jobs {jobs}: at most {JOBS_MAX} are allowed"));
     }
+    let scenarios = subjects(arguments, output)?;
+    if let (Some(_), Some(subjects)) = (&arguments.corpus, &scenarios)
+        && !subjects.iter().any(|s| s.scenario().is_ok_and(|s| s.whole))
+    {
+        return Err(format!(
+            "--corpus is for scenarios in which everything is drawn, as {DEFAULT}; there is none here"
+        ));
+    }
     Ok(Wanted {
-        scenarios: subjects(arguments, output)?,
+        scenarios,
         seeds,
         shard: arguments.shard,
         recheck_per_mille: recheck,
+        corpus: arguments.corpus.clone(),
         duration,
         jobs,
         out: arguments.out.clone(),

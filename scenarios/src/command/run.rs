@@ -1,9 +1,10 @@
 //! `zabsim run`: one scenario, one seed or several.
 
 use super::Output;
+use crate::corpus::Corpus;
 use crate::format::Scenario;
 use crate::library;
-use crate::runner::{Finished, run_scenario};
+use crate::runner::{Finished, How, run_as};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -21,6 +22,9 @@ pub(super) struct Arguments {
     /// Several seeds, both ends included: 1..50. Prints one line for each run that is not as expected, and a summary
     #[arg(long, value_name = "FIRST..LAST")]
     seeds: Option<String>,
+    /// Draw from the scenarios of this directory too, as the campaign did that used it: it keeps a copy of what it used
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
     /// Print exactly one JSON object (with --seeds: one a line)
     #[arg(long)]
     json: bool,
@@ -44,15 +48,31 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, 
     if let Some(remark) = remark(&scenario) {
         output.complain(&remark);
     }
+    let corpus = arguments.corpus.as_deref().map(Corpus::read).transpose()?;
+    if corpus.is_some() && !scenario.whole {
+        return Err(format!(
+            "--corpus is for scenarios in which everything is drawn, as swarm; {} is none",
+            arguments.name
+        ));
+    }
+    let run = |seed| {
+        let how = How {
+            keep_trace: arguments.trace,
+            corpus: corpus.as_ref(),
+            ..How::default()
+        };
+        run_as(&scenario, &arguments.name, seed, how)
+    };
     match &arguments.seeds {
-        Some(range) => run_several(arguments, &scenario, parse_range(range)?, output),
-        None => run_one(arguments, &scenario, output),
+        Some(range) => run_several(arguments, &scenario, &run, parse_range(range)?, output),
+        None => run_one(arguments, &scenario, &run, output),
     }
 }
 
 fn run_one(
     arguments: &Arguments,
     scenario: &Scenario,
+    run: &dyn Fn(u64) -> Finished,
     output: &mut Output<'_>,
 ) -> Result<u8, String> {
     let seed = match &arguments.seed {
@@ -67,7 +87,7 @@ fn run_one(
             "{why}; name another directory with --out, or say --force"
         ));
     }
-    let finished = run_scenario(scenario, &arguments.name, seed, arguments.trace);
+    let finished = run(seed);
     if let Some(dir) = &arguments.out {
         let trace = finished.trace.as_ref().map(|trace| trace.to_string());
         let drawn = finished.drawn.to_toml();
@@ -120,6 +140,7 @@ fn json(finished: &Finished) -> Result<String, String> {
 fn run_several(
     arguments: &Arguments,
     scenario: &Scenario,
+    run: &dyn Fn(u64) -> Finished,
     seeds: RangeInclusive<u64>,
     output: &mut Output<'_>,
 ) -> Result<u8, String> {
@@ -129,7 +150,7 @@ fn run_several(
     let mut never_fired: Option<Vec<String>> = None;
     let (mut events, mut wall_ms, mut runs, mut unexpected) = (0, 0.0, 0, 0);
     for seed in seeds {
-        let finished = run_scenario(scenario, &arguments.name, seed, false);
+        let finished = run(seed);
         let report = &finished.report;
         runs += 1;
         events += report.events;

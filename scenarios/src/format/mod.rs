@@ -26,7 +26,7 @@ pub(crate) use reader::{duration_text, parse_time_us};
 pub use target::TARGETS;
 
 use crate::generate;
-use crate::workload::{Workload, WorkloadKind};
+use crate::workload::{MIXED, Workload, WorkloadKind};
 use places::{Places, in_workload};
 use reader::{Source, Table};
 use std::collections::BTreeMap;
@@ -464,7 +464,19 @@ fn read_workload(table: Table<'_>) -> Result<Workload, FormatError> {
         sync: table.get("sync").map_or(Ok(SyncMode::Quorum), |v| {
             v.word(&[("leader", SyncMode::Leader), ("quorum", SyncMode::Quorum)])
         })?,
+        ops: match table.get("ops") {
+            None => Vec::new(),
+            Some(list) => {
+                let kind = |v: &reader::Value<'_>| v.word(MIXED);
+                list.list()?.iter().map(kind).collect::<Result<_, _>>()?
+            }
+        },
     };
+    if workload.kind != WorkloadKind::Mixed
+        && let Some(ops) = table.get("ops")
+    {
+        return Err(ops.error("only a workload of kind `mixed` may be told what to ask for"));
+    }
     table.finish()?;
     Ok(workload)
 }

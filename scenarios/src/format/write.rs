@@ -2,10 +2,10 @@
 
 use super::reader::duration_text;
 use super::{Scenario, action, op, outcome, trigger};
-use crate::workload::Workload;
+use crate::workload::{MIXED, Workload};
 use zabsim::plan::Climate;
 use zabsim::seed_text;
-use zabsim_types::{ServerId, SyncMode};
+use zabsim_types::{OpKind, ServerId, SyncMode};
 
 impl Scenario {
     /// The whole scenario as TOML; `parse` of it gives the same scenario.
@@ -178,6 +178,16 @@ fn climate_toml(c: &Climate) -> String {
 }
 
 fn workload_toml(workload: &Workload) -> String {
+    let word = |kind: &OpKind| {
+        let mut words = MIXED.iter();
+        let found = words.find(|(_, known)| known == kind);
+        format!("\"{}\"", found.expect("what mixed asks for has a word").0)
+    };
+    let ops: Vec<String> = workload.ops.iter().map(word).collect();
+    let ops = match ops.is_empty() {
+        true => String::new(),
+        false => format!("ops = [{}]\n", ops.join(", ")),
+    };
     let clients = if workload.clients.is_empty() {
         String::new()
     } else {
@@ -189,7 +199,7 @@ fn workload_toml(workload: &Workload) -> String {
         "leader"
     };
     format!(
-        "\n[[workload]]\nkind = \"{}\"\nkeys = {}\n{clients}think = {}\nhold = {}\nsync = \"{sync}\"\n",
+        "\n[[workload]]\nkind = \"{}\"\nkeys = {}\n{clients}think = {}\nhold = {}\nsync = \"{sync}\"\n{ops}",
         workload.kind.name(),
         workload.keys,
         range_toml(workload.think_us),

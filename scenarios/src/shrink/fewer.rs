@@ -10,7 +10,7 @@ use zabsim::plan::{Fault, Plan, Target, Trigger};
 use zabsim_types::{ServerId, Time};
 
 /// Without the faults at these places.
-pub(super) fn without_faults(scenario: &Scenario, places: Range<usize>) -> Scenario {
+pub(crate) fn without_faults(scenario: &Scenario, places: Range<usize>) -> Scenario {
     let mut out = scenario.clone();
     for _ in places.clone() {
         remove_fault(&mut out, places.start);

@@ -23,6 +23,7 @@ mod simpler;
 mod tests;
 mod written;
 
+pub(crate) use fewer::without_faults;
 pub use hands::{Hands, Shown, Threads, Tried, attempt};
 pub use kept::Kept;
 pub(crate) use kept::is_final;

@@ -7,8 +7,29 @@
 use super::{Actor, SessionOver};
 use zabsim_client::{Multi, MultiRead, Outcome, join_all};
 use zabsim_types::{
-    Acl, AddWatchMode, CreateMode, ErrorCode, Op, Perms, SyncMode, WatcherType, ZPath,
+    Acl, AddWatchMode, CreateMode, ErrorCode, Op, OpKind, Perms, SyncMode, WatcherType, ZPath,
 };
+
+/// What it asks for, each in a scenario's word.
+pub const MIXED: &[(&str, OpKind)] = &[
+    ("create", OpKind::Create),
+    ("delete", OpKind::Delete),
+    ("set", OpKind::SetData),
+    ("get", OpKind::GetData),
+    ("exists", OpKind::Exists),
+    ("children", OpKind::GetChildren),
+    ("sync", OpKind::Sync),
+    ("multi", OpKind::Multi),
+    ("get_acl", OpKind::GetAcl),
+    ("set_acl", OpKind::SetAcl),
+    ("who_am_i", OpKind::WhoAmI),
+    ("add_watch", OpKind::AddWatch),
+    ("remove_watches", OpKind::RemoveWatches),
+    ("check_watches", OpKind::CheckWatches),
+    ("multi_read", OpKind::MultiRead),
+    ("ephemerals", OpKind::GetEphemerals),
+    ("all_children_number", OpKind::GetAllChildrenNumber),
+];
 
 /// Children of the sequence directory that the workload leaves standing.
 const SEQUENCE_LENGTH: usize = 8;
@@ -76,7 +97,18 @@ fn still_open(outcome: &Outcome) -> Result<(), SessionOver> {
     }
 }
 
+/// One of those that it may ask for. Each is drawn in time: the rarest is one in some hundreds.
 fn any_op(actor: &mut Actor) -> Op {
+    loop {
+        let op = drawn_op(actor);
+        let allowed = &actor.workload.ops;
+        if allowed.is_empty() || allowed.contains(&op.kind()) {
+            return op;
+        }
+    }
+}
+
+fn drawn_op(actor: &mut Actor) -> Op {
     match actor.stream.below(100) {
         0..66 => plain(actor),
         66..74 => of_other_kinds(actor),

@@ -8,12 +8,14 @@ mod coordination;
 mod data;
 mod mixed;
 
+pub use mixed::MIXED;
+
 use std::time::Duration;
 use zabsim::plan::Plan;
 use zabsim::{Program, ProgramContext, Stopping, Stream};
 use zabsim_client::recipes::fenced::FencedResource;
 use zabsim_client::{Client, ClientError, join_all};
-use zabsim_types::SyncMode;
+use zabsim_types::{OpKind, SyncMode};
 
 /// A workload as a scenario names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +32,8 @@ pub struct Workload {
     pub hold_us: (u64, u64),
     /// The kind of `sync` before a read that is to be fresh.
     pub sync: SyncMode,
+    /// What `mixed` may ask for; empty: everything.
+    pub ops: Vec<OpKind>,
 }
 
 /// The kinds of workload.

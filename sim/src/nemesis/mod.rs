@@ -37,7 +37,7 @@ use zabsim_types::{ServerId, Time};
 pub(crate) type FaultIndex = usize;
 
 /// Labels of drawn faults begin so. One of them whose event never came is no script gone wrong.
-pub(crate) const RANDOM_PREFIX: &str = "random-";
+pub const RANDOM_PREFIX: &str = "random-";
 
 /// After so long, in microseconds, the world tries a fault again that found nobody to strike.
 pub(crate) const RETRY_US: u64 = 20_000;

@@ -125,6 +125,38 @@ pub(super) fn crash_at_effect(d: &mut Draw<'_>) {
     d.push(at, label, trigger, crash, Some(down));
 }
 
+/// What happens when the members are changed.
+const RECONFIG_NOTES: [&str; 5] = [
+    "configuration-pending",
+    "configuration-pending",
+    "configuration-active",
+    "leader-retired",
+    "blank-ready",
+];
+
+/// In the middle of a reconfiguration a process dies, or is cut off: before a second server has logged it, between the two
+/// quorums that it needs, while the new members take over.
+pub(super) fn fault_in_reconfig(d: &mut Draw<'_>) {
+    if d.plan.ensemble.joiners == 0 {
+        return;
+    }
+    let note = (*d.stream.pick(&RECONFIG_NOTES)).into();
+    let (at, trigger) = on(d, EventPattern::Note { note, at: None }, 4);
+    let target = match d.stream.per_mille(500) {
+        true => Target::Sender,
+        false => Target::Leader,
+    };
+    let (after_effects, lasts) = (d.stream.below(4) as u32, d.some_time());
+    let action = match d.stream.below(3) {
+        0 | 1 => crash_of(target, after_effects, Unsynced::Drawn),
+        _ => Action::Partition {
+            groups: vec![vec![target], vec![Target::Rest]],
+        },
+    };
+    let label = d.label.clone();
+    d.push(at, label, trigger, action, Some(lasts));
+}
+
 /// The link between leader and learner goes in the middle of a synchronization: between TRUNC and NEWLEADER, between two
 /// pieces of a snapshot, before an acknowledgement arrives.
 pub(super) fn cut_in_sync(d: &mut Draw<'_>) {

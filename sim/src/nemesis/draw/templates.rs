@@ -84,6 +84,7 @@ pub(super) const KINDS: &[Template] = &[
     on_event("cut-in-sync", 400, 120, events::cut_in_sync),
     on_event("pause-in-sync", 300, 90, events::pause_in_sync),
     on_event("disk-error-in-sync", 300, 80, events::disk_error_in_sync),
+    on_event("fault-in-reconfig", 700, 300, events::fault_in_reconfig),
 ];
 
 /// How long a process stays down; `None`: as its supervisor likes.
