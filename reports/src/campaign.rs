@@ -107,10 +107,10 @@ fn render_failure(number: usize, failure: &Failure, out: &mut String) {
         line!(out, "   {what} {}", run.reproduce);
     }
     if let Some(minimal) = &failure.minimal {
-        line!(out, "   Least  {minimal}");
+        line!(out, "   Least  {minimal}, beside this summary");
     }
     if let Some(saved) = &failure.saved {
-        line!(out, "   Saved  {saved}");
+        line!(out, "   Saved  {saved}, beside this summary");
     }
 }
 

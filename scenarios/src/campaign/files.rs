@@ -26,15 +26,15 @@ pub struct Directory {
     /// The directory.
     pub path: PathBuf,
     lock: File,
-    /// Whether it was made just now.
-    is_new: bool,
+    /// Whether it was made just now, and whether the lock was.
+    is_new: (bool, bool),
 }
 
 impl Directory {
     /// Makes it, if it is not there, and locks it.
     pub fn open(path: &Path) -> Result<Directory, String> {
         let name = path.display();
-        let is_new = !path.exists();
+        let is_new = (!path.exists(), !path.join(LOCK).exists());
         fs::create_dir_all(path).map_err(|error| format!("cannot make {name}: {error}"))?;
         let lock = File::create(path.join(LOCK))
             .map_err(|error| format!("cannot write into {name}: {error}"))?;
@@ -101,9 +101,12 @@ impl Directory {
     /// Takes away again what [`Directory::open`] made: nothing came of it.
     pub fn give_up(self) {
         // In vain where somebody else's files are in there, which is as it should be.
-        let _ = fs::remove_file(self.path.join(LOCK));
+        let (is_new, is_new_lock) = self.is_new;
+        if is_new_lock {
+            let _ = fs::remove_file(self.path.join(LOCK));
+        }
         drop(self.lock);
-        if self.is_new {
+        if is_new {
             let _ = fs::remove_dir(&self.path);
         }
     }

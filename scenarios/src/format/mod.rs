@@ -451,17 +451,20 @@ fn read_workload(table: Table<'_>) -> Result<Workload, FormatError> {
     let clients = table
         .get("clients")
         .map_or(Ok(Vec::new()), |v| read_clients(&v))?;
+    let plain = Workload::of(table.need("kind")?.word(&kinds)?);
     let workload = Workload {
-        kind: table.need("kind")?.word(&kinds)?,
-        keys: table.get("keys").map_or(Ok(4), |v| v.int(1, 10_000))?,
+        kind: plain.kind,
+        keys: table
+            .get("keys")
+            .map_or(Ok(plain.keys), |v| v.int(1, 10_000))?,
         clients,
         think_us: table
             .get("think")
-            .map_or(Ok((0, 100_000)), |v| v.range_us())?,
+            .map_or(Ok(plain.think_us), |v| v.range_us())?,
         hold_us: table
             .get("hold")
-            .map_or(Ok((1_000, 50_000)), |v| v.range_us())?,
-        sync: table.get("sync").map_or(Ok(SyncMode::Quorum), |v| {
+            .map_or(Ok(plain.hold_us), |v| v.range_us())?,
+        sync: table.get("sync").map_or(Ok(plain.sync), |v| {
             v.word(&[("leader", SyncMode::Leader), ("quorum", SyncMode::Quorum)])
         })?,
         ops: match table.get("ops") {

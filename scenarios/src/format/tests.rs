@@ -314,10 +314,11 @@ fn the_file_with_every_key_is_read_and_has_every_key() {
     assert_eq!(ensemble, least.plan.ensemble);
     assert_eq!(scenario.plan.clients, least.plan.clients);
     let kind = |rest: &str| {
-        let workload = format!("[[workload]]\nkind = \"registers\"\n{rest}");
+        let workload = format!("[[workload]]\nkind = \"mixed\"\n{rest}");
         parse(&workload).expect("it is right").workloads.remove(0)
     };
-    assert_eq!(scenario.workloads, [kind("clients = [1, 2]\n")]);
+    let said = "ops = [\"create\", \"set\", \"get\"]\nclients = [1, 2]\n";
+    assert_eq!(scenario.workloads, [kind(said)]);
 }
 
 fn fault(lines: &str) -> Fault {

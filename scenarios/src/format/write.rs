@@ -3,8 +3,9 @@
 use super::reader::duration_text;
 use super::{Scenario, action, op, outcome, trigger};
 use crate::workload::{MIXED, Workload};
-use zabsim::plan::Climate;
+use zabsim::plan::{Climate, Plan};
 use zabsim::seed_text;
+use zabsim_types::run::Verdict;
 use zabsim_types::{OpKind, ServerId, SyncMode};
 
 impl Scenario {
@@ -36,55 +37,84 @@ impl Scenario {
         out
     }
 
-    /// Everything but what is expected.
+    /// Everything but what is expected. What is as it would be if nothing were said, is not said, but for the sizes that
+    /// everybody looks for.
     fn write_plan(&self, out: &mut String) {
         let (plan, e) = (&self.plan, &self.plan.ensemble);
+        let plain = Plan::of(e.voters, plan.clients);
+        let p = &plain.ensemble;
         let mut line = |text: String| {
             out.push_str(&text);
             out.push('\n');
         };
-        line(format!(
-            "servers = {}\nobservers = {}\njoiners = {}\nclients = {}",
-            e.voters, e.observers, e.joiners, plan.clients
-        ));
+        let ms = |ms: u32| format!("\"{}\"", duration_text(u64::from(ms) * 1_000));
+        line(format!("servers = {}", e.voters));
+        for (key, value, default) in [("observers", e.observers, 0), ("joiners", e.joiners, 0)] {
+            if value != default {
+                line(format!("{key} = {value}"));
+            }
+        }
+        line(format!("clients = {}", plan.clients));
         line(format!("duration = \"{}\"", duration_text(plan.safety_us)));
-        line(format!(
-            "session_timeout = \"{}\"",
-            duration_text(u64::from(plan.session_timeout_ms) * 1_000)
-        ));
-        line(format!(
-            "tick = \"{}\"",
-            duration_text(u64::from(e.tick_ms) * 1_000)
-        ));
-        line(format!(
-            "init_limit = {}\nsync_limit = {}",
-            e.init_limit, e.sync_limit
-        ));
-        line(format!(
-            "snap_count = {}\ncommit_log_count = {}",
-            e.snap_count, e.commit_log_count
-        ));
-        line(format!(
-            "disk_diff_bytes_max = {}\ncounter_max = {}",
-            e.disk_diff_bytes_max, e.counter_max
-        ));
-        line(format!(
-            "snapshot_chunk_nodes = {}\nleave_broken = {}",
-            e.snapshot_chunk_nodes, plan.leave_broken
-        ));
-        line(format!(
-            "sweep_interval = \"{}\"\nextended_types = {}\nenforce_quota = {}",
-            duration_text(u64::from(e.sweep_interval_ms) * 1_000),
-            e.rules.extended_types,
-            e.rules.enforce_quota
-        ));
+        for (key, value, default) in [
+            (
+                "session_timeout",
+                plan.session_timeout_ms,
+                plain.session_timeout_ms,
+            ),
+            ("tick", e.tick_ms, p.tick_ms),
+            ("sweep_interval", e.sweep_interval_ms, p.sweep_interval_ms),
+        ] {
+            if value != default {
+                line(format!("{key} = {}", ms(value)));
+            }
+        }
+        let number = u64::from;
+        for (key, value, default) in [
+            ("init_limit", number(e.init_limit), number(p.init_limit)),
+            ("sync_limit", number(e.sync_limit), number(p.sync_limit)),
+            ("snap_count", number(e.snap_count), number(p.snap_count)),
+            (
+                "commit_log_count",
+                number(e.commit_log_count),
+                number(p.commit_log_count),
+            ),
+            (
+                "disk_diff_bytes_max",
+                e.disk_diff_bytes_max,
+                p.disk_diff_bytes_max,
+            ),
+            ("counter_max", number(e.counter_max), number(p.counter_max)),
+            (
+                "snapshot_chunk_nodes",
+                number(e.snapshot_chunk_nodes),
+                number(p.snapshot_chunk_nodes),
+            ),
+        ] {
+            if value != default {
+                line(format!("{key} = {value}"));
+            }
+        }
+        let (rules, r) = (&e.rules, &p.rules);
+        for (key, value, default) in [
+            ("leave_broken", plan.leave_broken, plain.leave_broken),
+            ("extended_types", rules.extended_types, r.extended_types),
+            ("enforce_quota", rules.enforce_quota, r.enforce_quota),
+            ("local_sessions", e.local_sessions, p.local_sessions),
+            (
+                "upgrade_local_sessions",
+                e.upgrade_local_sessions,
+                p.upgrade_local_sessions,
+            ),
+            ("read_only_mode", e.read_only_mode, p.read_only_mode),
+        ] {
+            if value != default {
+                line(format!("{key} = {value}"));
+            }
+        }
         if let Some(digest) = &e.rules.super_digest {
             line(format!("super_digest = {}", quoted(digest)));
         }
-        line(format!(
-            "local_sessions = {}\nupgrade_local_sessions = {}\nread_only_mode = {}",
-            e.local_sessions, e.upgrade_local_sessions, e.read_only_mode
-        ));
         if !plan.read_only_clients.is_empty() {
             line(format!("read_only_clients = {:?}", plan.read_only_clients));
         }
@@ -139,13 +169,15 @@ impl Scenario {
 
     fn write_expect(&self, out: &mut String) {
         let plan = &self.plan;
-        out.push_str(&format!(
-            "\n[expect]\nverdict = \"{}\"\ndata_loss = {}\n",
-            self.expect.verdict.word(),
-            plan.data_loss_allowed
-        ));
+        let mut said = String::new();
+        if self.expect.verdict != Verdict::Pass {
+            said.push_str(&format!("verdict = \"{}\"\n", self.expect.verdict.word()));
+        }
+        if plan.data_loss_allowed {
+            said.push_str("data_loss = true\n");
+        }
         if self.expect.every_trigger {
-            out.push_str("every_trigger = true\n");
+            said.push_str("every_trigger = true\n");
         }
         for (key, names) in [
             ("reach", &self.expect.reach),
@@ -153,8 +185,12 @@ impl Scenario {
         ] {
             if !names.is_empty() {
                 let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
-                out.push_str(&format!("{key} = [{}]\n", names.join(", ")));
+                said.push_str(&format!("{key} = [{}]\n", names.join(", ")));
             }
+        }
+        if !said.is_empty() {
+            out.push_str("\n[expect]\n");
+            out.push_str(&said);
         }
     }
 }
@@ -164,47 +200,64 @@ fn range_toml((low, high): (u64, u64)) -> String {
 }
 
 fn climate_toml(c: &Climate) -> String {
-    format!(
-        "\n[climate]\nlink = {}\nclient_link = {}\nfsync = {}\nread = {}\nstage = {}\nrestart = {}\nclock_offset = \"{}\"\nclock_drift_ppm = {}\n",
-        range_toml(c.link_us),
-        range_toml(c.client_link_us),
-        range_toml(c.fsync_us),
-        range_toml(c.read_us),
-        range_toml(c.stage_us),
-        range_toml(c.restart_us),
-        duration_text(c.clock_offset_us_max),
-        c.clock_drift_ppm_max
-    )
+    let plain = Climate::default();
+    let mut said = String::new();
+    for (key, value, default) in [
+        ("link", c.link_us, plain.link_us),
+        ("client_link", c.client_link_us, plain.client_link_us),
+        ("fsync", c.fsync_us, plain.fsync_us),
+        ("read", c.read_us, plain.read_us),
+        ("stage", c.stage_us, plain.stage_us),
+        ("restart", c.restart_us, plain.restart_us),
+    ] {
+        if value != default {
+            said.push_str(&format!("{key} = {}\n", range_toml(value)));
+        }
+    }
+    if c.clock_offset_us_max != plain.clock_offset_us_max {
+        let offset = duration_text(c.clock_offset_us_max);
+        said.push_str(&format!("clock_offset = \"{offset}\"\n"));
+    }
+    if c.clock_drift_ppm_max != plain.clock_drift_ppm_max {
+        said.push_str(&format!("clock_drift_ppm = {}\n", c.clock_drift_ppm_max));
+    }
+    match said.is_empty() {
+        true => said,
+        false => format!("\n[climate]\n{said}"),
+    }
 }
 
 fn workload_toml(workload: &Workload) -> String {
-    let word = |kind: &OpKind| {
-        let mut words = MIXED.iter();
-        let found = words.find(|(_, known)| known == kind);
-        format!("\"{}\"", found.expect("what mixed asks for has a word").0)
+    let plain = Workload::of(workload.kind);
+    let mut out = format!("\n[[workload]]\nkind = \"{}\"\n", workload.kind.name());
+    let mut line = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
     };
-    let ops: Vec<String> = workload.ops.iter().map(word).collect();
-    let ops = match ops.is_empty() {
-        true => String::new(),
-        false => format!("ops = [{}]\n", ops.join(", ")),
-    };
-    let clients = if workload.clients.is_empty() {
-        String::new()
-    } else {
-        format!("clients = {:?}\n", workload.clients)
-    };
-    let sync = if workload.sync == SyncMode::Quorum {
-        "quorum"
-    } else {
-        "leader"
-    };
-    format!(
-        "\n[[workload]]\nkind = \"{}\"\nkeys = {}\n{clients}think = {}\nhold = {}\nsync = \"{sync}\"\n{ops}",
-        workload.kind.name(),
-        workload.keys,
-        range_toml(workload.think_us),
-        range_toml(workload.hold_us)
-    )
+    if !workload.ops.is_empty() {
+        let word = |kind: &OpKind| {
+            let found = MIXED.iter().find(|(_, known)| known == kind);
+            quoted(found.expect("what mixed asks for has a word").0)
+        };
+        let ops: Vec<String> = workload.ops.iter().map(word).collect();
+        line(format!("ops = [{}]", ops.join(", ")));
+    }
+    if workload.keys != plain.keys {
+        line(format!("keys = {}", workload.keys));
+    }
+    if !workload.clients.is_empty() {
+        line(format!("clients = {:?}", workload.clients));
+    }
+    if workload.think_us != plain.think_us {
+        line(format!("think = {}", range_toml(workload.think_us)));
+    }
+    if workload.hold_us != plain.hold_us {
+        line(format!("hold = {}", range_toml(workload.hold_us)));
+    }
+    if workload.sync == SyncMode::Leader {
+        line("sync = \"leader\"".to_string());
+    }
+    out
 }
 
 /// A TOML basic string.

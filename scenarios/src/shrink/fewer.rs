@@ -192,6 +192,14 @@ pub(super) fn fewer_servers(plan: &Plan) -> Vec<(u8, u8)> {
     sizes
 }
 
+/// Without one of the servers that may join. The last is the one that goes.
+pub(super) fn with_fewer_joiners(scenario: &Scenario) -> Option<Scenario> {
+    let mut out = scenario.clone();
+    out.plan.ensemble.joiners = out.plan.ensemble.joiners.checked_sub(1)?;
+    aimed_at_those_that_are(&mut out);
+    Some(out)
+}
+
 /// With so many voters and observers. A target that would be nobody's number is another's.
 pub(super) fn with_servers(scenario: &Scenario, (voters, observers): (u8, u8)) -> Scenario {
     let mut out = scenario.clone();
@@ -202,7 +210,13 @@ pub(super) fn with_servers(scenario: &Scenario, (voters, observers): (u8, u8)) -
         group.retain(|server| server.0 <= voters);
     }
     ensemble.groups.retain(|group| !group.is_empty());
-    let servers = voters + observers;
+    aimed_at_those_that_are(&mut out);
+    out
+}
+
+fn aimed_at_those_that_are(out: &mut Scenario) {
+    let servers = out.plan.ensemble.servers() as u8;
+    let observers = out.plan.ensemble.observers;
     for fault in &mut out.plan.faults {
         each_target(fault, &mut |target| match target {
             Target::Server(ServerId(n)) if *n > servers => *n = (*n - 1) % servers + 1,
@@ -212,5 +226,4 @@ pub(super) fn with_servers(scenario: &Scenario, (voters, observers): (u8, u8)) -
             _ => {}
         });
     }
-    out
 }

@@ -275,6 +275,9 @@ impl Work<'_> {
             let size = *sizes.get(at)?;
             Some(Some(fewer::with_servers(&best.scenario, size)))
         });
+        self.each(seeds(1), |best, at| {
+            (at == 0).then(|| fewer::with_fewer_joiners(&best.scenario))
+        });
         self.take_apart(seeds, |s| s.plan.ops.len(), fewer::without_ops);
         // What waits for the hundredth event needs a hundred, unless it waits for an earlier one.
         self.take_apart(seeds, |s| s.plan.ops.len(), fewer::without_ops_and_events);

@@ -1,7 +1,8 @@
 //! The parts of a scenario that shrinking turns at: all targets of a fault, all lists of clients, all times.
 
 use crate::format::Scenario;
-use zabsim::plan::{Action, EventPattern, Fault, Target, Trigger};
+use crate::workload::Workload;
+use zabsim::plan::{Action, EventPattern, Fault, Plan, Target, Trigger};
 
 /// Every target that a fault names, whole lists before their members.
 pub(super) fn each_target(fault: &mut Fault, visit: &mut dyn FnMut(&mut Target)) {
@@ -95,9 +96,58 @@ pub(super) fn each_time(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut u64)
     visit(&mut plan.safety_us);
 }
 
+/// The durations of the settings that are not as they would be if nothing were said. Of a range both ends. Settings go one way: to
+/// what they are when nothing is said, or to less.
+fn each_setting(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut [&mut u64])) {
+    let plain = Plan::of(scenario.plan.ensemble.voters, scenario.plan.clients);
+    let plan = &mut scenario.plan;
+    for (ms, default_ms) in [
+        (&mut plan.session_timeout_ms, plain.session_timeout_ms),
+        (&mut plan.ensemble.tick_ms, plain.ensemble.tick_ms),
+        (
+            &mut plan.ensemble.sweep_interval_ms,
+            plain.ensemble.sweep_interval_ms,
+        ),
+    ] {
+        if *ms != default_ms {
+            let mut us = u64::from(*ms) * 1_000;
+            visit(&mut [&mut us]);
+            *ms = (us / 1_000) as u32;
+        }
+    }
+    let (climate, default) = (&mut plan.climate, &plain.climate);
+    for (range, default) in [
+        (&mut climate.link_us, default.link_us),
+        (&mut climate.client_link_us, default.client_link_us),
+        (&mut climate.fsync_us, default.fsync_us),
+        (&mut climate.read_us, default.read_us),
+        (&mut climate.stage_us, default.stage_us),
+        (&mut climate.restart_us, default.restart_us),
+    ] {
+        if *range != default {
+            visit(&mut [&mut range.0, &mut range.1]);
+        }
+    }
+    if climate.clock_offset_us_max != default.clock_offset_us_max {
+        visit(&mut [&mut climate.clock_offset_us_max]);
+    }
+    for workload in &mut scenario.workloads {
+        let plain = Workload::of(workload.kind);
+        for (range, default) in [
+            (&mut workload.think_us, plain.think_us),
+            (&mut workload.hold_us, plain.hold_us),
+        ] {
+            if *range != default {
+                visit(&mut [&mut range.0, &mut range.1]);
+            }
+        }
+    }
+}
+
 /// Every duration of the script: how long a fault lasts, how long after another it strikes, and what its action has of its
-/// own. Of a range both ends, which stay in order when both are treated alike.
+/// own; and those settings that stand in the file. Of a range both ends, which stay in order when both are treated alike.
 pub(super) fn each_duration(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut [&mut u64])) {
+    each_setting(scenario, visit);
     let plan = &mut scenario.plan;
     let ops = plan.ops.iter_mut().map(|op| &mut op.at);
     for trigger in ops {

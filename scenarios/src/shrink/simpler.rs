@@ -4,6 +4,7 @@
 
 use super::parts::{each_client_list, each_target, ends};
 use crate::format::Scenario;
+use crate::workload::Workload;
 use zabsim::plan::{Action, Climate, Ensemble, Plan, Target, Trigger, Unsynced};
 use zabsim_types::{CreateMode, Op, ServerId, SyncMode, Time};
 
@@ -48,8 +49,12 @@ impl Changes {
 fn settings(all: &mut Changes) {
     all.add(move |out| {
         let plain = Ensemble::of(out.plan.ensemble.voters);
-        let observers = out.plan.ensemble.observers;
-        out.plan.ensemble = Ensemble { observers, ..plain };
+        let (observers, joiners) = (out.plan.ensemble.observers, out.plan.ensemble.joiners);
+        out.plan.ensemble = Ensemble {
+            observers,
+            joiners,
+            ..plain
+        };
     });
     all.add(move |out| {
         out.plan.climate = Climate {
@@ -79,6 +84,28 @@ fn settings(all: &mut Changes) {
         });
     });
     all.add(move |out| plain(out, |e, plain| e.tick_ms = plain.tick_ms));
+    all.add(move |out| {
+        plain(out, |e, plain| {
+            e.sweep_interval_ms = plain.sweep_interval_ms
+        });
+    });
+    all.add(move |out| plain(out, |e, plain| e.rules = plain.rules.clone()));
+    all.add(move |out| {
+        plain(out, |e, plain| {
+            (e.local_sessions, e.upgrade_local_sessions) =
+                (plain.local_sessions, plain.upgrade_local_sessions);
+        });
+    });
+    for range in [
+        (|c: &mut Climate, plain: Climate| c.link_us = plain.link_us) as fn(&mut Climate, Climate),
+        |c, plain| c.client_link_us = plain.client_link_us,
+        |c, plain| c.fsync_us = plain.fsync_us,
+        |c, plain| c.read_us = plain.read_us,
+        |c, plain| c.stage_us = plain.stage_us,
+        |c, plain| c.restart_us = plain.restart_us,
+    ] {
+        all.add(move |out| range(&mut out.plan.climate, Climate::default()));
+    }
     all.add(move |out| {
         plain(out, |e, plain| {
             (e.init_limit, e.sync_limit) = (plain.init_limit, plain.sync_limit);
@@ -311,9 +338,14 @@ fn workload(index: usize, all: &mut Changes) {
         *keys = (*keys / 2).max(1);
     });
     all.add(move |out| {
-        let hold = &mut out.workloads[index].hold_us;
-        *hold = (hold.0 / 2, hold.1 / 2);
+        let workload = &mut out.workloads[index];
+        workload.hold_us = Workload::of(workload.kind).hold_us;
     });
+    all.add(move |out| {
+        let workload = &mut out.workloads[index];
+        workload.think_us = Workload::of(workload.kind).think_us;
+    });
+    all.add(move |out| out.workloads[index].ops.clear());
     all.add(move |out| {
         let everybody: Vec<u32> = (1..=out.plan.clients).collect();
         let clients = &mut out.workloads[index].clients;

@@ -4,7 +4,7 @@ use super::{explicit, fewer, shorter, simpler};
 use crate::format::Scenario;
 use crate::library;
 use crate::runner::run_scenario;
-use zabsim_types::{HistoryEvent, HistoryKind};
+use zabsim_types::{HistoryEvent, HistoryKind, RecipeStep};
 
 fn parsed(text: &str) -> Scenario {
     Scenario::parse("test", text).unwrap_or_else(|error| panic!("{error}"))

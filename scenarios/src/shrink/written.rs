@@ -90,9 +90,8 @@ pub fn sizes(scenario: &Scenario) -> String {
         1 => format!("1 {thing}"),
         more => format!("{more} {thing}s"),
     };
-    let servers = plan.ensemble.voters + plan.ensemble.observers;
     let mut words = vec![
-        count(servers.into(), "server"),
+        count(plan.ensemble.servers() as usize, "server"),
         count(plan.clients as usize, "client"),
     ];
     if !scenario.workloads.is_empty() {

@@ -36,6 +36,21 @@ pub struct Workload {
     pub ops: Vec<OpKind>,
 }
 
+impl Workload {
+    /// One of that kind, as it is where nothing else is said.
+    pub fn of(kind: WorkloadKind) -> Workload {
+        Workload {
+            kind,
+            keys: 4,
+            clients: Vec::new(),
+            think_us: (0, 100_000),
+            hold_us: (1_000, 50_000),
+            sync: SyncMode::Quorum,
+            ops: Vec::new(),
+        }
+    }
+}
+
 /// The kinds of workload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WorkloadKind {
