@@ -62,6 +62,7 @@ pub(crate) fn whole(scenario: &Scenario, seed: u64) -> Scenario {
             ..scenario.plan.clone()
         },
         workloads,
+        holds: Vec::new(),
         expect,
         whole: false,
         ..scenario.clone()

@@ -55,7 +55,7 @@ pub(crate) fn run_as(scenario: &Scenario, named: &str, seed: u64, how: How<'_>) 
         Some(corpus) => corpus.draw(scenario, seed),
         None => scenario.draw(seed),
     };
-    let mut programs = workload::programs(&drawn.workloads, &drawn.plan);
+    let mut programs = workload::programs(&drawn.workloads, &drawn.holds, &drawn.plan);
     for (place, program) in programs.iter_mut().zip(instead) {
         *place = program;
     }

@@ -617,9 +617,7 @@ fn a_corpus_is_frozen_while_a_campaign_runs_and_grows_when_it_is_over() {
     );
     place.refused("run swarm --corpus none", "none: cannot read the corpus");
     place.refused("run standard --corpus corpus", "standard is none");
-    let damaged = place
-        .path("corpus")
-        .join(found.iter().next().expect("one"));
+    let damaged = place.path("corpus").join(found.iter().next().expect("one"));
     fs::write(&damaged, "name = \"other\"\n").expect("writes");
     place.refused(
         "campaign swarm --seeds 1..2 --corpus corpus --out refused",

@@ -101,7 +101,7 @@ fn the_same_without_madsim() {
     let bare = |(entry, seed): &Pair| {
         let scenario = entry.scenario().expect("the library is right");
         let drawn = scenario.draw(*seed);
-        let programs = workload::programs(&drawn.workloads, &drawn.plan);
+        let programs = workload::programs(&drawn.workloads, &drawn.holds, &drawn.plan);
         let options = RunOptions {
             runtime: Runtime::Bare,
             ..RunOptions::default()

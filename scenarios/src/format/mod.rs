@@ -26,8 +26,8 @@ pub(crate) use reader::{duration_text, parse_time_us};
 pub use target::TARGETS;
 
 use crate::generate;
-use crate::workload::{MIXED, Workload, WorkloadKind};
-use places::{Places, in_workload};
+use crate::workload::{Hold, MIXED, Recipe, Workload, WorkloadKind};
+use places::{Places, in_table};
 use reader::{Source, Table};
 use std::collections::BTreeMap;
 use toml::de::DeTable;
@@ -52,6 +52,8 @@ pub struct Scenario {
     pub plan: Plan,
     /// What the clients do.
     pub workloads: Vec<Workload>,
+    /// Explicit uses of recipes.
+    pub holds: Vec<Hold>,
     /// The profile that random faults are drawn from; `None`: only the scripted ones.
     pub random: Option<String>,
     /// Whether everything else but what is expected is drawn from the seed too: ensemble, climate, clients, workloads.
@@ -104,6 +106,7 @@ impl Scenario {
             faults: listed(&top, "fault")?,
             ops: listed(&top, "op")?,
             workloads: listed(&top, "workload")?,
+            holds: listed(&top, "hold")?,
         };
         top.finish()?;
         scenario.validate(&places)?;
@@ -129,13 +132,28 @@ impl Scenario {
     fn validate(&self, places: &Places<'_>) -> Result<(), FormatError> {
         zabsim::validate_entries(&self.plan)
             .map_err(|invalid| places.error(invalid.entry, invalid.message))?;
+        for (hold, place) in self.holds.iter().zip(&places.holds) {
+            if hold.client > self.plan.clients {
+                return Err(in_table(place, "[[hold]]", "client").error(format!(
+                    "a hold names client {}; there are {} clients, counted from 1",
+                    hold.client, self.plan.clients
+                )));
+            }
+            if hold.at_us > self.plan.safety_us {
+                return Err(in_table(place, "[[hold]]", "at").error(format!(
+                    "it is asked for at {}, after the end of the faults at {}",
+                    duration_text(hold.at_us),
+                    duration_text(self.plan.safety_us)
+                )));
+            }
+        }
         for (workload, place) in self.workloads.iter().zip(&places.workloads) {
             if self.plan.clients == 0 {
                 let why = "a workload needs clients; `clients` is 0";
-                return Err(in_workload(place, "kind").error(why));
+                return Err(in_table(place, "[[workload]]", "kind").error(why));
             }
             if let Some(client) = workload.clients.iter().find(|c| **c > self.plan.clients) {
-                return Err(in_workload(place, "clients").error(format!(
+                return Err(in_table(place, "[[workload]]", "clients").error(format!(
                     "a workload names client {client}; there are {} clients, counted from 1",
                     self.plan.clients
                 )));
@@ -177,6 +195,7 @@ const DRAWN: &[&str] = &[
     "weights",
     "climate",
     "workload",
+    "hold",
     "fault",
     "op",
 ];
@@ -241,6 +260,7 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
     let mut scenario = Scenario {
         plan,
         workloads,
+        holds: read_holds(top)?,
         random,
         whole,
         expect: Expect {
@@ -482,6 +502,33 @@ fn read_workload(table: Table<'_>) -> Result<Workload, FormatError> {
     }
     table.finish()?;
     Ok(workload)
+}
+
+fn read_holds(top: &Table<'_>) -> Result<Vec<Hold>, FormatError> {
+    let mut holds = Vec::new();
+    for value in listed(top, "hold")? {
+        let table = value.table("[[hold]]")?;
+        let words = Recipe::ALL.map(Recipe::word);
+        let given: Vec<&str> = words.into_iter().filter(|word| table.has(word)).collect();
+        let [recipe] = given[..] else {
+            return Err(table.not_one(&given, "recipe", &words));
+        };
+        let recipe = Recipe::ALL.into_iter().find(|known| known.word() == recipe);
+        let recipe = recipe.expect("it is one of the words");
+        let path = table.need(recipe.word())?;
+        if !path.str()?.starts_with('/') || path.str()?.len() < 2 || path.str()?.ends_with('/') {
+            return Err(path.error("a lock and an election have a path, as \"/locks/l0\""));
+        }
+        holds.push(Hold {
+            client: table.need("client")?.int(1, CLIENTS_MAX)?,
+            at_us: table.need("at")?.duration_us()?,
+            recipe,
+            path: path.str()?.to_string(),
+            for_us: table.need("for")?.duration_us()?,
+        });
+        table.finish()?;
+    }
+    Ok(holds)
 }
 
 fn read_faults(top: &Table<'_>) -> Result<Vec<Fault>, FormatError> {

@@ -12,6 +12,7 @@ pub(super) struct Places<'a> {
     pub(super) faults: Vec<Value<'a>>,
     pub(super) ops: Vec<Value<'a>>,
     pub(super) workloads: Vec<Value<'a>>,
+    pub(super) holds: Vec<Value<'a>>,
 }
 
 impl<'a> Places<'a> {
@@ -38,10 +39,10 @@ impl<'a> Places<'a> {
     }
 }
 
-/// The value of one of a workload's keys, or the workload itself.
-pub(super) fn in_workload<'a>(workload: &Value<'a>, key: &'static str) -> Value<'a> {
-    let table = workload.table("[[workload]]").ok();
-    table.and_then(|table| table.get(key)).unwrap_or(*workload)
+/// The value of one of a table's keys, or the table itself.
+pub(super) fn in_table<'a>(entry: &Value<'a>, what: &'static str, key: &'static str) -> Value<'a> {
+    let table = entry.table(what).ok();
+    table.and_then(|table| table.get(key)).unwrap_or(*entry)
 }
 
 fn part_of<'a>(entry: &Value<'a>, what: &'static str, part: Part) -> Option<Value<'a>> {

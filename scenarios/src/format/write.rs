@@ -147,6 +147,16 @@ impl Scenario {
         for workload in &self.workloads {
             out.push_str(&workload_toml(workload));
         }
+        for hold in &self.holds {
+            out.push_str(&format!(
+                "\n[[hold]]\nclient = {}\nat = \"{}\"\n{} = {}\nfor = \"{}\"\n",
+                hold.client,
+                duration_text(hold.at_us),
+                hold.recipe.word(),
+                quoted(&hold.path),
+                duration_text(hold.for_us)
+            ));
+        }
         let nothing = Vec::new();
         for (index, scripted) in plan.ops.iter().enumerate() {
             out.push_str(&format!("\n[[op]]\nclient = {}\n", scripted.client));

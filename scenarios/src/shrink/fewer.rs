@@ -82,6 +82,14 @@ pub(super) fn without_ops(scenario: &Scenario, places: Range<usize>) -> Scenario
     out
 }
 
+/// Without the uses of recipes at these places.
+pub(super) fn without_holds(scenario: &Scenario, places: Range<usize>) -> Scenario {
+    let mut out = scenario.clone();
+    let end = places.end.min(out.holds.len());
+    out.holds.drain(places.start.min(end)..end);
+    out
+}
+
 /// Without the operations at these places, and with faults that wait for the n-th event of a kind waiting for proportionally
 /// fewer.
 pub(super) fn without_ops_and_events(scenario: &Scenario, places: Range<usize>) -> Scenario {
@@ -121,6 +129,10 @@ pub(super) fn without_clients(scenario: &Scenario, places: Range<usize>) -> Scen
     out.plan.ops.retain(|op| !gone(op.client));
     for op in &mut out.plan.ops {
         op.client = renumbered(op.client);
+    }
+    out.holds.retain(|hold| !gone(hold.client));
+    for hold in &mut out.holds {
+        hold.client = renumbered(hold.client);
     }
     // An empty list means everybody, or somebody: whoever named only those that are gone goes too.
     let is_orphan = |before: &[u32], after: &[u32]| !before.is_empty() && after.is_empty();
@@ -167,6 +179,11 @@ pub(super) fn handed_over(scenario: &Scenario, pair: usize) -> Option<Scenario> 
     for op in &mut out.plan.ops {
         if of_from(op.client) {
             op.client = to as u32;
+        }
+    }
+    for hold in &mut out.holds {
+        if of_from(hold.client) {
+            hold.client = to as u32;
         }
     }
     Some(out)

@@ -49,7 +49,8 @@ impl<'a> Kept<'a> {
 
 fn size(scenario: &Scenario) -> Size {
     let plan = &scenario.plan;
-    let parts = plan.ensemble.servers() as usize
+    let parts = scenario.holds.len()
+        + plan.ensemble.servers() as usize
         + plan.clients as usize
         + plan.ops.len()
         + plan.faults.len();

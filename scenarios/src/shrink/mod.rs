@@ -279,6 +279,7 @@ impl Work<'_> {
             (at == 0).then(|| fewer::with_fewer_joiners(&best.scenario))
         });
         self.take_apart(seeds, |s| s.plan.ops.len(), fewer::without_ops);
+        self.take_apart(seeds, |s| s.holds.len(), fewer::without_holds);
         // What waits for the hundredth event needs a hundred, unless it waits for an earlier one.
         self.take_apart(seeds, |s| s.plan.ops.len(), fewer::without_ops_and_events);
         self.each(seeds(1), |best, at| {
@@ -380,7 +381,7 @@ impl Work<'_> {
     /// Whether it can be run at all, and is not what there is.
     fn is_new(&self, candidate: &Scenario) -> bool {
         let (new, old) = (candidate, &self.best.scenario);
-        (&new.plan, &new.workloads) != (&old.plan, &old.workloads)
+        (&new.plan, &new.workloads, &new.holds) != (&old.plan, &old.workloads, &old.holds)
             && zabsim::validate(&new.plan).is_ok()
     }
 

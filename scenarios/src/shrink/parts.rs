@@ -93,6 +93,10 @@ pub(super) fn each_time(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut u64)
             visit(&mut at.0);
         }
     }
+    scenario
+        .holds
+        .iter_mut()
+        .for_each(|hold| visit(&mut hold.at_us));
     visit(&mut plan.safety_us);
 }
 
@@ -148,6 +152,9 @@ fn each_setting(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut [&mut u64]))
 /// own; and those settings that stand in the file. Of a range both ends, which stay in order when both are treated alike.
 pub(super) fn each_duration(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut [&mut u64])) {
     each_setting(scenario, visit);
+    for hold in &mut scenario.holds {
+        visit(&mut [&mut hold.for_us]);
+    }
     let plan = &mut scenario.plan;
     let ops = plan.ops.iter_mut().map(|op| &mut op.at);
     for trigger in ops {

@@ -25,6 +25,7 @@ pub(super) fn ended_at(scenario: &Scenario, end_us: u64) -> Option<Scenario> {
         out = super::fewer::without_faults(&out, at..at + 1);
     }
     out.plan.ops.retain(|op| !late(&op.at));
+    out.holds.retain(|hold| hold.at_us <= end_us);
     out.expect.outcomes = vec![Vec::new(); out.plan.ops.len()];
     out.plan.safety_us = end_us;
     Some(out)

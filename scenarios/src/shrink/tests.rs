@@ -278,8 +278,50 @@ fn a_recipe_may_stay_where_all_else_is_written_out() {
                 .collect()
         })
         .collect();
-    assert_eq!(kinds[0], Vec::<&str>::new());
-    assert!(kinds[1].contains(&"lock"), "{kinds:?}");
-    let has_locks = |s: &Scenario| s.to_toml().contains("/locks/l");
-    assert!(has_locks(&written[0]) && !has_locks(&written[1]));
+    assert_eq!(kinds[..2], [Vec::<&str>::new(), Vec::new()]);
+    assert!(kinds[2].contains(&"lock"), "{kinds:?}");
+    let has_locks = |s: &Scenario| s.to_toml().contains("create = \"/locks/l");
+    assert!(has_locks(&written[0]) && !has_locks(&written[2]));
+
+    // In between: what was held, by whom and for how long, as it was.
+    let held = &written[1];
+    is_whole(held);
+    assert!(held.holds.len() > 50 && !has_locks(held));
+    let taken = |history: &[HistoryEvent]| {
+        let is_taken = |event: &&HistoryEvent| match &event.kind {
+            HistoryKind::Recipe(recipe) => matches!(
+                recipe.step,
+                RecipeStep::LockAcquired { .. } | RecipeStep::LeaderElected { .. }
+            ),
+            _ => false,
+        };
+        history.iter().filter(is_taken).count()
+    };
+    let again = run_scenario(held, "held", 3, false);
+    assert_eq!(
+        again.report.verdict.word(),
+        "pass",
+        "{:?}",
+        again.report.violation
+    );
+    let (before, after) = (taken(&run.history), taken(&again.history));
+    assert!(after * 2 > before, "{after} of {before}");
+    assert!(
+        again
+            .report
+            .checks
+            .iter()
+            .any(|check| check.name == "mutual-exclusion" && check.examined > 0)
+    );
+
+    // They go as operations do, and with their clients.
+    let count = held.holds.len();
+    let fewer = fewer::without_holds(held, 0..count / 2);
+    assert_eq!(fewer.holds.len(), count - count / 2);
+    let without_1 = fewer::without_clients(held, 0..1);
+    is_whole(&without_1);
+    let of_1 = held.holds.iter().filter(|hold| hold.client == 1).count();
+    assert!(of_1 > 0);
+    assert_eq!(without_1.holds.len(), count - of_1);
+    is_whole(&shorter::at_half_time(held).expect("it can be shorter"));
 }

@@ -62,10 +62,11 @@ pub fn said_fingerprint(text: &str) -> Option<&str> {
 /// More than so many letters are told by their first clause: a stuck run lists who waits for what.
 const LETTERS: usize = 200;
 
-fn brief(message: &str) -> &str {
+fn brief(message: &str) -> String {
     match message.split_once(';') {
-        Some((clause, _)) if message.len() > LETTERS => clause,
-        _ => message,
+        _ if message.chars().count() <= LETTERS => message.to_string(),
+        Some((clause, _)) if clause.chars().count() <= LETTERS => clause.to_string(),
+        _ => message.chars().take(LETTERS).chain(['…']).collect(),
     }
 }
 
@@ -97,7 +98,7 @@ pub fn sizes(scenario: &Scenario) -> String {
     if !scenario.workloads.is_empty() {
         words.push(count(scenario.workloads.len(), "workload"));
     }
-    words.push(count(plan.ops.len(), "operation"));
+    words.push(count(plan.ops.len() + scenario.holds.len(), "operation"));
     words.push(count(plan.faults.len(), "fault"));
     words.push(format!("{} ms", plan.safety_us.div_ceil(1_000)));
     words.join(", ")

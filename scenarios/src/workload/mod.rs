@@ -6,10 +6,15 @@
 
 mod coordination;
 mod data;
+mod holds;
 mod mixed;
 
+pub use holds::{Hold, Recipe};
 pub use mixed::MIXED;
 
+use holds::Holds;
+use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::time::Duration;
 use zabsim::plan::Plan;
 use zabsim::{Program, ProgramContext, Stopping, Stream};
@@ -115,11 +120,20 @@ impl WorkloadKind {
 }
 
 /// The programs of a plan's clients, in order.
-pub fn programs(workloads: &[Workload], plan: &Plan) -> Vec<Program> {
+pub fn programs(workloads: &[Workload], holds: &[Hold], plan: &Plan) -> Vec<Program> {
     // One resource for each lock and election of each workload, shared by all clients: it stands outside of the service.
     let resources: Vec<Vec<FencedResource>> = workloads.iter().map(resources_of).collect();
+    let mut held: BTreeMap<&str, FencedResource> = BTreeMap::new();
+    for hold in holds {
+        held.entry(&hold.path)
+            .or_insert_with(|| FencedResource::new(hold.path.as_str()));
+    }
     (1..=plan.clients)
         .map(|client| {
+            let mine = holds.iter().filter(|hold| hold.client == client);
+            let mine: Holds = mine
+                .map(|hold| Some((hold.clone(), held[hold.path.as_str()].clone())))
+                .collect();
             let parts: Vec<_> = workloads
                 .iter()
                 .zip(&resources)
@@ -128,7 +142,8 @@ pub fn programs(workloads: &[Workload], plan: &Plan) -> Vec<Program> {
                 })
                 .map(|(workload, resources)| (workload.clone(), resources.clone()))
                 .collect();
-            let program: Program = Box::new(move |context| Box::pin(run_client(context, parts)));
+            let program: Program =
+                Box::new(move |context| Box::pin(run_client(context, parts, mine)));
             program
         })
         .collect()
@@ -199,7 +214,17 @@ impl Actor {
     }
 }
 
-async fn run_client(mut context: ProgramContext, parts: Vec<(Workload, Vec<FencedResource>)>) {
+fn boxed<'a>(
+    part: impl Future<Output = ()> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    Box::pin(part)
+}
+
+async fn run_client(
+    mut context: ProgramContext,
+    parts: Vec<(Workload, Vec<FencedResource>)>,
+    mut holds: Holds,
+) {
     let mut actors: Vec<Actor> = parts
         .into_iter()
         .enumerate()
@@ -215,10 +240,19 @@ async fn run_client(mut context: ProgramContext, parts: Vec<(Workload, Vec<Fence
         .collect();
     while !context.stopping() {
         context.client.open().await;
-        if actors.is_empty() {
+        holds.retain(Option::is_some);
+        if actors.is_empty() && holds.is_empty() {
             return;
         }
-        join_all(actors.iter_mut().map(Actor::run)).await;
+        let (client, process) = (&context.client, context.process.0);
+        let loops = actors.iter_mut().map(|actor| boxed(actor.run()));
+        let uses = holds.iter_mut();
+        let uses = uses.map(|hold| boxed(holds::run(client, process, hold)));
+        join_all(loops.chain(uses)).await;
+        // Explicit operations may follow what was held, in the same session.
+        if actors.is_empty() && holds.iter().all(Option::is_none) {
+            return;
+        }
     }
     // The last word of a session that is still there; one that has ended needs none.
     let _ = context.client.close().await;
