@@ -26,16 +26,16 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let committed = |zxid: Zxid| replay.witness.position(zxid).is_some();
     let mut finding = Finding::default();
     // Answers near to each other name transactions near to each other, often the same.
-    let mut last = Zxid::ZERO;
+    let mut last = None;
     for at in &history.answered {
         let call = &history.calls[*at as usize];
         let zxid = call.zxid;
         finding.examined += 1;
-        if zxid == last || (!call.is_update() && zxid.counter() == 0) {
+        if Some(zxid) == last || (!call.is_update() && zxid.counter() == 0) {
             continue;
         }
         if committed(zxid) {
-            last = zxid;
+            last = Some(zxid);
             continue;
         }
         finding.fail(history.time(call.done), || {

@@ -10,7 +10,7 @@
 
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding};
-use zabsim_types::Zxid;
+use zabsim_types::{ProcessId, Zxid};
 
 pub(super) const CHECK: Check = Check {
     name: "fifo-client-order",
@@ -24,13 +24,14 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     for session in &history.sessions {
         // A header before the update under consideration, and the last update.
         let (mut seen, mut written) = (Zxid::ZERO, Zxid::ZERO);
-        let mut before: Option<usize> = None;
+        // Of a session that is handed on, each client's last answer: its connections are its own. Most have one client.
+        let mut last: Vec<(ProcessId, u32)> = Vec::new();
         for at in &session.answered {
             let call = &history.calls[*at as usize];
             finding.examined += 1;
-            if let Some(other) = before.map(|at| &history.calls[at])
-                && other.process == call.process
-            {
+            if let Some((_, before)) = last.iter_mut().find(|(who, _)| *who == call.process) {
+                let other = &history.calls[*before as usize];
+                *before = *at;
                 let numbers = (other.conn, other.xid) >= (call.conn, call.xid);
                 if numbers || other.invoked > call.invoked {
                     finding.fail(history.time(call.done), || {
@@ -40,6 +41,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                         )
                     });
                 }
+            } else {
+                last.push((call.process, *at));
             }
             let floor = if call.is_update() { seen } else { written };
             if (call.is_update() && call.zxid <= floor) || call.zxid < floor {
@@ -55,7 +58,6 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             if call.is_update() {
                 written = written.max(call.zxid);
             }
-            before = Some(*at as usize);
         }
     }
     finding.with_detail(format!("answers in {} sessions", history.sessions.len()))

@@ -10,9 +10,9 @@
 //! answer that any client got: that the log is legal is then proved, not searched for. Without one those checks examine
 //! nothing and say so; the others need only the history. All are near-linear in the length of the history.
 
-#[cfg(test)]
-mod brute;
 mod contest;
+#[cfg(test)]
+pub(crate) mod definitions;
 mod durability;
 mod fencing;
 mod fifo_client_order;

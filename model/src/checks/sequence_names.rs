@@ -62,9 +62,9 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             continue;
         }
         finding.examined += 1;
-        let incarnation = made
-            .get(above)
-            .map_or(0, |made| made.partition_point(|z| *z < node.zxid));
+        let incarnation = made.get(above).map_or(0, |made| {
+            made.partition_point(|made| *made < (node.zxid, node.part))
+        });
         let before = last.insert((above, incarnation), node);
         if let Some(before) = before
             && node.number.wrapping_sub(before.number) <= 0
@@ -109,7 +109,8 @@ fn parent(path: &str) -> &str {
     parent_of(path).unwrap_or("/")
 }
 
-type Incarnations<'a> = BTreeMap<&'a str, Vec<Zxid>>;
+/// The transactions that made it, each with the part that did: a multi may remove a parent, make it anew, and go on under it.
+type Incarnations<'a> = BTreeMap<&'a str, Vec<(Zxid, usize)>>;
 
 /// When each of the parents was made, and the parents of which that is not known.
 fn incarnations<'a>(
@@ -118,17 +119,19 @@ fn incarnations<'a>(
 ) -> (Incarnations<'a>, BTreeSet<&'a str>) {
     let mut made: Incarnations<'a> = BTreeMap::new();
     let mut doubtful = BTreeSet::new();
-    let mut note = |path: &str, zxid| {
+    let mut note = |path: &str, zxid, part| {
         if let Some(parent) = parents.get(path) {
-            made.entry(parent).or_default().push(zxid);
+            made.entry(parent).or_default().push((zxid, part));
         }
     };
     if let Some(replay) = &evidence.replay {
         for txn in &replay.witness.txns {
-            txn.what.each_part(&mut |part| {
-                if let TxnKind::Create { path, .. } = part {
-                    note(path, txn.zxid);
+            let mut part = 0;
+            txn.what.each_part(&mut |what| {
+                if let TxnKind::Create { path, .. } = what {
+                    note(path, txn.zxid, part);
                 }
+                part += 1;
             });
         }
         return (made, doubtful);
@@ -138,19 +141,19 @@ fn incarnations<'a>(
             Op::Multi { ops } => ops.as_slice(),
             op => std::slice::from_ref(op),
         };
-        for op in parts {
+        for (part, op) in parts.iter().enumerate() {
             let (Op::Create { path, .. } | Op::Delete { path, .. }) = op else {
                 continue;
             };
             match call.outcome {
                 Outcome::Ok(Reply::MultiFailed { .. }) | Outcome::Fail(_) => {}
-                Outcome::Ok(_) => note(path, call.zxid),
+                Outcome::Ok(_) => note(path, call.zxid, part),
                 Outcome::Unknown => doubtful.extend(parents.get(&**path)),
                 Outcome::Refused | Outcome::Unsent => {}
             }
         }
     }
-    made.values_mut().for_each(|zxids| zxids.sort_unstable());
+    made.values_mut().for_each(|made| made.sort_unstable());
     (made, doubtful)
 }
 

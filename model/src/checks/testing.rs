@@ -71,6 +71,8 @@ struct Client {
     /// Watches as the client keeps them: whether the node was there.
     data: BTreeMap<ZPath, bool>,
     child: BTreeMap<ZPath, ()>,
+    /// Watches that stay: persistent, recursive.
+    stays: BTreeMap<ZPath, [bool; 2]>,
     asked: BTreeMap<CallId, Op>,
     /// The identities that it has proven.
     ids: Vec<Id>,
@@ -88,6 +90,8 @@ pub(super) struct World {
     calls: u64,
     sessions: i64,
     now_ms: u64,
+    /// The epoch of the next transaction, at least.
+    epoch: u32,
     /// The state whose access control lists the leader still looks at.
     pub behind: Option<Zxid>,
 }
@@ -113,6 +117,7 @@ impl World {
             inbox: VecDeque::new(),
             data: BTreeMap::new(),
             child: BTreeMap::new(),
+            stays: BTreeMap::new(),
             asked: BTreeMap::new(),
             ids: Vec::new(),
         };
@@ -126,6 +131,7 @@ impl World {
             calls: 0,
             sessions: 0x100,
             now_ms: 0,
+            epoch: 0,
             behind: None,
         };
         for at in 0..clients {
@@ -426,6 +432,7 @@ impl World {
         (own.seen, own.replied) = (Zxid::ZERO, Zxid::ZERO);
         own.data.clear();
         own.child.clear();
+        own.stays.clear();
         self.connect(client, replica, false);
         self.deliver_all(client);
     }
@@ -449,8 +456,14 @@ impl World {
     fn set_watches(&mut self, client: u32, replica: usize) {
         let server = &mut self.replicas[replica];
         let own = &mut self.clients[client as usize - 1];
-        if own.data.is_empty() && own.child.is_empty() {
+        if own.data.is_empty() && own.child.is_empty() && own.stays.is_empty() {
             return;
+        }
+        for (path, modes) in &own.stays {
+            let all = [AddWatchMode::Persistent, AddWatchMode::PersistentRecursive];
+            for (mode, _) in all.into_iter().zip(modes).filter(|(_, set)| **set) {
+                server.watches.add(own.session, path, mode);
+            }
         }
         let stat = |path: &ZPath| {
             let path = path.clone();
@@ -534,6 +547,12 @@ impl World {
                         own.ids.push(Id::new("digest", &digest(auth)));
                         Ok(Reply::AuthAdded)
                     }
+                    Op::RemoveWatches { path, kind } => {
+                        match server.watches.remove(own.session, path, *kind) {
+                            true => Ok(Reply::WatchesRemoved),
+                            false => Err(ErrorCode::NoWatcher),
+                        }
+                    }
                     op => server.model.read_as(op, own.session, rights),
                 };
                 server.watches.register(own.session, &first.op, &result);
@@ -571,6 +590,11 @@ impl World {
         }
     }
 
+    /// The leader begins a new epoch with its next transaction.
+    pub fn new_epoch(&mut self) {
+        self.epoch = self.leader.last_zxid().epoch() + 1;
+    }
+
     pub fn deliver_all(&mut self, client: u32) {
         while self.deliver(client) {}
     }
@@ -596,9 +620,10 @@ impl World {
     }
 
     fn stamp(&self, session: SessionId) -> Stamp {
+        let next = Zxid(self.leader.last_zxid().0 + 1);
         Stamp {
             session,
-            zxid: Zxid(self.leader.last_zxid().0 + 1),
+            zxid: next.max(Zxid::new(self.epoch, 1)),
             time_ms: 1_000_000 + self.now_ms as i64,
         }
     }
@@ -619,6 +644,7 @@ impl Client {
                 }
                 let op = self.asked.remove(id).expect("it was asked");
                 let found = matches!(kind, HistoryKind::Ok { .. });
+                self.learn_of_stays(&op, found);
                 match watch_of(&op, found) {
                     Some((crate::WatchList::Data, path)) => {
                         self.data.entry(path.clone()).or_insert(found);
@@ -653,6 +679,31 @@ impl Client {
             HistoryKind::Session {
                 change: SessionChange::Closed,
             } => self.closed = true,
+            _ => {}
+        }
+    }
+
+    fn learn_of_stays(&mut self, op: &Op, done: bool) {
+        match op {
+            Op::AddWatch { path, mode } if done => {
+                let modes = self.stays.entry(path.clone()).or_default();
+                modes[usize::from(*mode == AddWatchMode::PersistentRecursive)] = true;
+            }
+            Op::RemoveWatches { path, kind } if done => {
+                let any = *kind == WatcherType::Any;
+                if any || *kind == WatcherType::Data {
+                    self.data.remove(path);
+                }
+                if any || *kind == WatcherType::Children {
+                    self.child.remove(path);
+                }
+                let modes = self.stays.entry(path.clone()).or_default();
+                modes[0] &= !any && *kind != WatcherType::Persistent;
+                modes[1] &= !any && *kind != WatcherType::PersistentRecursive;
+                if *modes == [false; 2] {
+                    self.stays.remove(path);
+                }
+            }
             _ => {}
         }
     }

@@ -116,11 +116,11 @@ fn register_action(values: u32) -> impl Strategy<Value = RegisterAction> {
     ]
 }
 
-/// A few thousand cases in CI; a campaign asks for more with `PROPTEST_CASES`.
+/// A hundred thousand cases of each object in CI; a campaign asks for more with `PROPTEST_CASES`.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     let cases = if default.cases == 256 {
-        4_000
+        100_000
     } else {
         default.cases
     };
