@@ -6,6 +6,8 @@
 //! corruption.
 
 mod replies;
+#[cfg(test)]
+mod tests;
 mod updates;
 mod watches;
 

@@ -244,7 +244,7 @@ fn most_telling(reports: &[Report]) -> Option<&Violation> {
 }
 
 /// What goes for a history of that format.
-fn options_for(recording: &Recording) -> Options {
+pub(crate) fn options_for(recording: &Recording) -> Options {
     let address = recording.loopback.then(|| Id::new("ip", "127.0.0.1"));
     Options {
         watches_survive_reconnect: recording.format == Format::Own,

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::intake::source::Source;
-use crate::mutate::{Corruption, Mutator};
 use crate::witness::TxnKind;
 use serde_json::Value;
 use std::fs::File;
@@ -258,70 +257,6 @@ fn a_spent_effort_decides_nothing() {
     let judged = judge(&torn, &settings).expect("completions fit");
     println!("{:?} {}", judged.filled.fill, judged.filled.effort);
     assert!(!judged.is_legal());
-}
-
-/// Corrupts the recorded histories so many times each; prints and counts. Nothing illegal may be accepted.
-fn corrupted(times: u64) {
-    let (mut illegal, mut missed, mut legal) = (0, Vec::new(), BTreeMap::<String, u64>::new());
-    for (at, name) in NAMES.into_iter().enumerate() {
-        let recording = recording(name);
-        let mutator = Mutator::new(&recording.events).expect("a history");
-        for draw in 0..times {
-            for (number, kind) in Corruption::ALL.into_iter().enumerate() {
-                // Spread, so that few draws see every kind and every history.
-                if times == 1 && number % NAMES.len() != at {
-                    continue;
-                }
-                let Some(corrupted) = mutator.corrupt(kind, draw) else {
-                    continue;
-                };
-                let recording = Recording {
-                    events: corrupted.events,
-                    ..recording.clone()
-                };
-                let accepted = match judge(&recording, &Settings::default()) {
-                    Ok(judged) => judged.verdict() != Verdict::Fail,
-                    Err(_) => false,
-                };
-                match (corrupted.may_be_legal, accepted) {
-                    (None, false) => illegal += 1,
-                    (None, true) => {
-                        missed.push(format!("{name}, {kind:?}, draw {draw}: {}", corrupted.what))
-                    }
-                    (Some(why), true) => *legal.entry(format!("{kind:?}: {why}")).or_default() += 1,
-                    (Some(_), false) => {
-                        *legal
-                            .entry(format!("{kind:?}: refused all the same"))
-                            .or_default() += 1
-                    }
-                }
-            }
-        }
-    }
-    println!(
-        "{illegal} illegal ones refused; {} accepted; may be legal:",
-        missed.len()
-    );
-    for (what, count) in &legal {
-        println!("  {count:5} {what}");
-    }
-    for what in &missed {
-        println!("  MISSED {what}");
-    }
-    assert!(missed.is_empty());
-    assert!(illegal >= 10 * times);
-}
-
-#[test]
-fn corrupted_histories_are_refused() {
-    corrupted(1);
-}
-
-/// `cargo test --release -p zabsim-model -- --ignored two_thousand`: 120 histories a draw.
-#[test]
-#[ignore = "minutes"]
-fn two_thousand_corrupted_histories_are_refused() {
-    corrupted(20);
 }
 
 /// Two clients' requests were lost, and one of them happened: that at which a watch was left that is told nothing cannot be it.

@@ -1,0 +1,152 @@
+//! The judge against corrupted recordings of real servers: what is certainly illegal is refused, and what is accepted is legal
+//! by the definitions.
+
+use super::{Corruption, Mutator};
+use crate::checks::definitions::broken;
+use crate::znode::{Recording, Settings, judge, options_for, read};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use zabsim_types::run::Verdict;
+
+const NAMES: [&str; 6] = [
+    "r01-seq-1c-1n",
+    "r02-calm-5c-1n",
+    "r04-calm-10c-5n-pipelined",
+    "r05-killleader-10c-3n",
+    "r08-followers-10c-3n",
+    "r12-restart-5c-1n",
+];
+
+fn recording(name: &str) -> Recording {
+    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/histories");
+    let file =
+        File::open(data.join(format!("{name}.jsonl.gz"))).expect("it is part of the sources");
+    read(file, &mut |_| {}).expect("a history")
+}
+
+/// What became of the corruptions of one kind.
+#[derive(Clone, Copy, Default)]
+struct Fate {
+    /// Certainly illegal, and refused.
+    refused: u64,
+    /// Perhaps legal, and refused.
+    refused_perhaps: u64,
+    /// Accepted, with an order of all updates that the definitions confirm.
+    shown_legal: u64,
+    /// Not decided: the effort was spent.
+    undecided: u64,
+}
+
+/// Corrupts the recorded histories: so many draws for each history and kind, or one draw for each kind with histories taken in
+/// turn. Prints what became of them. What is certainly illegal must be refused; what is accepted is explained by an order
+/// of all updates, and that order must be legal by the definitions, which the judge knows nothing of.
+fn corrupted(draws: u64, in_turn: bool) -> BTreeMap<Corruption, Fate> {
+    let mut fates: BTreeMap<Corruption, Fate> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (at, name) in NAMES.into_iter().enumerate() {
+        let recording = recording(name);
+        let mutator = Mutator::new(&recording.events).expect("a history");
+        for draw in 0..draws {
+            for (number, kind) in Corruption::ALL.into_iter().enumerate() {
+                if in_turn && number % NAMES.len() != at {
+                    continue;
+                }
+                let Some(corrupted) = mutator.corrupt(kind, draw) else {
+                    continue;
+                };
+                let mut changed = recording.clone();
+                changed.events = corrupted.events;
+                let verdict = judge(&changed, &Settings::default());
+                let fate = fates.entry(kind).or_default();
+                let what = match (&verdict, corrupted.may_be_legal) {
+                    (Ok(judged), None) if judged.verdict() != Verdict::Fail => "not refused",
+                    (Ok(judged), Some(_)) if judged.verdict() == Verdict::Pass => {
+                        let witness = &judged.filled.witness;
+                        let broken = broken(&changed.events, witness, &options_for(&changed));
+                        if broken.is_empty() {
+                            fate.shown_legal += 1;
+                            continue;
+                        }
+                        broken[0]
+                    }
+                    (Ok(judged), Some(_)) if judged.verdict() == Verdict::Undecided => {
+                        fate.undecided += 1;
+                        continue;
+                    }
+                    (_, Some(_)) => {
+                        fate.refused_perhaps += 1;
+                        continue;
+                    }
+                    (_, None) => {
+                        fate.refused += 1;
+                        continue;
+                    }
+                };
+                wrong.push(format!(
+                    "{name}, {kind:?}, draw {draw}, {what}: {}",
+                    corrupted.what
+                ));
+            }
+        }
+    }
+    println!(
+        "{:22} {:>8} {:>8} {:>8} {:>8}",
+        "", "illegal", "perhaps", "accepted", "not"
+    );
+    println!(
+        "{:22} {:>8} {:>8} {:>8} {:>8}",
+        "", "refused", "refused", "legal", "decided"
+    );
+    for (kind, fate) in &fates {
+        let Fate {
+            refused,
+            refused_perhaps,
+            shown_legal,
+            undecided,
+        } = fate;
+        let kind = format!("{kind:?}");
+        println!("{kind:22} {refused:8} {refused_perhaps:8} {shown_legal:8} {undecided:8}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    fates
+}
+
+/// The kinds that a judge must know at least: each has its illegal ones, and so many.
+fn each_kind_is_there(fates: &BTreeMap<Corruption, Fate>, illegal_min: u64) {
+    for kind in [
+        Corruption::StaleRead,
+        Corruption::LostWrite,
+        Corruption::SwappedOrder,
+        Corruption::DuplicateSequence,
+        Corruption::WrongVersion,
+        Corruption::WatchMissing,
+        Corruption::WatchLate,
+        Corruption::FutureRead,
+        Corruption::ResurrectedEphemeral,
+        Corruption::HalfMulti,
+    ] {
+        let illegal = fates.get(&kind).map_or(0, |fate| fate.refused);
+        assert!(illegal >= illegal_min, "{kind:?}: {illegal}");
+    }
+}
+
+#[test]
+fn corrupted_histories_are_refused() {
+    let fates = corrupted(3, true);
+    assert!(fates.values().map(|fate| fate.refused).sum::<u64>() >= 40);
+}
+
+/// `cargo test --release -p zabsim-model -- --ignored two_thousand --nocapture`: 120 histories a draw.
+#[test]
+#[ignore = "minutes"]
+fn two_thousand_corrupted_histories_are_refused() {
+    let fates = corrupted(20, false);
+    let all = |fate: &Fate| fate.refused + fate.refused_perhaps + fate.shown_legal + fate.undecided;
+    let sampled: u64 = fates.values().map(all).sum();
+    let undecided: u64 = fates.values().map(|fate| fate.undecided).sum();
+    println!("{sampled} sampled");
+    assert!(sampled >= 2_000);
+    assert!(undecided * 100 <= sampled, "{undecided} of {sampled}");
+    each_kind_is_there(&fates, 20);
+}
