@@ -4,6 +4,7 @@
 //! (`PrepRequestProcessor.pRequest2Txn`, seen on 3.9.5).
 
 use super::acl::{Rights, fixed_up};
+use super::config::{Change, Configuration};
 use super::model::{Mark, Model, Stamp, Trigger, Undo, WatchList};
 use super::tree::{Life, Node};
 use std::collections::btree_map::Entry;
@@ -315,21 +316,28 @@ impl Model {
         let more = length(data) - length(&node.data);
         self.within_quota(path, more, 0)?;
         matches_version(node.version, version)?;
-        let stat = self.replace(path, data, stamp);
+        let next = node.version.wrapping_add(1);
+        let stat = self.replace(path, data, next, stamp);
         self.count(path, more, 0);
         Ok(Reply::Set { stat })
     }
 
     /// Replaces the data of a node that is there.
-    fn replace(&mut self, path: &ZPath, data: &Data, stamp: Stamp) -> zabsim_types::Stat {
+    fn replace(
+        &mut self,
+        path: &ZPath,
+        data: &Data,
+        version: i32,
+        stamp: Stamp,
+    ) -> zabsim_types::Stat {
         let node = self.nodes.get_mut(path).expect("it was looked up");
         self.undo.push(Undo::Set {
             path: path.clone(),
             data: std::mem::replace(&mut node.data, data.clone()),
+            version: std::mem::replace(&mut node.version, version),
             mzxid: node.mzxid,
             mtime: node.mtime,
         });
-        node.version = node.version.wrapping_add(1);
         node.mzxid = stamp.zxid;
         node.mtime = stamp.time_ms;
         let (stat, acl) = (node.stat(), node.acl.clone());
@@ -373,8 +381,7 @@ impl Model {
     }
 
     /// Changes the members, as far as that is a matter of the tree: whether a quorum of the new ones is at hand, and whether
-    /// another change is under way, the ensemble knows. The configuration is one line a member and its version, the zxid
-    /// of the change, in hexadecimal.
+    /// another change is under way, the ensemble knows.
     fn reconfig(&mut self, op: &Op, stamp: Stamp, rights: Rights<'_>) -> OpResult {
         let Op::Reconfig {
             joining,
@@ -389,19 +396,19 @@ impl Model {
             return Err(ErrorCode::ReconfigDisabled);
         }
         let path: ZPath = CONFIG_NODE.into();
-        let (mut members, version) = super::config::read(&self.node(&path)?.data);
-        if *from_config != -1 && *from_config != version {
+        let before = Configuration::of_node(&self.node(&path)?.data);
+        if *from_config != -1 && *from_config != before.version() {
             return Err(ErrorCode::BadVersion);
         }
-        super::config::change(
-            &mut members,
-            joining.as_deref(),
-            leaving.as_deref(),
-            new_members.as_deref(),
-        )?;
+        let next = before.changed(&Change {
+            joining: joining.as_deref(),
+            leaving: leaving.as_deref(),
+            new_members: new_members.as_deref(),
+        })?;
         self.allow(self.node(&path)?, Perms::WRITE, rights)?;
-        let data: Data = Some(super::config::write(&members, stamp.zxid));
-        let stat = self.replace(&path, &data, stamp);
+        let data: Data = Some(next.to_node(stamp.zxid));
+        // The configuration has a version of its own: the node's is set to what a request names that asks for none.
+        let stat = self.replace(&path, &data, -1, stamp);
         Ok(Reply::Reconfigured { data, stat })
     }
 
@@ -517,14 +524,15 @@ impl Model {
                 Undo::Set {
                     path,
                     data,
+                    version,
                     mzxid,
                     mtime,
                 } => {
                     let node = self.nodes.get_mut(&path).expect("it was set");
                     node.data = data;
+                    node.version = version;
                     node.mzxid = mzxid;
                     node.mtime = mtime;
-                    node.version = node.version.wrapping_sub(1);
                 }
                 Undo::SetAcl { path } => {
                     let node = self.nodes.get_mut(&path).expect("it was set");

@@ -90,6 +90,7 @@ pub(super) enum Undo {
     Set {
         path: ZPath,
         data: Data,
+        version: i32,
         mzxid: Zxid,
         mtime: i64,
     },
@@ -131,11 +132,13 @@ impl Model {
         nodes.insert("/zookeeper".into(), with_children(&["config", "quota"]));
         nodes.insert("/zookeeper/quota".into(), plain());
         // Made without a version of its ACL, and only readable.
-        let first = settings.first_configuration.as_deref().unwrap_or_default();
+        let first = settings.first_configuration.as_deref();
         let config = Node {
             aversion: -1,
             acl: Acl::one(Perms::READ, "world", "anyone"),
-            data: Some(first.as_bytes().into()),
+            data: Some(first.unwrap_or_default().as_bytes().into()),
+            // The servers write it there themselves, as a reconfiguration would.
+            version: if first.is_some() { -1 } else { 0 },
             ..plain()
         };
         nodes.insert(CONFIG_NODE.into(), config);

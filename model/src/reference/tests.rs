@@ -444,7 +444,7 @@ fn members_change_with_the_version_that_is_named_and_by_whom_the_node_lets() {
         panic!("{served:?}");
     };
     let is = format!(
-        "server.1=a:1:2\nserver.2=b:1:2\nversion={:x}",
+        "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nversion={:x}",
         served.zxid.0
     );
     assert_eq!(data, text(&is));

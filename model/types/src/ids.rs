@@ -49,6 +49,11 @@ impl fmt::Debug for Zxid {
 #[serde(transparent)]
 pub struct ServerId(pub u8);
 
+impl ServerId {
+    /// The highest number that a member of an ensemble may have; the lowest is 1. (ZooKeeper sets no bound.)
+    pub const MAX: u8 = 127;
+}
+
 impl fmt::Display for ServerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s{}", self.0)

@@ -392,7 +392,7 @@ mod tests {
             Op::GetEphemerals { prefix: path() },
             Op::GetAllChildrenNumber { path: path() },
             Op::Reconfig {
-                joining: Some("server.4=s4:2888:3888".into()),
+                joining: Some("server.4=s4:2888:3888;2181".into()),
                 leaving: Some("2".into()),
                 new_members: None,
                 from_config: 0x1_0000_0003,

@@ -156,7 +156,7 @@ impl From<MultiRead> for Op {
 /// ```
 /// use zabsim_client::Reconfig;
 ///
-/// let exchange = Reconfig::new().join("server.4=s4:2888:3888:participant").leave("2").from_config(7);
+/// let exchange = Reconfig::new().join("server.4=s4:2888:3888:participant;2181").leave("2").from_config(7);
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reconfig {

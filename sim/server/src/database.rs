@@ -8,7 +8,7 @@
 //! that does not fit (a create of a node that exists) is a bug: we panic. Before, misfits are expected and passed over.
 
 use crate::node::Node;
-use crate::tree::{CONFIG_NODE, Tree, split};
+use crate::tree::{CONFIG_NODE, CONFIG_VERSION, Tree, split};
 use crate::txn::{Owner, Txn, TxnBody};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -234,11 +234,11 @@ impl Database {
                 self.must_fit(zxid, txn, set.map(|_| ()));
                 Some(self.change(ChangeKind::DataSet, path))
             }
-            TxnBody::Reconfig { data, version } => {
+            TxnBody::Reconfig { data } => {
                 let path: ZPath = CONFIG_NODE.into();
-                let set = self
-                    .tree
-                    .set_data(&path, data.clone(), *version, zxid, txn.time_ms);
+                let set =
+                    self.tree
+                        .set_data(&path, data.clone(), CONFIG_VERSION, zxid, txn.time_ms);
                 stat = set.unwrap_or_default();
                 self.must_fit(zxid, txn, set.map(|_| ()));
                 Some(self.change(ChangeKind::DataSet, &path))

@@ -123,7 +123,7 @@ mod tests;
 
 pub use api::*;
 pub use codec::DecodeError;
-pub use reconfig::first_configuration;
+pub use reconfig::{Change, first_configuration};
 pub use recovery::digest_of;
 pub use request::describe;
 pub use server::Server;

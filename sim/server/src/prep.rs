@@ -5,8 +5,9 @@
 //! here. A multi that fails takes all its records back, those of the parents included, so that no later request sees a
 //! trace of it.
 //!
-//! The order of the checks is part of what clients see; it is ZooKeeper's, recorded from a real server. Of versions: −1
-//! matches any, and a version that wraps skips −1.
+//! The order of the checks is part of what clients see; it is ZooKeeper's, recorded from a real server. Of versions −1
+//! matches any; they wrap, and one that has come to −1 cannot be named until the next change (ZOOKEEPER-4743, mended behind
+//! 3.9.5).
 //!
 //! An access control list counts from the moment in which it is prepared: the records carry it. (ZooKeeper looks at the list
 //! in its applied tree, so that a write right behind a setACL can still be judged by the list before it: **BASE**.)
@@ -25,10 +26,10 @@ use crate::api::Rules;
 use crate::auth::Identities;
 use crate::database::Database;
 use crate::quota::{self, Amount, Track};
-use crate::reconfig::Members;
+use crate::reconfig::Change;
 use crate::request::{Request, RequestKind};
 use crate::sessions::Tracker;
-use crate::tree::{CONFIG_NODE, SPECIAL, split};
+use crate::tree::{CONFIG_NODE, CONFIG_VERSION, SPECIAL, split};
 use crate::txn::{Owner, Txn, TxnBody};
 use overlay::NodeRecord;
 use std::collections::BTreeMap;
@@ -185,9 +186,9 @@ impl Preparing<'_> {
                     joining: joining.as_deref(),
                     leaving: leaving.as_deref(),
                     new_members: new_members.as_deref(),
+                    from_config: *from_config,
                 };
-                self.reconfig(&change, *from_config)
-                    .unwrap_or_else(TxnBody::Error)
+                self.reconfig(&change).unwrap_or_else(TxnBody::Error)
             }
             Op::SetAcl { path, acl, version } => self
                 .set_acl(path, acl, *version)
@@ -394,9 +395,8 @@ impl Preparing<'_> {
         })
     }
 
-    /// A change of the members, if nothing but a request stands against it. A hierarchical ensemble can only be replaced as a
-    /// whole, for lines of members tell nothing of its groups.
-    fn reconfig(&mut self, change: &Change<'_>, from_config: i64) -> Result<TxnBody, ErrorCode> {
+    /// A change of the members, if nothing but a request stands against it.
+    fn reconfig(&mut self, change: &Change<'_>) -> Result<TxnBody, ErrorCode> {
         if self.rules.first_configuration.is_none() {
             return Err(ErrorCode::ReconfigDisabled);
         }
@@ -405,24 +405,18 @@ impl Preparing<'_> {
         }
         let mut node = self.node(CONFIG_NODE).ok_or(ErrorCode::NoNode)?;
         let text = String::from_utf8_lossy(node.data.as_deref().unwrap_or_default()).into_owned();
-        let (before, version) = Members::read(&text);
-        if from_config != -1 && from_config != version {
-            return Err(ErrorCode::BadVersion);
-        }
-        let members = change.of(before)?;
-        let quorum = members.quorum()?;
+        let (text, quorum) = change.make(&text, self.zxid)?;
         if !(self.ensemble.may_become)(&quorum) {
             return Err(ErrorCode::NewConfigNoQuorum);
         }
         acl::check(&node.acl, Perms::WRITE, self.ids)?;
-        let data: Data = Some(members.write(self.zxid).into_bytes().into());
-        let version = next_version(node.version, -1)?;
-        node.version = version;
+        let data: Data = Some(text.into_bytes().into());
+        node.version = CONFIG_VERSION;
         node.data = data.clone();
         node.mtime = self.time_ms;
         self.overlay.put(self.zxid, CONFIG_NODE.into(), Some(node));
         self.quorum = Some(quorum);
-        Ok(TxnBody::Reconfig { data, version })
+        Ok(TxnBody::Reconfig { data })
     }
 
     fn set_acl(&mut self, path: &ZPath, acl: &Acl, version: i32) -> Result<TxnBody, ErrorCode> {
@@ -546,29 +540,6 @@ impl Preparing<'_> {
     }
 }
 
-/// What a reconfiguration asks for.
-struct Change<'a> {
-    joining: Option<&'a str>,
-    leaving: Option<&'a str>,
-    new_members: Option<&'a str>,
-}
-
-impl Change<'_> {
-    /// What it makes of these members.
-    fn of(&self, mut members: Members) -> Result<Members, ErrorCode> {
-        if let Some(all) = self.new_members {
-            return Members::all(all);
-        }
-        if let Some(leaving) = self.leaving {
-            members.leave_all(leaving)?;
-        }
-        if let Some(joining) = self.joining {
-            members.join_all(joining)?;
-        }
-        Ok(members)
-    }
-}
-
 /// What `create` and `delete` refuse before they look anything up; of a path's form `delete` never asks more.
 fn split_or_refuse(path: &str) -> Result<(&str, &str), ErrorCode> {
     match split(path) {
@@ -590,10 +561,7 @@ fn next_version(current: i32, expected: i32) -> Result<i32, ErrorCode> {
     if expected != -1 && expected != current {
         return Err(ErrorCode::BadVersion);
     }
-    Ok(match current.wrapping_add(1) {
-        -1 => 0,
-        next => next,
-    })
+    Ok(current.wrapping_add(1))
 }
 
 /// Zeros before the culprit, its error, and behind it parts that were not tried.

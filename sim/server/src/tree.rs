@@ -48,6 +48,9 @@ pub(crate) const SPECIAL: [&str; 4] = ["/", "/zookeeper", "/zookeeper/config", "
 /// The configuration's node.
 pub(crate) const CONFIG_NODE: &str = "/zookeeper/config";
 
+/// The version of that node's data once servers wrote it, who ask for none: what it holds has a version of its own.
+pub(crate) const CONFIG_VERSION: i32 = -1;
+
 /// The znodes.
 #[derive(Clone)]
 pub(crate) struct Tree {
@@ -243,7 +246,7 @@ impl Tree {
     /// What the configuration's node holds before anybody changes it.
     pub(crate) fn set_first_configuration(&mut self, text: &str) {
         let data = Some(text.as_bytes().into());
-        self.set_counts(CONFIG_NODE, data)
+        self.set_data(CONFIG_NODE, data, CONFIG_VERSION, Zxid::ZERO, 0)
             .expect("every tree has that node");
     }
 

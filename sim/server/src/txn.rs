@@ -159,8 +159,6 @@ pub enum TxnBody {
     Reconfig {
         /// The text.
         data: Data,
-        /// The version that the node has afterwards.
-        version: i32,
     },
     /// The request failed; or, as a part of a multi, did not happen (`Ok`: it was all right, but another part was not).
     Error(ErrorCode),
@@ -236,10 +234,9 @@ fn encode_body(w: &mut Writer, body: &TxnBody) {
         } => w.set_data(path, data, *version),
         TxnBody::SetAcl { path, acl, version } => w.set_acl(path, acl, *version),
         TxnBody::Check { path } => w.on_node(kind::CHECK, path),
-        TxnBody::Reconfig { data, version } => {
+        TxnBody::Reconfig { data } => {
             w.u8(kind::RECONFIG);
             w.data(data);
-            w.i32(*version);
         }
         TxnBody::Error(code) => {
             w.u8(kind::ERROR);
@@ -282,10 +279,7 @@ fn decode_body(r: &mut Reader<'_>, place: Place) -> Result<TxnBody, DecodeError>
             acl: r.acl()?,
             version: r.i32()?,
         },
-        kind::RECONFIG if whole => TxnBody::Reconfig {
-            data: r.data()?,
-            version: r.i32()?,
-        },
+        kind::RECONFIG if whole => TxnBody::Reconfig { data: r.data()? },
         kind::CHECK if !whole => TxnBody::Check { path: r.path()? },
         kind::ERROR => {
             let code = r.i32()?;
@@ -400,7 +394,6 @@ mod tests {
             TxnBody::Error(ErrorCode::NoNode),
             TxnBody::Reconfig {
                 data: Some(b"server.1=a:1:2".as_slice().into()),
-                version: 1,
             },
             TxnBody::Multi(vec![]),
             TxnBody::Multi(vec![create, set, TxnBody::Check { path: "/".into() }]),

@@ -265,12 +265,38 @@ fn set_and_check_look_at_the_path_first() {
     );
 }
 
+/// As in 3.9.5: one that has come to −1 is matched by what matches any, and by nothing else.
 #[test]
-fn versions_wrap_past_minus_one() {
-    assert_eq!(next_version(i32::MAX, -1), Ok(i32::MIN));
-    assert_eq!(next_version(-2, -2), Ok(0));
-    assert_eq!(next_version(3, 3), Ok(4));
-    assert_eq!(next_version(3, -2), Err(ErrorCode::BadVersion));
+fn versions_wrap() {
+    let mut b = Bench::new();
+    b.op(create("/a", Persistent));
+    b.apply_all();
+    let mut at = |version, expected| {
+        let tree = &mut b.db.tree;
+        tree.set_data("/a", None, version, Zxid(1), 0).unwrap();
+        tree.set_acl("/a", Acl::OPEN, version).unwrap();
+        let set = b.op(set("/a", expected));
+        let of_acl = b.op(Op::SetAcl {
+            path: "/a".into(),
+            acl: Acl::OPEN,
+            version: expected,
+        });
+        b.apply_all();
+        match (set, of_acl) {
+            (TxnBody::SetData { version, .. }, TxnBody::SetAcl { version: other, .. }) => {
+                assert_eq!(version, other);
+                Ok(version)
+            }
+            (TxnBody::Error(one), TxnBody::Error(other)) if one == other => Err(one),
+            (one, other) => panic!("{one}, but {other}"),
+        }
+    };
+    assert_eq!(at(3, 3), Ok(4));
+    assert_eq!(at(3, -2), Err(ErrorCode::BadVersion));
+    assert_eq!(at(i32::MAX, i32::MAX), Ok(i32::MIN));
+    assert_eq!(at(-2, -2), Ok(-1));
+    assert_eq!(at(-1, -1), Ok(0));
+    assert_eq!(at(-1, 0), Err(ErrorCode::BadVersion));
 }
 
 #[test]
