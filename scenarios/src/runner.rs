@@ -51,10 +51,11 @@ pub(crate) fn run_as(scenario: &Scenario, named: &str, seed: u64, how: How<'_>) 
         corpus,
         instead,
     } = how;
-    let drawn = match corpus {
+    let mut drawn = match corpus {
         Some(corpus) => corpus.draw(scenario, seed),
         None => scenario.draw(seed),
     };
+    drawn.plan = workload::allowed(&drawn.workloads, drawn.plan);
     let mut programs = workload::programs(&drawn.workloads, &drawn.holds, &drawn.plan);
     for (place, program) in programs.iter_mut().zip(instead) {
         *place = program;

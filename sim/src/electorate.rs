@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use zab::{Configuration, Note, PeerId, PeerSet, QuorumConfig, Zxid};
+use zab::{Configuration, Epoch, Note, PeerId, PeerSet, QuorumConfig, Zxid};
 use zabsim_types::ServerId;
 
 /// See the module.
@@ -11,8 +11,10 @@ use zabsim_types::ServerId;
 pub(crate) struct Electorate {
     /// Every configuration that was in force, the present one last.
     past: Vec<Arc<Configuration>>,
-    /// The newest one that some server has logged, if it is newer. It may never be committed; but it may.
+    /// The newest one that some server has logged, if it is newer and may still be committed.
     pending: Option<Arc<Configuration>>,
+    /// The newest epoch that has a leader.
+    established: Epoch,
 }
 
 impl Electorate {
@@ -21,6 +23,7 @@ impl Electorate {
         Electorate {
             past: vec![Arc::new(Configuration::new(Zxid::ZERO, first))],
             pending: None,
+            established: Epoch(0),
         }
     }
 
@@ -29,11 +32,20 @@ impl Electorate {
         match note {
             Note::ConfigurationPending(config) => {
                 let known = self.pending.as_ref().unwrap_or(self.active());
-                let news = config.version() > known.version();
+                // A server that was down may still have on its disk what others have cut since.
+                let alive = config.version().epoch() >= self.established;
+                let news = alive && config.version() > known.version();
                 if news {
                     self.pending = Some(config.clone());
                 }
                 news
+            }
+            // What stood in the new leader's history is in force. What did not is lost, wherever else it stands: whoever has
+            // it cannot lead any more before it has cut it off.
+            Note::Established { epoch, .. } => {
+                self.established = self.established.max(*epoch);
+                let lost = |next: &mut Arc<Configuration>| next.version().epoch() < *epoch;
+                self.pending.take_if(lost).is_some()
             }
             Note::ConfigurationActive(config) => {
                 let news = config.version() > self.active().version();
@@ -92,7 +104,6 @@ pub(crate) fn peers(servers: impl IntoIterator<Item = ServerId>) -> PeerSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zab::Epoch;
 
     fn config(counter: u32, voters: &[u8]) -> Arc<Configuration> {
         let quorum = QuorumConfig::majority(voters.iter().map(|id| PeerId(*id)));
@@ -128,5 +139,30 @@ mod tests {
                 .collect::<Vec<_>>(),
             [true, true]
         );
+    }
+
+    #[test]
+    fn a_pending_one_is_lost_when_the_next_epoch_begins_without_it() {
+        let mut electorate = Electorate::new(QuorumConfig::majority([1, 2, 3].map(PeerId)));
+        let established = |epoch| Note::Established {
+            epoch: Epoch(epoch),
+            history: Zxid::ZERO,
+        };
+        electorate.observe(&established(1));
+        let lost = Note::ConfigurationPending(config(4, &[3, 4, 5]));
+        assert!(electorate.observe(&lost));
+        assert!(!electorate.observe(&established(1)), "it is of that epoch");
+        assert_eq!(electorate.voters(), ids(&[1, 2, 3, 4, 5]));
+        assert!(electorate.observe(&established(2)));
+        assert_eq!(electorate.voters(), ids(&[1, 2, 3]));
+        assert!(
+            !electorate.observe(&lost),
+            "from the disk of one that was down"
+        );
+        // One that is in the new leader's history comes into force before the leader does.
+        let kept = config(7, &[1, 2]);
+        electorate.observe(&Note::ConfigurationActive(kept));
+        assert!(!electorate.observe(&established(3)));
+        assert_eq!(electorate.voters(), ids(&[1, 2]));
     }
 }

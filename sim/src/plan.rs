@@ -518,16 +518,21 @@ impl Plan {
         self.ensemble.read_only_mode && (named.is_empty() || named.contains(&client))
     }
 
-    /// The same plan, with each operation that waits for an event waiting for a mark instead, which waits for that event: so
-    /// that it counts, and is reported if it never comes, as any trigger of a script.
-    /// Where servers may join, or an operation asks for it, the ensemble may be reconfigured.
-    pub(crate) fn with_first_configuration(mut self) -> Plan {
+    /// The same plan, in which the ensemble may be reconfigured if servers may join or an operation asks for it.
+    pub(crate) fn with_first_configuration(self) -> Plan {
         let asked = self
             .ops
             .iter()
             .any(|op| matches!(op.op, Op::Reconfig { .. }));
-        let rules = &self.ensemble.rules;
-        if rules.first_configuration.is_none() && (asked || self.ensemble.joiners > 0) {
+        match asked || self.ensemble.joiners > 0 {
+            true => self.reconfigurable(),
+            false => self,
+        }
+    }
+
+    /// The same plan, in which clients that may write the configuration's node may reconfigure the ensemble.
+    pub fn reconfigurable(mut self) -> Plan {
+        if self.ensemble.rules.first_configuration.is_none() {
             let quorum = crate::world::quorum_config(&self);
             let text = zabsim_server::first_configuration(&quorum);
             self.ensemble.rules.first_configuration = Some(text.into());
@@ -535,6 +540,8 @@ impl Plan {
         self
     }
 
+    /// The same plan, with each operation that waits for an event waiting for a mark instead, which waits for that event: so
+    /// that it counts, and is reported if it never comes, as any trigger of a script.
     pub(crate) fn with_ops_marked(mut self) -> Plan {
         for (index, op) in self.ops.iter_mut().enumerate() {
             if let Trigger::On { .. } = op.at {

@@ -131,6 +131,8 @@ pub(crate) enum Ending {
     Violated,
     /// It did not finish, and why.
     Stuck(String),
+    /// It could not finish, and why: nobody promises that it would.
+    Bereft(String),
     /// The system under test panicked.
     Panicked(String),
 }
@@ -159,7 +161,11 @@ pub(crate) fn finish(world: &mut World) -> Ending {
     if !run_while(world, deadline, tick_us / 2, |world| !world.all_finished())
         && let Some(why) = world.stuck()
     {
-        return ended_early(world).unwrap_or(Ending::Stuck(why));
+        let ending = match world.bereft() {
+            Some(of_whom) => Ending::Bereft(of_whom),
+            None => Ending::Stuck(why),
+        };
+        return ended_early(world).unwrap_or(ending);
     }
     // What is under way arrives, and the servers catch up with one another.
     let deadline = deadline.plus(LIVENESS_TICKS * tick_us);
@@ -249,7 +255,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
             };
             (Verdict::Stuck, Some(violation))
         }
-        (None, Ending::Finished { .. }) => (Verdict::Pass, None),
+        (None, Ending::Finished { .. } | Ending::Bereft(_)) => (Verdict::Pass, None),
         (None, Ending::Violated) => unreachable!("the run was stopped by a violation"),
     };
     let untriggered = world.untriggered();
@@ -321,6 +327,7 @@ fn liveness(world: &World, ending: &Ending) -> CheckReport {
             (true, clients + 1, detail)
         }
         Ending::Stuck(why) => (false, clients + 1, why.clone()),
+        Ending::Bereft(of_whom) => (true, 0, format!("not judged: {of_whom}")),
         Ending::Violated | Ending::Panicked(_) => {
             (true, 0, "not judged: the run ended before".to_string())
         }

@@ -7,6 +7,7 @@
 mod coordination;
 mod data;
 mod holds;
+mod members;
 mod mixed;
 
 pub use holds::{Hold, Recipe};
@@ -71,6 +72,8 @@ pub enum WorkloadKind {
     Config,
     /// Sessions that come and go with their ephemerals.
     Sessions,
+    /// The ensemble's own members.
+    Members,
 }
 
 impl WorkloadKind {
@@ -82,6 +85,7 @@ impl WorkloadKind {
         WorkloadKind::Election,
         WorkloadKind::Config,
         WorkloadKind::Sessions,
+        WorkloadKind::Members,
     ];
 
     /// Its name in scenario files.
@@ -93,6 +97,7 @@ impl WorkloadKind {
             WorkloadKind::Election => "election",
             WorkloadKind::Config => "config",
             WorkloadKind::Sessions => "sessions",
+            WorkloadKind::Members => "members",
         }
     }
 
@@ -115,8 +120,24 @@ impl WorkloadKind {
             WorkloadKind::Sessions => {
                 "sessions make ephemerals, are closed or left to expire, and are opened again"
             }
+            WorkloadKind::Members => {
+                "an operator (`super:test`) reconfigures the ensemble: servers join, leave, are exchanged, vote or observe, one by one or all anew, in groups too"
+            }
         }
     }
+}
+
+/// The plan as the workloads need it: where one of them reconfigures the ensemble, it may.
+pub(crate) fn allowed(workloads: &[Workload], mut plan: Plan) -> Plan {
+    if !workloads.iter().any(|w| w.kind == WorkloadKind::Members) {
+        return plan;
+    }
+    let operator = || zabsim_model::reference::digest(members::OPERATOR).into();
+    plan.ensemble
+        .rules
+        .super_digest
+        .get_or_insert_with(operator);
+    plan.reconfigurable()
 }
 
 /// The programs of a plan's clients, in order.
@@ -128,6 +149,7 @@ pub fn programs(workloads: &[Workload], holds: &[Hold], plan: &Plan) -> Vec<Prog
         held.entry(&hold.path)
             .or_insert_with(|| FencedResource::new(hold.path.as_str()));
     }
+    let servers = plan.ensemble.servers();
     (1..=plan.clients)
         .map(|client| {
             let mine = holds.iter().filter(|hold| hold.client == client);
@@ -143,7 +165,7 @@ pub fn programs(workloads: &[Workload], holds: &[Hold], plan: &Plan) -> Vec<Prog
                 .map(|(workload, resources)| (workload.clone(), resources.clone()))
                 .collect();
             let program: Program =
-                Box::new(move |context| Box::pin(run_client(context, parts, mine)));
+                Box::new(move |context| Box::pin(run_client(context, parts, servers, mine)));
             program
         })
         .collect()
@@ -171,6 +193,8 @@ struct Actor {
     writes: u64,
     /// The client's number.
     process: u32,
+    /// How many servers there are, members or not.
+    servers: u32,
 }
 
 /// The session is over: the actor's loop ends, and begins again in the next session.
@@ -186,6 +210,7 @@ impl Actor {
             WorkloadKind::Election => coordination::election(self).await,
             WorkloadKind::Config => data::config(self).await,
             WorkloadKind::Sessions => coordination::sessions(self).await,
+            WorkloadKind::Members => members::members(self).await,
         };
     }
 
@@ -223,6 +248,7 @@ fn boxed<'a>(
 async fn run_client(
     mut context: ProgramContext,
     parts: Vec<(Workload, Vec<FencedResource>)>,
+    servers: u32,
     mut holds: Holds,
 ) {
     let mut actors: Vec<Actor> = parts
@@ -236,6 +262,7 @@ async fn run_client(
             resources,
             writes: 0,
             process: context.process.0,
+            servers,
         })
         .collect();
     while !context.stopping() {

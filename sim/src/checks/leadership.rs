@@ -4,7 +4,8 @@
 //! established, for which it needs a quorum of ACK(NEWLEADER). Counted are voters, the leader itself among them, that are fit to
 //! vote: what a server says whose disk is blank counts for nobody, nor does an ACKEPOCH without an epoch (−1). A server
 //! that loses its office and comes back needs a new epoch like anybody else. A quorum is one of the configuration that stands last
-//! in the leader's own history, and of the one before it too, as long as it is not committed.
+//! in the leader's own history, and of the one before it too, as long as it is not committed. To later learners an established
+//! leader sends NEWLEADER as it stands: configurations that it has made since change nothing about who promised.
 //!
 //! Source: ZAB, DSN'11 §III (primary order needs unique epochs); ZooKeeper TLA+ specification, `Leadership1` and
 //! `Leadership2`; ZOOKEEPER-335 (accepted epoch not persisted), rule "the −1 answer does not count".
@@ -63,6 +64,10 @@ impl Leadership {
             }
             Message::NewLeader { epoch } => {
                 self.on_claim(m, d, from, *epoch);
+                // One that joins an epoch that is established. Whoever votes by now, the promises were of those who did then.
+                if m.server(from).established == Some(*epoch) {
+                    return;
+                }
                 let promised = self.answers(m, from, *epoch).promised;
                 with_quorum(m, d, from, promised, || {
                     format!("{from} sends NEWLEADER({epoch}) to {to}, with ACKEPOCH of")

@@ -126,6 +126,29 @@ impl World {
         ))
     }
 
+    /// Whom a reconfiguration that nobody can complete needs. Disks are damaged as far as the configurations of that moment
+    /// survive it; one that is proposed later, by a leader that does not know yet, may ask for the votes of just these servers.
+    /// What was pending stays so, and no protocol may go on without them.
+    pub(crate) fn bereft(&mut self) -> Option<String> {
+        let servers = &self.servers;
+        self.judge
+            .acquit(&|id| servers[usize::from(id.0) - 1].disk.is_rotten());
+        let fit = |id: &ServerId| !self.judge.is_damaged(*id);
+        let fit = self.voters.iter().copied().filter(fit);
+        if self.established_leader().is_some() || self.electorate.is_quorum(fit) {
+            return None;
+        }
+        let configurations: Vec<String> =
+            self.electorate.present().map(|c| c.to_string()).collect();
+        let damaged = self.voters.iter().filter(|id| self.judge.is_damaged(**id));
+        let damaged: Vec<String> = damaged.map(ServerId::to_string).collect();
+        Some(format!(
+            "a reconfiguration came upon damaged disks: {} have nothing to vote with, and without them there is no quorum of {}",
+            damaged.join(", "),
+            configurations.join(" and of ")
+        ))
+    }
+
     /// Who waits for what, where a test does not come to its end.
     pub(crate) fn why_nothing_goes_on(&self) -> String {
         let mut words = match self.established_leader() {

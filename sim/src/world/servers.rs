@@ -279,7 +279,11 @@ impl World {
         self.others = ids.filter(|id| !voters.contains(id)).collect();
         let what = match note {
             Note::ConfigurationPending(config) => format!("proposes the configuration {config}"),
-            _ => format!("activates the configuration {}", self.electorate.active()),
+            Note::ConfigurationActive(config) => format!("activates the configuration {config}"),
+            _ => format!(
+                "leads without what was pending, by {}",
+                self.electorate.active()
+            ),
         };
         self.tell(Topic::Leader, by, what);
     }
