@@ -5,12 +5,14 @@
 //! vote: what a server says whose disk is blank counts for nobody, nor does an ACKEPOCH without an epoch (−1). A server
 //! that loses its office and comes back needs a new epoch like anybody else. A quorum is one of the configuration that stands last
 //! in the leader's own history, and of the one before it too, as long as it is not committed. To later learners an established
-//! leader sends NEWLEADER as it stands: configurations that it has made since change nothing about who promised.
+//! leader sends NEWLEADER as it stands: configurations that it has made since change nothing about who promised. A leader without
+//! a vote in the configuration that it knows to be in force proposes nothing.
 //!
 //! Source: ZAB, DSN'11 §III (primary order needs unique epochs); ZooKeeper TLA+ specification, `Leadership1` and
 //! `Leadership2`; ZOOKEEPER-335 (accepted epoch not persisted), rule "the −1 answer does not count".
 
 use super::CheckId::Leadership as ID;
+use super::decode::Record;
 use super::docket::Docket;
 use super::mirror::{Joint, Mirror, Server};
 use std::collections::BTreeMap;
@@ -133,6 +135,23 @@ impl Leadership {
             }
         });
     }
+}
+
+/// A leader proposes a transaction. One that knows the configuration to be in force in which it has no vote leads no more: the
+/// configuration named another one.
+#[inline]
+pub(super) fn on_proposed(m: &Mirror, d: &mut Docket, leader: ServerId, record: &Record) {
+    let (Some(config), _) = m.ledger.configs_at(record.prev) else {
+        return;
+    };
+    let in_force = m.server(leader).committed >= config.version();
+    let votes = config.quorum().is_voter(PeerId(leader.0));
+    d.require(ID, votes || !in_force, || {
+        format!(
+            "{leader} proposes {}, and has no vote in the configuration in force, {config}",
+            record.zxid
+        )
+    });
 }
 
 fn with_quorum(

@@ -460,6 +460,7 @@ impl Checks {
         if let Some(config) = txn.configuration() {
             m.ledger.propose(config);
         }
+        leadership::on_proposed(m, d, leader, &record);
         self.local_primary_order.on_proposed(m, d, leader, txn.zxid);
         self.primary_integrity.on_proposed(m, d, leader, txn.zxid);
     }
