@@ -9,7 +9,9 @@
 //! - a node seen with an owner is seen only while that owner lives: ephemerals vanish at exactly their session's end. (That
 //!   none vanishes earlier without a delete is in the replay: `snapshot-reads`.)
 //! - a client that is told that its session has expired is told the truth: its close is in the log;
-//! - the transaction that makes a session says the timeout that its client was granted.
+//! - the transaction that makes a session says the timeout that its client was granted;
+//! - who is refused because the server only reads was told so when it was connected: what such a server answers is as old as
+//!   it likes.
 //!
 //! Two kinds of sessions are in no log, and nothing of them is looked for there. A *local* session, where the ensemble has such,
 //! is served by one server alone until a transaction makes it global, and has no ephemeral before (that it makes none is in the
@@ -22,7 +24,9 @@ use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding, stat_of};
 use crate::witness::{TxnKind, Witness};
 use std::collections::{BTreeMap, BTreeSet};
-use zabsim_types::{ErrorCode, HistoryKind, Op, ServerId, SessionChange, SessionId, Zxid};
+use zabsim_types::{
+    ErrorCode, HistoryKind, Op, ProcessId, ServerId, SessionChange, SessionId, Zxid,
+};
 
 pub(super) const CHECK: Check = Check {
     name: "sessions",
@@ -233,7 +237,29 @@ fn news(
     finding: &mut Finding,
 ) {
     let mut homes: BTreeMap<SessionId, ServerId> = BTreeMap::new();
+    let mut reading: BTreeSet<ProcessId> = BTreeSet::new();
     for event in evidence.history.events {
+        match event.kind {
+            HistoryKind::Session {
+                change: SessionChange::Connected { read_only, .. },
+            } => match read_only {
+                true => drop(reading.insert(event.process)),
+                false => drop(reading.remove(&event.process)),
+            },
+            HistoryKind::Fail {
+                error: ErrorCode::NotReadOnly,
+                ..
+            } => {
+                finding.examined += 1;
+                if !reading.contains(&event.process) {
+                    finding.fail(event.time, || {
+                        let client = event.process.0;
+                        format!("client {client} was not told that its server only reads, and is refused a write for that")
+                    });
+                }
+            }
+            _ => {}
+        }
         let life = lives.get(&event.session);
         let change = match &event.kind {
             HistoryKind::Session { change } => change,
@@ -494,6 +520,34 @@ mod tests {
             "{}",
             detail(&run)
         );
+    }
+
+    #[test]
+    fn a_server_that_only_reads_says_so_before() {
+        let mut run = run();
+        let refused = |event: &mut zabsim_types::HistoryEvent| match event.kind {
+            HistoryKind::Ok {
+                id,
+                zxid,
+                xid,
+                conn,
+                ..
+            } => {
+                event.kind = HistoryKind::Fail {
+                    id,
+                    zxid,
+                    xid,
+                    conn,
+                    error: ErrorCode::NotReadOnly,
+                };
+                true
+            }
+            _ => false,
+        };
+        let client = ProcessId(1);
+        let mut own = run.history.iter_mut().filter(|e| e.process == client);
+        assert!(own.any(refused));
+        assert!(detail(&run).contains("was not told"), "{}", detail(&run));
     }
 
     #[test]
