@@ -129,6 +129,9 @@ struct Asked {
 const SUPER: &str = "super:test";
 const SUPER_DIGEST: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
 
+/// When the first proof is given.
+const EARLY_US: u64 = 1_000_000;
+
 /// Of the super user's proof and what it asks for, how long the one comes before the other.
 const PROOF_US: u64 = 200_000;
 
@@ -170,6 +173,8 @@ impl Asked {
     /// Some changes of the members, one after the other or all at once: whatever each is answered.
     fn reconfigurations(&mut self, ensemble: &Ensemble) {
         let client = self.client();
+        // Once before anything goes wrong, so that it is known who asks; and again each time, since a session may have ended.
+        self.prove(client, EARLY_US);
         for _ in 0..1 + self.stream.below(5) {
             let at_us = self.moment();
             self.prove(client, at_us - PROOF_US);

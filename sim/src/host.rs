@@ -17,6 +17,8 @@ pub(crate) enum Waiting {
     Timer { generation: u32 },
     /// A program's sleep is over.
     Wake { sleeper: u32 },
+    /// An explicit operation: who stands still asks for nothing.
+    Op { op: usize },
 }
 
 /// A client process.

@@ -411,16 +411,20 @@ impl World {
         let scripted = &self.plan.ops[op];
         let call = scripted_call(op);
         let client = scripted.client as usize - 1;
-        let op = scripted.op.clone();
+        let request = scripted.op.clone();
         let process = &mut self.clients[client];
         if !process.alive {
+            return;
+        }
+        if process.paused > 0 {
+            process.inbox.push_back(Waiting::Op { op });
             return;
         }
         if process.program.is_none() && !process.opened {
             process.opened = true;
             self.client_input(client, None, Input::Open);
         }
-        self.submit(client, call, op);
+        self.submit(client, call, request);
     }
 
     /// Kills a client process.
@@ -476,6 +480,7 @@ impl World {
                 Some(Waiting::Input { link, input }) => self.client_input(client, link, input),
                 Some(Waiting::Timer { generation }) => self.client_timer(client, generation),
                 Some(Waiting::Wake { sleeper }) => self.wake_sleeper(client, sleeper),
+                Some(Waiting::Op { op }) => self.scripted_op(op),
                 None => break,
             }
             self.run_programs();
