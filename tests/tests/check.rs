@@ -369,6 +369,10 @@ fn what_is_no_history_is_refused_with_its_line() {
     );
     let back = twice.replace("\"time\":0", "\"time\":5000000");
     refused(back, &["line 2", "time goes back from 5000000 to 1000000"]);
+    refused(
+        twice.replacen("\"time\":", "\"tick\":", 1),
+        &["line 2", "mixed clocks"],
+    );
     let no_number = json_lines(&[(0, "invoke", "add", "\"x\""), (0, "ok", "add", "\"x\"")]);
     let ran = check(no_number, &["--model", "counter"]);
     assert_eq!(ran.code, 2);

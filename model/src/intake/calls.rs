@@ -56,6 +56,8 @@ pub struct Calls {
     open: BTreeMap<i64, usize>,
     seen: BTreeMap<i64, ()>,
     last_index: Option<i64>,
+    /// Whether the clients' entries have times: all or none.
+    timed: Option<bool>,
     entries: Position,
 }
 
@@ -87,6 +89,13 @@ impl Calls {
             self.notes += 1;
             return Ok(());
         };
+        let timed = entry.time.is_some();
+        if *self.timed.get_or_insert(timed) != timed {
+            let (this, others) = if timed { ("a", "none") } else { ("no", "one") };
+            return fault(format!(
+                "this entry has {this} time, those before it have {others}: mixed clocks"
+            ));
+        }
         self.entries += 1;
         if self.entries == NEVER {
             return fault("more entries than can be checked at once".to_owned());

@@ -6,6 +6,7 @@ mod znodes;
 
 use super::Output;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -192,9 +193,15 @@ fn now() -> std::time::Instant {
 const PROGRESS_BYTES: u64 = 64 << 20;
 
 fn no_guess(calls: &Calls) -> String {
-    let mut found: Vec<&str> = calls.calls.iter().map(|call| call.f.as_str()).collect();
-    found.sort_unstable();
-    found.dedup();
+    // Each with the line on which it is called first.
+    let mut found: BTreeMap<&str, u64> = BTreeMap::new();
+    for call in &calls.calls {
+        found.entry(&call.f).or_insert(call.line);
+    }
+    let found: Vec<String> = found
+        .iter()
+        .map(|(f, line)| format!("{f} (line {line})"))
+        .collect();
     let mut text = format!(
         "its operations are {}; no model has exactly these:",
         found.join(", ")
