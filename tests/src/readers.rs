@@ -1,7 +1,7 @@
 //! Everything that reads what somebody else wrote, one function each: for the fuzzer (`tests/fuzz`) and for the property tests,
 //! which drive the same functions. Each takes any bytes, and must return.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use zabsim_model::conformance;
 use zabsim_model::intake::bind::{Object, bind};
 use zabsim_model::intake::calls::Calls;
@@ -10,6 +10,7 @@ use zabsim_model::intake::source::Source;
 use zabsim_model::intake::verdict::decide;
 use zabsim_model::linear::Effort;
 use zabsim_model::znode::{self, Settings};
+use zabsim_scenarios::campaign::merge;
 use zabsim_scenarios::format::Scenario;
 use zabsim_types::run::RunReport;
 
@@ -17,13 +18,14 @@ use zabsim_types::run::RunReport;
 pub type Reader = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them. Each says whether it took the bytes for what it reads.
-pub const ALL: [Reader; 6] = [
+pub const ALL: [Reader; 7] = [
     ("scenario", scenario),
     ("saved_run", saved_run),
     ("znodes", znodes),
     ("operations", operations),
     ("conformance", conformance),
     ("payload", payload),
+    ("journal", journal),
 ];
 
 /// A scenario file.
@@ -84,4 +86,12 @@ pub fn payload(bytes: &[u8]) -> bool {
     !["unknown", "empty", "unreadable"]
         .iter()
         .any(|word| said.starts_with(word))
+}
+
+/// A campaign's journal, `campaign.jsonl`; its summary is made too.
+pub fn journal(bytes: &[u8]) -> bool {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(bytes).expect("it is written");
+    let merged = merge(&[file.path().to_path_buf()], None);
+    merged.is_ok_and(|summary| summary.runs > 0)
 }

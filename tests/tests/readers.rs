@@ -39,7 +39,27 @@ fn good() -> Vec<Vec<u8>> {
         EDN.into(),
         some.join("\n").into(),
         txn.encode().to_vec(),
+        journal(),
     ]
+}
+
+/// The journal of a campaign of two runs.
+fn journal() -> Vec<u8> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let out = dir.path().join("campaign");
+    let name = out.to_str().expect("the name is text");
+    let ran = zabsim([
+        "campaign",
+        "leader-crash",
+        "--seeds",
+        "1..2",
+        "--jobs",
+        "1",
+        "--out",
+        name,
+    ]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    fs::read(out.join("campaign.jsonl")).expect("it was written")
 }
 
 const EDN: &str = "\
