@@ -270,6 +270,7 @@ pub(crate) mod tests {
             virtual_ms: 31_250,
             wall_ms: 20.0,
             checks_share: 0.25,
+            history_share: 0.05,
             servers: 3,
             clients: 1,
             client_ops: ClientOps {

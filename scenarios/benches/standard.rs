@@ -87,6 +87,7 @@ struct Sum {
     runs: f64,
     wall_ms: f64,
     checks_ms: f64,
+    history_ms: f64,
     virtual_ms: f64,
     events: f64,
     operations: f64,
@@ -100,6 +101,7 @@ impl Sum {
             sum.runs += 1.0;
             sum.wall_ms += report.wall_ms;
             sum.checks_ms += report.wall_ms * report.checks_share;
+            sum.history_ms += report.wall_ms * report.history_share;
             sum.virtual_ms += report.virtual_ms as f64;
             sum.events += report.events as f64;
             sum.operations += report.client_ops.ok as f64;
@@ -118,6 +120,11 @@ fn print_yardstick() {
     println!(
         "  {:>10.1} % of the time in checks",
         sum.checks_ms / sum.wall_ms * 100.0
+    );
+    println!(
+        "  {:>10.1} % of the time in judging the clients' history, {:.2} µs per operation",
+        sum.history_ms / sum.wall_ms * 100.0,
+        sum.history_ms / sum.operations * 1_000.0
     );
     println!(
         "  {:>10.0} operations that succeed per run, {:.0} events per run\n",

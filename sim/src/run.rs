@@ -216,6 +216,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
     let checking = wall::now();
     // After a panic the servers' state is not to be trusted, but what the checks had seen by then is evidence.
     let (mut ending, mut violation, mut checks) = (ending, None, Vec::new());
+    let mut of_history = Duration::ZERO;
     if matches!(ending, Ending::Panicked(_)) {
         checks = world.checks.reports();
     } else {
@@ -224,10 +225,12 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
             violation = world.checks.violation();
             checks = world.checks.reports();
             // What was said by hand is in no history: the committed log would have what nobody asked for.
+            let judging = wall::now();
             let found = match world.wires.is_empty() {
                 true => check_history(&world, &ending, &mut checks),
                 false => None,
             };
+            of_history = judging.elapsed();
             violation = violation.take().or(found);
         }));
         if let Err(message) = judged {
@@ -289,6 +292,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         virtual_ms,
         wall_ms: wall.as_nanos() as f64 / 1e6,
         checks_share: (checked.as_secs_f64() / wall.as_secs_f64()).min(1.0),
+        history_share: (of_history.as_secs_f64() / wall.as_secs_f64()).min(1.0),
         servers: plan.ensemble.servers(),
         clients: plan.clients,
         client_ops: records.ops,

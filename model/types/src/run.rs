@@ -80,6 +80,9 @@ pub struct RunReport {
     pub wall_ms: f64,
     /// Of it, share spent in checks: 0 to 1.
     pub checks_share: f64,
+    /// Of it, share spent in judging the clients' history at the end, which is part of the share of all checks.
+    #[serde(default)]
+    pub history_share: f64,
     /// Number of servers: voters and observers.
     pub servers: u32,
     /// Number of clients.
