@@ -8,7 +8,8 @@ use super::replay::{Contender, Replay};
 use super::{Evidence, Finding};
 use std::collections::BTreeMap;
 use zabsim_types::{
-    HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId, Time, Zxid, parent_of,
+    HistoryEvent, HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId, Time, Zxid,
+    parent_of,
 };
 
 /// Which recipe's steps to look at.
@@ -63,10 +64,21 @@ pub(super) struct Hold<'a> {
 
 /// All claims of that recipe, in order.
 pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>> {
+    let claims = |event: &HistoryEvent| match &event.kind {
+        HistoryKind::Recipe(step) => recipe.won(&step.step).is_some(),
+        _ => false,
+    };
+    // Behind the last claim nothing matters but how it ends, and where nobody claims anything, nothing at all.
+    let Some(last_claim) = evidence.history.events.iter().rposition(claims) else {
+        return Vec::new();
+    };
     let mut known: BTreeMap<SessionId, Zxid> = BTreeMap::new();
     let mut open: BTreeMap<(ProcessId, &str, Zxid), usize> = BTreeMap::new();
     let mut holds: Vec<Hold<'a>> = Vec::new();
     for (at, event) in evidence.history.events.iter().enumerate() {
+        if at > last_claim && !matches!(event.kind, HistoryKind::Recipe(_)) {
+            continue;
+        }
         let shown = match &event.kind {
             HistoryKind::Ok { zxid, .. }
             | HistoryKind::Watch {

@@ -108,6 +108,8 @@ pub(crate) struct History<'a> {
     pub events: &'a [HistoryEvent],
     /// In order of invocation.
     pub calls: Vec<Call<'a>>,
+    /// For each event the index of its call; `NEVER` for those that are of none.
+    call_of: Vec<u32>,
     /// Indices of the definite calls, in order of their answers.
     pub answered: Vec<u32>,
     /// In order of first appearance.
@@ -147,6 +149,7 @@ impl<'a> History<'a> {
         let mut history = History {
             events,
             calls: Vec::with_capacity(events.len() / 2),
+            call_of: vec![NEVER; events.len()],
             answered: Vec::with_capacity(events.len() / 2),
             sessions: Vec::new(),
             common: common.to_vec(),
@@ -168,6 +171,12 @@ impl<'a> History<'a> {
     /// The call of that name.
     pub fn call(&self, id: CallId) -> Option<&Call<'a>> {
         self.index(id).map(|at| &self.calls[at])
+    }
+
+    /// The index of the call that the event at that position begins or ends.
+    pub fn call_at(&self, at: usize) -> Option<usize> {
+        let call = self.call_of[at];
+        (call != NEVER).then_some(call as usize)
     }
 
     /// Its index in `calls`.
@@ -193,6 +202,7 @@ impl<'a> History<'a> {
                 if self.by_id.insert(id.0, index).is_some() {
                     return Err(format!("call {} is invoked a second time", id.0));
                 }
+                self.call_of[at as usize] = index;
                 self.calls.push(Call {
                     id: *id,
                     op: request,
@@ -261,6 +271,7 @@ impl<'a> History<'a> {
         let Some(index) = self.by_id.get(&id.0).copied() else {
             return Err(format!("call {} ends but was never invoked", id.0));
         };
+        self.call_of[at as usize] = index;
         let call = &mut self.calls[index as usize];
         if call.done != NEVER {
             return Err(format!("call {} ends a second time", id.0));

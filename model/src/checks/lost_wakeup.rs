@@ -39,10 +39,12 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut owners: BTreeMap<SessionId, ProcessId> = BTreeMap::new();
     let mut connected: BTreeMap<ProcessId, bool> = BTreeMap::new();
     for event in evidence.history.events {
-        owners.insert(event.session, event.process);
         if let HistoryKind::Session { change } = &event.kind {
             match change {
-                SessionChange::Connected { .. } => connected.insert(event.process, true),
+                SessionChange::Connected { .. } => {
+                    owners.insert(event.session, event.process);
+                    connected.insert(event.process, true)
+                }
                 SessionChange::WatchesSet { .. } => None,
                 _ => connected.insert(event.process, false),
             };

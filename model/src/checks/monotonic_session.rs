@@ -28,13 +28,14 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut finding = Finding::default();
     let mut seen: BTreeMap<SessionId, Zxid> = BTreeMap::new();
     let mut provisional: BTreeMap<ProcessId, SessionId> = BTreeMap::new();
-    for event in history.events {
+    for (at, event) in history.events.iter().enumerate() {
         let (what, zxid) = match &event.kind {
-            HistoryKind::Ok { id, zxid, .. } | HistoryKind::Fail { id, zxid, .. } => {
+            HistoryKind::Ok { zxid, .. } | HistoryKind::Fail { zxid, .. } => {
                 // An identity is proven to a connection: no state stands behind its answer, which carries zxid 0.
                 let counts =
                     |call: &Call<'_>| call.is_definite() && !matches!(call.op, Op::AddAuth { .. });
-                if !history.call(*id).is_some_and(counts) {
+                let call = history.call_at(at).map(|at| &history.calls[at]);
+                if !call.is_some_and(counts) {
                     continue;
                 }
                 ("got a reply", *zxid)

@@ -467,12 +467,15 @@ struct Contended<'a> {
 
 impl<'a> Contended<'a> {
     fn new(history: &History<'a>) -> Contended<'a> {
-        let objects = history.events.iter().filter_map(|event| match &event.kind {
-            HistoryKind::Recipe(recipe) => Some(&*recipe.object),
-            _ => None,
-        });
+        // Few objects, each named often.
+        let mut objects = BTreeSet::new();
+        for event in history.events {
+            if let HistoryKind::Recipe(recipe) = &event.kind {
+                objects.insert(&*recipe.object);
+            }
+        }
         Contended {
-            objects: objects.collect(),
+            objects,
             alive: Lookup::default(),
             all: Vec::new(),
         }
@@ -486,10 +489,11 @@ impl<'a> Contended<'a> {
             list, kind, path, ..
         } in model.triggers()
         {
-            let Some(object) = parent_of(path).filter(|_| *list == WatchList::Data) else {
+            let lives = matches!(kind, WatchKind::NodeCreated | WatchKind::NodeDeleted);
+            if *list != WatchList::Data || !lives {
                 continue;
-            };
-            if !self.objects.contains(object) {
+            }
+            if !parent_of(path).is_some_and(|object| self.objects.contains(object)) {
                 continue;
             }
             match kind {

@@ -36,18 +36,18 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     // The server that each client is connected to, and the leader of each epoch as far as it has shown itself by lagging.
     let mut servers: BTreeMap<ProcessId, ServerId> = BTreeMap::new();
     let mut leaders: BTreeMap<u32, ServerId> = BTreeMap::new();
-    for event in history.events {
+    for (place, event) in history.events.iter().enumerate() {
         match &event.kind {
             HistoryKind::Invoke {
-                id,
                 request: Op::Sync { .. },
+                ..
             } => {
-                if let Some(at) = history.index(*id) {
+                if let Some(at) = history.call_at(place) {
                     found[at] = newest;
                 }
             }
-            HistoryKind::Ok { id, .. } | HistoryKind::Fail { id, .. } => {
-                let Some(at) = history.index(*id) else {
+            HistoryKind::Ok { .. } | HistoryKind::Fail { .. } => {
+                let Some(at) = history.call_at(place) else {
                     continue;
                 };
                 let call = &history.calls[at];

@@ -58,13 +58,17 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         events: 0,
     };
     let mut clients: BTreeMap<ProcessId, Client<'_>> = BTreeMap::new();
-    for event in evidence.history.events {
+    for (at, event) in evidence.history.events.iter().enumerate() {
+        // What is invoked concerns no watch yet.
+        if matches!(event.kind, HistoryKind::Invoke { .. }) {
+            continue;
+        }
         // Most clients leave no watches most of the time: only what concerns watches gets this far.
         let client = clients.entry(event.process).or_insert_with(|| Client {
             process: event.process,
             ..Client::default()
         });
-        scan.take(client, event);
+        scan.take(client, at, event);
     }
     if evidence.options.quiet_end {
         let end = evidence.history.time(NEVER);
@@ -148,10 +152,11 @@ struct Scan<'r, 'a> {
 }
 
 impl<'a> Scan<'_, 'a> {
-    fn take(&mut self, client: &mut Client<'a>, event: &'a HistoryEvent) {
+    fn take(&mut self, client: &mut Client<'a>, at: usize, event: &'a HistoryEvent) {
         match &event.kind {
-            HistoryKind::Ok { id, .. } | HistoryKind::Fail { id, .. } => {
-                if let Some(call) = self.history.call(*id).filter(|call| call.is_definite()) {
+            HistoryKind::Ok { .. } | HistoryKind::Fail { .. } => {
+                let call = self.history.call_at(at).map(|at| &self.history.calls[at]);
+                if let Some(call) = call.filter(|call| call.is_definite()) {
                     self.reply(client, call, event.time);
                 }
             }
@@ -538,7 +543,11 @@ impl<'a> Scan<'_, 'a> {
             .first_after(key, Due::behind(zxid), process)
             .into_iter()
             .collect();
-        while let (Some(last), false) = (due.last().copied(), matches!(key.0, Kind::Once(_))) {
+        let stays = !matches!(key.0, Kind::Once(_));
+        while let Some(last) = due.last().copied().filter(|last| {
+            let next = self.replay.fired.get(last.place as usize + 1);
+            stays && next.is_some_and(|next| next.zxid == last.zxid)
+        }) {
             match self
                 .first_after(key, last, process)
                 .filter(|next| next.zxid == last.zxid)

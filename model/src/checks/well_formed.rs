@@ -32,6 +32,12 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     }
     let mut conns: BTreeMap<ProcessId, (u32, bool)> = BTreeMap::new();
     for event in events {
+        if matches!(
+            event.kind,
+            HistoryKind::Invoke { .. } | HistoryKind::Info { .. } | HistoryKind::Recipe(_)
+        ) {
+            continue;
+        }
         let (last, open) = conns.entry(event.process).or_default();
         let by = match &event.kind {
             HistoryKind::Ok { conn, .. }

@@ -223,7 +223,7 @@ impl Model {
         let parent = self.node(parent_path)?;
         self.allow(parent, Perms::CREATE, rights)?;
         let path: ZPath = if mode.is_sequential() {
-            format!("{asked}{:010}", parent.creates).into()
+            numbered(asked, parent.creates)
         } else {
             asked.clone()
         };
@@ -367,6 +367,7 @@ impl Model {
         node.aversion = node.aversion.wrapping_add(1);
         let former = std::mem::replace(&mut node.acl, acl);
         node.former_acls.push((stamp.zxid, former));
+        self.relisted = true;
         self.undo.push(Undo::SetAcl { path: path.clone() });
         let stat = node.stat();
         Ok(Reply::AclSet { stat })
@@ -609,4 +610,20 @@ fn matches_version(actual: i32, wanted: i32) -> Result<(), ErrorCode> {
     } else {
         Err(ErrorCode::BadVersion)
     }
+}
+
+/// The name of a sequential node: ten digits behind what was asked for, more or a sign where they are needed.
+fn numbered(asked: &str, number: i32) -> ZPath {
+    let Ok(mut left) = u32::try_from(number) else {
+        return format!("{asked}{number:010}").into();
+    };
+    let mut digits = [b'0'; 10];
+    for digit in digits.iter_mut().rev() {
+        *digit += (left % 10) as u8;
+        left /= 10;
+    }
+    let mut name = String::with_capacity(asked.len() + digits.len());
+    name.push_str(asked);
+    name.extend(digits.map(char::from));
+    name.into()
 }

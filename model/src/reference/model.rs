@@ -62,6 +62,8 @@ pub struct Model {
     pub(super) counts_before: BTreeMap<ZPath, Data>,
     pub(super) last: Zxid,
     pub(super) triggers: Vec<Trigger>,
+    /// Whether a list was ever replaced: until then nobody could have been judged by a former one.
+    pub(super) relisted: bool,
     /// How to take back the parts of the multi under way.
     pub(super) undo: Vec<Undo>,
     /// How to take back the transactions before it, where that is wanted.
@@ -152,6 +154,7 @@ impl Model {
             counts_before: BTreeMap::new(),
             last: Zxid::ZERO,
             triggers: Vec::new(),
+            relisted: false,
             undo: Vec::new(),
             journal: None,
         }
@@ -271,6 +274,9 @@ impl Model {
     /// The states at which a write of that operation could have been judged by other lists than now: those before each change
     /// of a list that it is judged by. The latest first.
     pub fn former_states(&self, op: &Op) -> Vec<Zxid> {
+        if !self.relisted {
+            return Vec::new();
+        }
         let mut states = BTreeSet::new();
         self.collect_former(op, &mut states);
         states.into_iter().rev().collect()

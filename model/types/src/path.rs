@@ -47,6 +47,13 @@ impl std::error::Error for PathError {}
 /// ZooKeeper looks at UTF-16 units and refuses surrogates and the private-use range behind them (U+D800–F8FF): so no
 /// character beyond U+FFFF is allowed.
 pub fn validate(path: &str) -> Result<(), PathError> {
+    if is_plain(path) {
+        return Ok(());
+    }
+    look_closely(path)
+}
+
+fn look_closely(path: &str) -> Result<(), PathError> {
     if path.is_empty() {
         return Err(PathError::Empty);
     }
@@ -72,6 +79,19 @@ pub fn validate(path: &str) -> Result<(), PathError> {
     }
 }
 
+/// Whether a path is one, seen at a single glance: of ASCII, no part of it empty or begun with a dot. Most are.
+fn is_plain(path: &str) -> bool {
+    let mut before = 0;
+    for byte in path.bytes() {
+        let begins_badly = before == b'/' && matches!(byte, b'/' | b'.');
+        if begins_badly || !matches!(byte, b' '..=b'~') {
+            return false;
+        }
+        before = byte;
+    }
+    path.starts_with('/') && before != b'/'
+}
+
 fn forbidden(c: char) -> bool {
     matches!(c, '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..)
 }
@@ -88,6 +108,25 @@ pub fn parent_of(path: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is taken for a path at a glance is one, and only the root, dots and what is not ASCII needs a closer look.
+    #[test]
+    fn a_glance_is_right() {
+        let letters = ['/', '.', 'a', ' ', '\u{0}', '\u{7f}', 'é'];
+        let mut paths = vec![String::new()];
+        for _ in 0..5 {
+            let longer = paths
+                .iter()
+                .flat_map(|path| letters.map(|c| format!("{path}{c}")));
+            paths.extend(longer.collect::<Vec<String>>());
+        }
+        let mut plain = 0;
+        for path in &paths {
+            assert!(!is_plain(path) || look_closely(path).is_ok(), "{path:?}");
+            plain += u64::from(is_plain(path));
+        }
+        assert!(plain > 100 && is_plain("/a/b.c") && !is_plain("/"));
+    }
 
     #[test]
     fn paths_are_what_zookeeper_takes() {

@@ -236,7 +236,12 @@ pub(super) fn no_lost_wakeup(told: &Told<'_>) -> bool {
             return true;
         };
         let mut events = told.history.events.iter().rev();
-        let owner = events.find(|event| event.session == first.owner);
+        let owner = events.find(|event| {
+            let connected =
+                |change: &SessionChange| matches!(change, SessionChange::Connected { .. });
+            event.session == first.owner
+                && matches!(&event.kind, HistoryKind::Session { change } if connected(change))
+        });
         owner.is_some_and(|owner| {
             is_cut_off(owner.process) || last_word(owner.process, object).is_some_and(holds)
         })
