@@ -1,9 +1,10 @@
 //! Replies that say something else: of another state, another node, another time.
 
 use super::{
-    Corrupted, Dice, Mutator, UNKNOWN_WRITER, UNSEEN, each_stat, read_of, stat_mut, touched,
+    Corrupted, Dice, Mutator, UNKNOWN_WRITER, UNSEEN, each_stat, read_of, set_reply, stat_mut,
+    touched,
 };
-use crate::checks::history::Outcome;
+use crate::checks::history::{Call, Outcome};
 use crate::checks::stat_of;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -219,50 +220,38 @@ impl<'a> Mutator<'a> {
         self.headed(call, "a state of the future", None, *to)
     }
 
+    /// A later read is asked of an ephemeral whose session had been closed, and answered as when it was there.
     pub(super) fn resurrected(&self, dice: &mut Dice) -> Option<Corrupted> {
-        // A read that finds nothing where an ephemeral of a session that was closed before was seen.
-        let closed: BTreeMap<SessionId, Zxid> = self
-            .updates
-            .iter()
-            .map(|(zxid, at)| (*zxid, self.call(*at)))
-            .filter(|(_, call)| *call.op == Op::CloseSession)
-            .map(|(zxid, call)| (call.session, zxid))
+        let calls = || self.answers.iter().map(|at| self.call(*at));
+        let closed: BTreeMap<SessionId, Zxid> = calls()
+            .filter(|call| *call.op == Op::CloseSession)
+            .map(|call| (call.session, call.zxid))
             .collect();
-        let (call, _, _) = self.any_read(dice)?;
-        let Outcome::Ok(reply) = call.outcome else {
-            return None;
+        let ended = |call: Call<'a>| {
+            let Outcome::Ok(reply) = call.outcome else {
+                return None;
+            };
+            read_of(call.op)?;
+            let owner = stat_of(reply)?.ephemeral_owner;
+            Some((call, reply, *closed.get(&owner)?))
         };
-        let stat = stat_of(reply)?;
-        let end = *closed.get(&stat.ephemeral_owner)?;
-        let (kind, path) = read_of(call.op)?;
-        let behind = self.answers.iter().map(|at| self.call(*at)).find(|other| {
-            other.zxid >= end
-                && read_of(other.op) == Some((kind, path))
-                && other.outcome == Outcome::Fail(ErrorCode::NoNode)
-        })?;
+        let seen: Vec<_> = calls().copied().filter_map(ended).collect();
+        let (then, reply, end) = *seen.get(dice.below(seen.len()))?;
+        let behind: Vec<_> = calls()
+            .filter(|call| call.zxid >= end && read_of(call.op).is_some())
+            .filter(|call| matches!(call.outcome, Outcome::Ok(_)))
+            .collect();
+        let call = *behind.get(dice.below(behind.len()))?;
         let what = format!(
-            "seen at {} though its session ended at {end}: call {} of client {}, {:?}",
-            behind.zxid, behind.id.0, behind.process.0, behind.op
+            "seen at {} though its session ended at {end}: call {} of client {}, now {:?}",
+            call.zxid, call.id.0, call.process.0, then.op
         );
-        let reply = reply.clone();
+        let (asked, answered) = (then.op.clone(), reply.clone());
         self.changed(what, None, |events| {
-            let event = &mut events[behind.done as usize];
-            if let HistoryKind::Fail {
-                id,
-                zxid,
-                xid,
-                conn,
-                ..
-            } = event.kind
-            {
-                event.kind = HistoryKind::Ok {
-                    id,
-                    zxid,
-                    xid,
-                    conn,
-                    result: reply,
-                };
+            if let HistoryKind::Invoke { request, .. } = &mut events[call.invoked as usize].kind {
+                *request = asked;
             }
+            set_reply(&mut events[call.done as usize], answered);
         })
     }
 }

@@ -202,8 +202,8 @@ pub(super) fn sequence_names(told: &Told<'_>) -> bool {
         .all(|(at, (first, parent, number))| {
             named[at + 1..].iter().all(|(second, other, greater)| {
                 parent != other
-                    || made_between(parent, *first, *second)
                     || greater.wrapping_sub(*number) > 0
+                    || made_between(parent, *first, *second)
             })
         })
 }

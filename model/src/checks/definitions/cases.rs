@@ -411,7 +411,8 @@ fn is_answer_or_watch(run: &Run, at: usize) -> bool {
     is_answer(kind) || is_watch(kind)
 }
 
-/// Moves an event, not beyond what completes or begins it.
+/// Moves an event, not beyond what completes or begins it; a call not beyond what its client did before, because in that order
+/// it sends.
 fn move_event(run: &mut Run, from: usize, to: usize) {
     let to = to.min(run.history.len() - 1);
     let of = |kind: &HistoryKind| match kind {
@@ -424,7 +425,17 @@ fn move_event(run: &mut Run, from: usize, to: usize) {
     let mut at = from;
     while at != to {
         let next = if to > at { at + 1 } else { at - 1 };
-        if of(&run.history[at].kind) == of(&run.history[next].kind) {
+        let (moved, other) = (&run.history[at], &run.history[next]);
+        let of_client = |kind: &HistoryKind| {
+            matches!(
+                kind,
+                HistoryKind::Invoke { .. } | HistoryKind::Session { .. }
+            )
+        };
+        let in_order = matches!(moved.kind, HistoryKind::Invoke { .. })
+            && moved.process == other.process
+            && of_client(&other.kind);
+        if in_order || of(&moved.kind) == of(&other.kind) {
             return;
         }
         run.swap(at, next);

@@ -110,14 +110,11 @@ impl Watch {
 
     /// The places of what it has still to tell: of a watch that fires once the first, of one that stays all.
     fn due(&self, fired: &[Fired]) -> Vec<usize> {
-        let mut due: Vec<usize> = (0..fired.len())
-            .filter(|at| fired[*at].zxid > self.since && self.is_for(&fired[*at]))
-            .filter(|at| !self.heard.contains(at))
-            .collect();
-        if !self.kind.stays() {
-            due.truncate(1);
-        }
-        due
+        let behind = fired.partition_point(|fired| fired.zxid <= self.since);
+        let due =
+            (behind..fired.len()).filter(|at| self.is_for(&fired[*at]) && !self.heard.contains(at));
+        let most = if self.kind.stays() { usize::MAX } else { 1 };
+        due.take(most).collect()
     }
 
     /// What must be told when it is set again at `now` by a client that was shown `seen` last: by the tree of that state alone.
@@ -386,6 +383,7 @@ impl Client {
                 return false;
             }
             watch.since = now;
+            watch.heard.clear();
         }
         true
     }
