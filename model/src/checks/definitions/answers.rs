@@ -190,7 +190,7 @@ pub(super) fn sequence_names(told: &Told<'_>) -> bool {
             parts.iter().enumerate().any(|(part, what)| {
                 let here = (txn.zxid, part);
                 let made = matches!(what, TxnKind::Create { path, .. } if &**path == parent);
-                made && from < here && here < to
+                made && from <= here && here < to
             })
         })
     };
