@@ -93,5 +93,5 @@ pub fn journal(bytes: &[u8]) -> bool {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(bytes).expect("it is written");
     let merged = merge(&[file.path().to_path_buf()], None);
-    merged.is_ok_and(|summary| summary.runs > 0)
+    merged.is_ok_and(|merged| merged.summary.runs > 0)
 }

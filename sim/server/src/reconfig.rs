@@ -246,7 +246,7 @@ struct Lines<'a>(BTreeMap<&'a str, &'a str>);
 impl<'a> Lines<'a> {
     fn read(text: &'a str) -> Parsed<Lines<'a>> {
         let mut lines = BTreeMap::new();
-        for line in text.split(|c| c == '\n' || c == '\r') {
+        for line in text.split(['\n', '\r']) {
             let line = behind_blanks(line);
             if matches!(line.bytes().next(), None | Some(b'#' | b'!')) {
                 continue;
@@ -276,7 +276,7 @@ impl<'a> Lines<'a> {
     fn members(&self) -> Parsed<Members> {
         let is_of_groups = |key: &&str| key.starts_with("group") || key.starts_with("weight");
         for key in self.0.keys() {
-            if !(is_of_groups(&key) || key.starts_with("server.") || *key == "version") {
+            if !(is_of_groups(key) || key.starts_with("server.") || *key == "version") {
                 return refuse();
             }
         }
@@ -318,7 +318,7 @@ impl<'a> Lines<'a> {
                 return refuse();
             }
         }
-        if self.0.keys().any(|key| is_of_groups(&key)) {
+        if self.0.keys().any(is_of_groups) {
             members.weigh(&grouped)?;
         }
         Ok(members)
