@@ -13,8 +13,8 @@ pub(crate) struct Electorate {
     past: Vec<Arc<Configuration>>,
     /// The newest one that some server has logged, if it is newer and may still be committed.
     pending: Option<Arc<Configuration>>,
-    /// The newest epoch that has a leader.
-    established: Epoch,
+    /// The newest epoch of which something is committed.
+    committed: Epoch,
 }
 
 impl Electorate {
@@ -23,7 +23,7 @@ impl Electorate {
         Electorate {
             past: vec![Arc::new(Configuration::new(Zxid::ZERO, first))],
             pending: None,
-            established: Epoch(0),
+            committed: Epoch(0),
         }
     }
 
@@ -33,28 +33,19 @@ impl Electorate {
             Note::ConfigurationPending(config) => {
                 let known = self.pending.as_ref().unwrap_or(self.active());
                 // A server that was down may still have on its disk what others have cut since.
-                let alive = config.version().epoch() >= self.established;
+                let alive = config.version().epoch() >= self.committed;
                 let news = alive && config.version() > known.version();
                 if news {
                     self.pending = Some(config.clone());
                 }
                 news
             }
-            // What stood in the new leader's history is in force. What did not is lost, wherever else it stands: whoever has
-            // it cannot lead any more before it has cut it off.
-            Note::Established { epoch, .. } => {
-                self.established = self.established.max(*epoch);
-                let lost = |next: &mut Arc<Configuration>| next.version().epoch() < *epoch;
+            // What stood in its leader's history came into force before anything of that epoch was committed. What did not is
+            // lost, wherever else it stands: whoever has it cannot lead any more before it has cut it off.
+            Note::Committed { zxid } => {
+                self.committed = self.committed.max(zxid.epoch());
+                let lost = |next: &mut Arc<Configuration>| next.version().epoch() < zxid.epoch();
                 self.pending.take_if(lost).is_some()
-            }
-            Note::ConfigurationActive(config) => {
-                let news = config.version() > self.active().version();
-                if news {
-                    self.past.push(config.clone());
-                    self.pending
-                        .take_if(|next| next.version() <= config.version());
-                }
-                news
             }
             _ => false,
         }
@@ -142,18 +133,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pending_one_is_lost_when_the_next_epoch_begins_without_it() {
+    fn a_pending_one_is_lost_when_the_next_epoch_goes_on_without_it() {
         let mut electorate = Electorate::new(QuorumConfig::majority([1, 2, 3].map(PeerId)));
-        let established = |epoch| Note::Established {
-            epoch: Epoch(epoch),
-            history: Zxid::ZERO,
+        let committed = |epoch| Note::Committed {
+            zxid: Zxid::new(Epoch(epoch), 1),
         };
-        electorate.observe(&established(1));
+        electorate.observe(&committed(1));
         let lost = Note::ConfigurationPending(config(4, &[3, 4, 5]));
         assert!(electorate.observe(&lost));
-        assert!(!electorate.observe(&established(1)), "it is of that epoch");
+        assert!(!electorate.observe(&committed(1)), "it is of that epoch");
         assert_eq!(electorate.voters(), ids(&[1, 2, 3, 4, 5]));
-        assert!(electorate.observe(&established(2)));
+        assert!(electorate.observe(&committed(2)));
         assert_eq!(electorate.voters(), ids(&[1, 2, 3]));
         assert!(
             !electorate.observe(&lost),
@@ -162,7 +152,7 @@ mod tests {
         // One that is in the new leader's history comes into force before the leader does.
         let kept = config(7, &[1, 2]);
         electorate.observe(&Note::ConfigurationActive(kept));
-        assert!(!electorate.observe(&established(3)));
+        assert!(!electorate.observe(&committed(3)));
         assert_eq!(electorate.voters(), ids(&[1, 2]));
     }
 }

@@ -281,7 +281,7 @@ impl World {
             Note::ConfigurationPending(config) => format!("proposes the configuration {config}"),
             Note::ConfigurationActive(config) => format!("activates the configuration {config}"),
             _ => format!(
-                "leads without what was pending, by {}",
+                "goes on without what was pending, by {}",
                 self.electorate.active()
             ),
         };

@@ -215,10 +215,9 @@ impl Leader {
         self.proposed = Zxid::new(epoch, 0);
         core.election.set_vote_epoch(epoch);
         core.history.set_committed(history);
-        // First, so that whoever hears of the new epoch knows: what is not in force by now never will be.
-        core.activate_up_to(history, out);
         out.push(Effect::Note(Note::Established { epoch, history }));
         out.push(Effect::Note(Note::Committed { zxid: history }));
+        core.activate_up_to(history, out);
         core.forget_rumour();
         if !core.membership.is_voter(self.me) {
             self.next_leader(core, history, out);
