@@ -101,13 +101,13 @@ pub(super) fn each_time(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut u64)
 }
 
 /// The durations of the settings that are not as they would be if nothing were said. Of a range both ends. Settings go one way: to
-/// what they are when nothing is said, or to less.
+/// what they are when nothing is said, or to less. The tick is none of them: what is promised within so many ticks would be
+/// another promise, which nobody keeps in a millisecond.
 fn each_setting(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut [&mut u64])) {
     let plain = Plan::of(scenario.plan.ensemble.voters, scenario.plan.clients);
     let plan = &mut scenario.plan;
     for (ms, default_ms) in [
         (&mut plan.session_timeout_ms, plain.session_timeout_ms),
-        (&mut plan.ensemble.tick_ms, plain.ensemble.tick_ms),
         (
             &mut plan.ensemble.sweep_interval_ms,
             plain.ensemble.sweep_interval_ms,

@@ -32,7 +32,7 @@ pub fn text(shrunk: &Shrunk) -> String {
     ));
     remark(match shrunk.state {
         State::Minimal => format!(
-            "1-minimal: without any one fault, client, server or operation, or with any duration that stands here halved, {} seeds do not show it.",
+            "1-minimal: without any one fault, client, server or operation, or with any duration that stands here (but the tick) halved, {} seeds do not show it.",
             super::SEEDS
         ),
         State::Spent => {
