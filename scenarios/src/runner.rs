@@ -6,7 +6,7 @@ use crate::workload;
 use std::path::Path;
 use zabsim::seed_text;
 use zabsim::{Program, RunOptions, Trace};
-use zabsim_model::Settings;
+use zabsim_model::Options;
 use zabsim_types::HistoryEvent;
 use zabsim_types::run::{RunReport, Verdict};
 
@@ -16,8 +16,8 @@ pub struct Finished {
     pub report: RunReport,
     /// What the clients saw.
     pub history: Vec<HistoryEvent>,
-    /// What the servers were told, as far as answers depend on it.
-    pub settings: Settings,
+    /// What the checks of its history were told: of the servers, and of its end.
+    pub options: Options,
     /// What the world did, if it was to be kept.
     pub trace: Option<Trace>,
     /// The scenario as drawn for this seed.
@@ -88,7 +88,7 @@ pub(crate) fn run_as(scenario: &Scenario, named: &str, seed: u64, how: How<'_>) 
     Finished {
         report,
         history: outcome.history,
-        settings: outcome.settings,
+        options: outcome.options,
         trace: outcome.trace,
         drawn,
     }

@@ -50,8 +50,8 @@ pub struct RunOutcome {
     pub report: RunReport,
     /// What the clients saw.
     pub history: Vec<HistoryEvent>,
-    /// What the servers were told, as far as answers depend on it.
-    pub settings: Settings,
+    /// What the checks of its history were told: of the servers, and of its end.
+    pub options: Options,
     /// What the world did, if it was to be kept.
     pub trace: Option<Trace>,
 }
@@ -214,6 +214,7 @@ fn ended_early(world: &World) -> Option<Ending> {
 /// Makes the checks of the whole run, and the report.
 pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> RunOutcome {
     let checking = wall::now();
+    let options = options(&world, &ending);
     // After a panic the servers' state is not to be trusted, but what the checks had seen by then is evidence.
     let (mut ending, mut violation, mut checks) = (ending, None, Vec::new());
     let mut of_history = Duration::ZERO;
@@ -227,7 +228,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
             // What was said by hand is in no history: the committed log would have what nobody asked for.
             let judging = wall::now();
             let found = match world.wires.is_empty() {
-                true => check_history(&world, &ending, &mut checks),
+                true => check_history(&world, &options, &mut checks),
                 false => None,
             };
             of_history = judging.elapsed();
@@ -273,7 +274,6 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         &dead,
     );
     let (plan, seed) = (world.plan.clone(), world.seed);
-    let settings = settings(&plan);
     let (hash, lines) = world.finish();
     let wall = started.elapsed();
     let seed = format!("{seed:#018x}");
@@ -316,7 +316,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
     RunOutcome {
         report,
         history: records.history,
-        settings,
+        options,
         trace: lines.map(|lines| Trace { lines }),
     }
 }
@@ -385,10 +385,23 @@ fn settings(plan: &Plan) -> Settings {
     }
 }
 
+/// What the checks of histories must know of the run.
+fn options(world: &World, ending: &Ending) -> Options {
+    Options {
+        quiet_end: *ending == Ending::Finished { quiet: true },
+        staleness: Some(Staleness {
+            bound_ms: staleness_bound_us(&world.plan).div_ceil(1_000),
+            unrest: world.records.unrest.spans(world.now),
+        }),
+        settings: settings(&world.plan),
+        ..Options::default()
+    }
+}
+
 /// Holds the history against the committed log and the reference model.
 fn check_history(
     world: &World,
-    ending: &Ending,
+    options: &Options,
     checks: &mut Vec<CheckReport>,
 ) -> Option<Violation> {
     let witness = match world.log.witness() {
@@ -401,16 +414,7 @@ fn check_history(
             });
         }
     };
-    let options = Options {
-        quiet_end: *ending == Ending::Finished { quiet: true },
-        staleness: Some(Staleness {
-            bound_ms: staleness_bound_us(&world.plan).div_ceil(1_000),
-            unrest: world.records.unrest.spans(world.now),
-        }),
-        settings: settings(&world.plan),
-        ..Options::default()
-    };
-    let reports = zabsim_model::check_all(&world.records.history, Some(&witness), &options);
+    let reports = zabsim_model::check_all(&world.records.history, Some(&witness), options);
     let first = zabsim_model::checks::first_violation(&reports).cloned();
     checks.extend(reports.into_iter().map(CheckReport::from));
     first

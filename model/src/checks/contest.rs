@@ -187,13 +187,13 @@ pub(super) fn judge(hold: &Hold<'_>, field: &Field<'_>, recipe: Recipe, finding:
     let verb = recipe.verb();
     let claim = format_args!("client {} {verb} {object} with {token}", process.0);
     let Some(own) = field.own(object, *token) else {
-        finding.fail(hold.from, || {
+        finding.fail_about(hold.from, &[hold.first as u32], || {
             format!("{claim}, but that transaction made no contender")
         });
         return;
     };
     if own.owner != hold.session {
-        finding.fail(hold.from, || {
+        finding.fail_about(hold.from, &[hold.first as u32], || {
             let (owner, session) = (own.owner, hold.session);
             format!(
                 "{claim}, but {} is of session {owner}, not of its own {session}",
@@ -202,7 +202,7 @@ pub(super) fn judge(hold: &Hold<'_>, field: &Field<'_>, recipe: Recipe, finding:
         });
     }
     if own.gone.is_some_and(|gone| gone <= *known) {
-        finding.fail(hold.from, || {
+        finding.fail_about(hold.from, &[hold.first as u32], || {
             format!(
                 "{claim}, but had been shown {known}, and {} was gone then",
                 own.path
@@ -212,7 +212,7 @@ pub(super) fn judge(hold: &Hold<'_>, field: &Field<'_>, recipe: Recipe, finding:
     if let Some(older) = field.before(object, *token)
         && older.gone.is_none_or(|gone| gone > *known)
     {
-        finding.fail(hold.from, || {
+        finding.fail_about(hold.from, &[hold.first as u32], || {
             let until = match older.gone {
                 Some(gone) => format!("until {gone}"),
                 None => "to the end".to_owned(),

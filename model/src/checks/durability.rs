@@ -38,7 +38,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             last = Some(zxid);
             continue;
         }
-        finding.fail(history.time(call.done), || {
+        finding.fail_about(history.time(call.done), &[call.done], || {
             format!(
                 "{} was answered at {zxid}, which is not in the committed log",
                 said(call)

@@ -34,7 +34,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 *before = *at;
                 let numbers = (other.conn, other.xid) >= (call.conn, call.xid);
                 if numbers || other.invoked > call.invoked {
-                    finding.fail(history.time(call.done), || {
+                    let about = [other.done, call.done];
+                    finding.fail_about(history.time(call.done), &about, || {
                         format!(
                             "{} (number {} on connection {}) was answered behind {} (number {} on connection {})",
                             said(call), call.xid.0, call.conn, said(other), other.xid.0, other.conn
@@ -46,7 +47,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             }
             let floor = if call.is_update() { seen } else { written };
             if (call.is_update() && call.zxid <= floor) || call.zxid < floor {
-                finding.fail(history.time(call.done), || {
+                finding.fail_about(history.time(call.done), &[call.done], || {
                     format!(
                         "{} took effect at {}, though its session had seen {floor} before",
                         said(call),

@@ -20,6 +20,7 @@ use super::history::Call;
 use super::replay::{Blame, Claim, Wrong};
 use super::{Check, Evidence, Finding, NO_WITNESS};
 use zabsim_types::Zxid;
+use zabsim_types::spell::{self, short};
 
 pub(super) const CHECK: Check = Check {
     name: "linearizable-writes",
@@ -53,7 +54,7 @@ fn one_transaction_each(evidence: &Evidence<'_>, finding: &mut Finding) {
             continue;
         };
         match replay.claims[position as usize] {
-            Claim::Call(other) if other != *at => finding.fail(history.time(call.done), || {
+            Claim::Call(other) if other != *at => finding.fail_about(history.time(call.done), &[call.done], || {
                 let other = &history.calls[other as usize];
                 format!(
                     "{} and {} were both answered with transaction {}",
@@ -69,7 +70,7 @@ fn one_transaction_each(evidence: &Evidence<'_>, finding: &mut Finding) {
         match claim {
             Claim::Missing(Blame::Twice(call)) => {
                 let call = &history.calls[*call as usize];
-                finding.fail(history.time(call.done), || {
+                finding.fail_about(history.time(call.done), &[call.done], || {
                     format!(
                         "{} was answered with transaction {}, and {} is it once more",
                         said(call),
@@ -119,7 +120,8 @@ fn real_time(evidence: &Evidence<'_>, finding: &mut Finding) {
         let call = &history.calls[*at as usize];
         match latest {
             Some((before, zxid)) if call.answered() < before.invoked => {
-                finding.fail(history.time(before.invoked), || {
+                let about = [call.invoked, before.invoked];
+                finding.fail_about(history.time(before.invoked), &about, || {
                     format!(
                         "{} was answered before {} was called, yet its transaction {} comes after {zxid}",
                         said(call),
@@ -134,11 +136,16 @@ fn real_time(evidence: &Evidence<'_>, finding: &mut Finding) {
     }
 }
 
+/// How much of an operation messages show.
+const OP_MAX: usize = 200;
+
 /// A call, as messages name it.
 pub(super) fn said(call: &Call<'_>) -> String {
     format!(
-        "call {} of client {} ({:?})",
-        call.id.0, call.process.0, call.op
+        "call {} of client {} ({})",
+        call.id.0,
+        call.process.0,
+        short(spell::op(call.op), OP_MAX)
     )
 }
 

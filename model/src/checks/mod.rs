@@ -43,6 +43,7 @@ use crate::reference::Settings;
 use crate::witness::{TxnKind, Witness};
 use history::History;
 use replay::Replay;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use zabsim_types::run::{CheckReport, Violation};
 use zabsim_types::{HistoryEvent, Id, Reply, SessionId, Stat, Time, Zxid};
@@ -67,7 +68,8 @@ pub struct Options {
 }
 
 /// How old the state of an answer may be, where nothing is amiss.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Staleness {
     /// The bound, in milliseconds of the world's time.
     pub bound_ms: u64,
@@ -130,6 +132,8 @@ pub struct Report {
     pub detail: String,
     /// The earliest violation.
     pub violation: Option<Violation>,
+    /// The events that it is about, by their places in the history, as far as the check says.
+    pub about: Vec<u32>,
 }
 
 impl Report {
@@ -162,13 +166,29 @@ pub fn check_all(
     witness: Option<&Witness>,
     options: &Options,
 ) -> Vec<Report> {
-    let evidence = match Evidence::new(history, witness, options) {
+    let evidence = match Evidence::new(history, witness, options, &[]) {
         Ok(evidence) => evidence,
         Err(finding) => return vec![well_formed::CHECK.report(*finding)],
     };
     let form = well_formed::CHECK.report((well_formed::CHECK.run)(&evidence));
     let checks = ALL.iter().map(|check| check.report((check.run)(&evidence)));
     std::iter::once(form).chain(checks).collect()
+}
+
+/// Whether one check accepts a history and its log, in which the sessions have no beginnings: they were there before.
+pub(crate) fn accepts(
+    name: &str,
+    history: &[HistoryEvent],
+    witness: &Witness,
+    options: &Options,
+    sessions: &[SessionId],
+) -> bool {
+    let check = ALL.iter().find(|check| check.name == name);
+    let evidence = Evidence::new(history, Some(witness), options, sessions);
+    match (check, evidence) {
+        (Some(check), Ok(evidence)) => (check.run)(&evidence).first.is_none(),
+        _ => true,
+    }
 }
 
 /// The earliest violation among reports; of several at the same time, the one reported first.
@@ -181,11 +201,17 @@ pub fn first_violation(reports: &[Report]) -> Option<&Violation> {
 
 impl Check {
     fn report(&self, finding: Finding) -> Report {
-        let violation = finding.first.map(|(at, message)| Violation {
-            check: self.name.to_owned(),
-            at_ms: at.as_ms(),
-            message,
-        });
+        let (violation, about) = match finding.first {
+            Some(Violated { at, about, message }) => {
+                let violation = Violation {
+                    check: self.name.to_owned(),
+                    at_ms: at.as_ms(),
+                    message,
+                };
+                (Some(violation), about)
+            }
+            None => (None, Vec::new()),
+        };
         let detail = match &violation {
             Some(violation) if finding.violations > 1 => {
                 format!("{} ({} violations)", violation.message, finding.violations)
@@ -198,6 +224,7 @@ impl Check {
             examined: finding.examined,
             detail,
             violation,
+            about,
         }
     }
 }
@@ -214,6 +241,7 @@ impl<'a> Evidence<'a> {
         events: &'a [HistoryEvent],
         witness: Option<&'a Witness>,
         options: &'a Options,
+        sessions: &[SessionId],
     ) -> Result<Evidence<'a>, Box<Finding>> {
         let mut finding = Finding::default();
         let mut history = match History::new(
@@ -248,7 +276,8 @@ impl<'a> Evidence<'a> {
             Some(made) => made.contains(&session),
             None => !options.settings.local_sessions,
         });
-        let replay = witness.map(|witness| Replay::new(&history, witness, &options.settings));
+        let replay =
+            witness.map(|witness| Replay::new(&history, witness, &options.settings, sessions));
         Ok(Evidence {
             history,
             replay,
@@ -297,7 +326,15 @@ struct Finding {
     examined: u64,
     detail: String,
     violations: u64,
-    first: Option<(Time, String)>,
+    first: Option<Violated>,
+}
+
+/// The earliest violation so far.
+#[derive(Clone, Debug)]
+struct Violated {
+    at: Time,
+    about: Vec<history::At>,
+    message: String,
 }
 
 impl Finding {
@@ -311,9 +348,18 @@ impl Finding {
 
     /// Notes a violation. The message is made only where it is the earliest so far.
     fn fail(&mut self, at: Time, message: impl FnOnce() -> String) {
+        self.fail_about(at, &[], message);
+    }
+
+    /// The same, with the events that it is about.
+    fn fail_about(&mut self, at: Time, about: &[history::At], message: impl FnOnce() -> String) {
         self.violations += 1;
-        if self.first.as_ref().is_none_or(|(first, _)| at < *first) {
-            self.first = Some((at, message()));
+        if self.first.as_ref().is_none_or(|first| at < first.at) {
+            self.first = Some(Violated {
+                at,
+                about: about.to_vec(),
+                message: message(),
+            });
         }
     }
 
@@ -326,15 +372,10 @@ impl Finding {
 /// Why a check of the log examined nothing.
 const NO_WITNESS: &str = "no committed log was given";
 
-/// The `Stat` that a reply carries, if it carries one.
+/// The `Stat` that a reply carries of the node that was asked for, if it carries one.
 pub(crate) fn stat_of(reply: &Reply) -> Option<&Stat> {
     match reply {
-        Reply::Created { stat, .. } | Reply::Children { stat, .. } => stat.as_ref(),
-        Reply::Set { stat }
-        | Reply::Exists { stat }
-        | Reply::Data { stat, .. }
-        | Reply::Acl { stat, .. }
-        | Reply::AclSet { stat } => Some(stat),
-        _ => None,
+        Reply::Reconfigured { .. } => None,
+        reply => reply.stat(),
     }
 }

@@ -79,7 +79,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         finding.examined += 1;
         let seen = seen.entry(event.session).or_default();
         if zxid < *seen {
-            finding.fail(event.time, || {
+            finding.fail_about(event.time, &[at as u32], || {
                 let client = event.process.0;
                 format!("client {client} {what} at {zxid} after it had seen {seen}")
             });

@@ -52,7 +52,7 @@ fn same_token(claims: &[&Hold<'_>], finding: &mut Finding) {
     for hold in claims {
         let owner = *owners.entry(hold.token).or_insert(hold.session);
         if owner != hold.session {
-            finding.fail(hold.from, || {
+            finding.fail_about(hold.from, &[hold.first as u32], || {
                 let (object, token) = (hold.object, hold.token);
                 format!(
                     "{object} was claimed with {token} by sessions {owner} and {}",
@@ -77,7 +77,7 @@ fn overlapping(claims: &[&Hold<'_>], field: &Field<'_>, finding: &mut Finding) -
             };
             match field.own(older.object, older.token) {
                 Some(node) if node.gone.is_some() && !node.with_session => {
-                    finding.fail(hold.from, || {
+                    finding.fail_about(hold.from, &[hold.first as u32], || {
                         format!(
                             "clients {} and {} hold {} at once: {} was deleted at {} while its holder still acted",
                             older.process.0,

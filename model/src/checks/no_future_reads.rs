@@ -44,7 +44,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         if let Some((_, invoked, other)) = newest(call.zxid)
             && invoked > call.done
         {
-            finding.fail(history.time(call.done), || {
+            let about = [call.done, invoked];
+            finding.fail_about(history.time(call.done), &about, || {
                 format!(
                     "{} was answered at {}, a state with {}, which was called only at {}",
                     said(call),
@@ -69,7 +70,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         if let Some((_, invoked, other)) = newest(zxid)
             && invoked as usize > at
         {
-            finding.fail(event.time, || {
+            finding.fail_about(event.time, &[at as At, invoked], || {
                 format!(
                     "client {} {what} at {zxid}, a state with {}, which was called only at {}",
                     event.process.0,

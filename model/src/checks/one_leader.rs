@@ -35,7 +35,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         let (object, term) = (hold.object, hold.token);
         let leader = *leaders.entry((object, term)).or_insert(hold.process);
         if leader != hold.process {
-            finding.fail(hold.from, || {
+            finding.fail_about(hold.from, &[hold.first as u32], || {
                 format!(
                     "term {term} of {object} is led by clients {} and {}",
                     leader.0, hold.process.0
@@ -45,7 +45,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         // The same session may lead again in its term after it was disconnected for a while.
         let before = terms.insert((object, hold.process), term);
         if let Some(before) = before.filter(|before| *before > term) {
-            finding.fail(hold.from, || {
+            finding.fail_about(hold.from, &[hold.first as u32], || {
                 format!(
                     "client {} leads {object} in term {term} after {before}",
                     hold.process.0

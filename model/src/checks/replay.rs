@@ -25,6 +25,7 @@ use crate::reference::{
 };
 use crate::witness::{CommittedTxn, TxnKind, Witness};
 use std::collections::BTreeSet;
+use zabsim_types::spell::{contrast, differences};
 use zabsim_types::{
     Acl, AddWatchMode, CreateMode, ErrorCode, HistoryKind, Op, OpResult, Perms, Reply, SessionId,
     WatchKind, Xid, ZPath, Zxid, parent_of,
@@ -146,7 +147,13 @@ pub(crate) struct Contender {
 }
 
 impl<'a> Replay<'a> {
-    pub fn new(history: &History<'a>, witness: &'a Witness, settings: &Settings) -> Replay<'a> {
+    /// `sessions`: those that were made before the first transaction.
+    pub fn new(
+        history: &History<'a>,
+        witness: &'a Witness,
+        settings: &Settings,
+        sessions: &[SessionId],
+    ) -> Replay<'a> {
         let mut replay = Replay {
             witness,
             claims: vec![Claim::Nobody; witness.txns.len()],
@@ -171,7 +178,15 @@ impl<'a> Replay<'a> {
             }
         }
         replay.claim_by_reply(history);
-        replay.run(history, settings);
+        let mut model = Model::with(settings.clone());
+        for session in sessions {
+            model.create_session(Stamp {
+                session: *session,
+                zxid: Zxid::ZERO,
+                time_ms: 0,
+            });
+        }
+        replay.run(history, model);
         replay
     }
 
@@ -191,7 +206,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn run(&mut self, history: &History<'a>, settings: &Settings) {
+    fn run(&mut self, history: &History<'a>, mut model: Model) {
         let mut reads: Vec<(Zxid, u32)> = history
             .answered
             .iter()
@@ -200,7 +215,6 @@ impl<'a> Replay<'a> {
             .collect();
         reads.sort_unstable();
         let mut reads = reads.into_iter().peekable();
-        let mut model = Model::with(settings.clone());
         let witness = self.witness;
         let mut cursors = vec![Cursor::default(); history.sessions.len()];
         let mut contended = Contended::new(history);
@@ -234,12 +248,13 @@ impl<'a> Replay<'a> {
                 ids: history.identities(call).0,
                 as_of: None,
             };
-            let expected = model.read_as(call.op, call.session, rights);
+            let due = model.read_as(call.op, call.session, rights);
+            let (observed, expected) = contrast(&differences(observed, &due));
             self.wrong_reads.push(Wrong {
                 call: Some(at),
                 zxid: call.zxid,
-                expected: format!("{expected:?}"),
-                observed: format!("{observed:?}"),
+                expected,
+                observed,
             });
         }
     }
@@ -306,7 +321,8 @@ impl<'a> Replay<'a> {
             observed,
         };
         if observed != result.as_ref().map_err(|code| *code) {
-            return Err(wrong(format!("{result:?}"), format!("{observed:?}")));
+            let (observed, expected) = contrast(&differences(observed, &result));
+            return Err(wrong(expected, observed));
         }
         if !has_effect(&result, &txn.what)
             || !same_error(&result, &txn.what)

@@ -69,7 +69,10 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         if let Some(before) = before
             && node.number.wrapping_sub(before.number) <= 0
         {
-            finding.fail(history.time(node.call.done), || {
+            finding.fail_about(
+                history.time(node.call.done),
+                &[before.call.done, node.call.done],
+                || {
                 format!(
                     "{} made {} at {}, behind {} at {}",
                     said(node.call),

@@ -199,7 +199,7 @@ fn answers(
             };
             finding.examined += 1;
             if over && *call.op != Op::CloseSession {
-                finding.fail(history.time(call.done), || {
+                finding.fail_about(history.time(call.done), &[call.done], || {
                     format!(
                         "{} was answered at {} for session {}, which had no life then",
                         said(call),
@@ -217,7 +217,7 @@ fn answers(
             }
             finding.examined += 1;
             if lives.get(&owner).is_none_or(|life| life.over_at(call.zxid)) {
-                finding.fail(history.time(call.done), || {
+                finding.fail_about(history.time(call.done), &[call.done], || {
                     format!(
                         "{} saw at {} a node of session {owner}, which had no life then",
                         said(call),
@@ -238,7 +238,7 @@ fn news(
 ) {
     let mut homes: BTreeMap<SessionId, ServerId> = BTreeMap::new();
     let mut reading: BTreeSet<ProcessId> = BTreeSet::new();
-    for event in evidence.history.events {
+    for (now, event) in (0..).zip(evidence.history.events) {
         match event.kind {
             HistoryKind::Session {
                 change: SessionChange::Connected { read_only, .. },
@@ -252,7 +252,7 @@ fn news(
             } => {
                 finding.examined += 1;
                 if !reading.contains(&event.process) {
-                    finding.fail(event.time, || {
+                    finding.fail_about(event.time, &[now], || {
                         let client = event.process.0;
                         format!("client {client} was not told that its server only reads, and is refused a write for that")
                     });
@@ -269,7 +269,7 @@ fn news(
                 finding.examined += 1;
                 let end = life.and_then(|life| life.closed);
                 if let Some(end) = end.filter(|end| end < zxid) {
-                    finding.fail(event.time, || {
+                    finding.fail_about(event.time, &[now], || {
                         let (client, session) = (event.process.0, event.session);
                         format!("client {client} was told of {zxid} in session {session}, which had ended at {end}")
                     });
@@ -292,7 +292,7 @@ fn news(
             finding.examined += 1;
             let home = *homes.entry(event.session).or_insert(*server);
             if home != *server || provisional && !read_only {
-                finding.fail(event.time, || {
+                finding.fail_about(event.time, &[now], || {
                     let (client, session) = (event.process.0, event.session);
                     format!("session {session}, which is in no log and was made by {home}, went on for client {client} at {server}")
                 });
@@ -312,7 +312,7 @@ fn news(
         };
         finding.examined += 1;
         if let Some(told) = lie {
-            finding.fail(event.time, || {
+            finding.fail_about(event.time, &[now], || {
                 let (client, session) = (event.process.0, event.session);
                 format!("client {client} was told that session {session} is {told}; the log knows nothing of it")
             });

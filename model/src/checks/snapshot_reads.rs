@@ -28,7 +28,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         let Some(call) = wrong.call.map(|at| &history.calls[at as usize]) else {
             continue;
         };
-        finding.fail(history.time(call.done), || {
+        finding.fail_about(history.time(call.done), &[call.done], || {
             format!(
                 "{} at {}: the model says {}, but it was {}",
                 said(call),

@@ -80,7 +80,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 let Some(sync) = sync else { continue };
                 finding.examined += 1;
                 if call.zxid < floor {
-                    finding.fail(event.time, || {
+                    let about = [history.calls[sync].done, call.done];
+                    finding.fail_about(event.time, &about, || {
                         format!(
                             "{} was answered at {}, though {} had promised {floor}",
                             said(call),

@@ -28,8 +28,8 @@
 //! Source: ZooKeeper's guarantees on watches; `WatchManager`, `DataTree.setWatches`; ZOOKEEPER-1412 is a bug it finds. Before
 //! 3.9 events carried no zxid; this check wants one.
 
-use super::history::{Call, History, NEVER};
-use super::replay::Replay;
+use super::history::{At, Call, History, NEVER};
+use super::replay::{Claim, Replay};
 use super::{Check, Evidence, Finding};
 use crate::reference::{WatchList, grants, watch_of};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +54,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         replay,
         survive: evidence.options.watches_survive_reconnect,
         finding: Finding::default(),
+        now: 0,
         left: 0,
         events: 0,
     };
@@ -63,6 +64,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         if matches!(event.kind, HistoryKind::Invoke { .. }) {
             continue;
         }
+        scan.now = at as At;
         // Most clients leave no watches most of the time: only what concerns watches gets this far.
         let client = clients.entry(event.process).or_insert_with(|| Client {
             process: event.process,
@@ -137,6 +139,8 @@ struct Watch {
     since: Zxid,
     /// Whether the node was there.
     present: bool,
+    /// When the read that left it was answered.
+    left: At,
     /// The changes that it waits for: one, or of one that stays all of one transaction, whose order is open where a session's
     /// end removes several nodes.
     due: Vec<Due>,
@@ -147,6 +151,8 @@ struct Scan<'r, 'a> {
     replay: &'r Replay<'a>,
     survive: bool,
     finding: Finding,
+    /// The event in hand.
+    now: At,
     left: u64,
     events: u64,
 }
@@ -202,7 +208,7 @@ impl<'a> Scan<'_, 'a> {
 
     fn reply(&mut self, client: &mut Client<'a>, call: &Call<'a>, at: Time) {
         if client.detached && !client.set.is_empty() {
-            self.finding.fail(at, || {
+            self.finding.fail_about(at, &[self.now], || {
                 let (process, count) = (call.process.0, client.set.len());
                 format!("client {process} got a reply on a new connection before its {count} watches were set there")
             });
@@ -260,6 +266,7 @@ impl<'a> Scan<'_, 'a> {
         let watch = Watch {
             since: zxid,
             present,
+            left: self.now,
             due: self.next_after(key, zxid, client.process),
         };
         client.arm(key, watch);
@@ -292,7 +299,8 @@ impl<'a> Scan<'_, 'a> {
                 continue;
             }
             let what = if or_at { "a reply" } else { "an event" };
-            self.finding.fail(at, || {
+            let about = self.about(watch.left, Some(due));
+            self.finding.fail_about(at, &about, || {
                 format!(
                     "client {} got {what} at {zxid} before the event of {due} at {} that its watch of {} waits for",
                     process.0, key.1, watch.since
@@ -301,16 +309,31 @@ impl<'a> Scan<'_, 'a> {
         }
     }
 
+    /// What a violation is about: the read that left the watch, who made the change, and the event in hand.
+    fn about(&self, left: At, change: Option<Zxid>) -> Vec<At> {
+        let position = change.and_then(|zxid| self.replay.witness.position(zxid));
+        let made = position.and_then(|position| match self.replay.claims[position] {
+            Claim::Call(at) => Some(self.history.calls[at as usize].invoked),
+            _ => None,
+        });
+        let mut about = vec![left];
+        about.extend(made);
+        about.push(self.now);
+        about
+    }
+
     /// Nothing is on its way any more, and every server has the whole log: an event that is due now is lost.
     fn waiting(&mut self, process: ProcessId, client: &Client<'a>, end: Time) {
         if client.detached {
             return;
         }
-        for (due, (_, path)) in &client.due {
+        for (due, (kind, path)) in &client.due {
             if self.told(*due, process) != Told::Yes {
                 continue;
             }
-            self.finding.fail(end, || {
+            let left = client.set.get(&(*kind, *path)).map_or(self.now, |watch| watch.left);
+            let about = self.about(left, Some(due.zxid));
+            self.finding.fail_about(end, &about, || {
                 format!(
                     "client {} never got the event of {} at {path}",
                     process.0, due.zxid
@@ -389,7 +412,9 @@ impl<'a> Scan<'_, 'a> {
         e: &WatchEvent,
         at: &HistoryEvent,
     ) {
-        self.finding.fail(at.time, || {
+        let left = keys_of(e).find_map(|key| client.set.get(&key));
+        let about = self.about(left.map_or(self.now, |watch| watch.left), zxid);
+        self.finding.fail_about(at.time, &about, || {
             let waits = keys_of(e).find_map(|key| client.set.get(&key));
             let why = match (waits, client.detached) {
                 (None, _) => "no watch was set there".to_owned(),
@@ -452,7 +477,8 @@ impl<'a> Scan<'_, 'a> {
         for (key, watch, kind) in std::mem::take(&mut client.caught_up) {
             let expected = self.missed(key, &watch, rel, zr);
             if expected != Some(kind) {
-                self.finding.fail(at.time, || {
+                let about = self.about(watch.left, None);
+                self.finding.fail_about(at.time, &about, || {
                     format!(
                         "client {} was told {kind:?} at {} when it set its watches again at {zr} from {rel}; it should be {expected:?}",
                         at.process.0, key.1
@@ -475,7 +501,8 @@ impl<'a> Scan<'_, 'a> {
             };
             let next = next.filter(|due| due.zxid <= rel);
             if let Some(due) = next.filter(|due| self.told(*due, at.process) == Told::Yes) {
-                self.finding.fail(at.time, || {
+                let about = self.about(watch.left, Some(due.zxid));
+                self.finding.fail_about(at.time, &about, || {
                     format!(
                         "client {} sets its watches again from {rel} and never got the event of {} at {}",
                         at.process.0, due.zxid, key.1
@@ -484,7 +511,8 @@ impl<'a> Scan<'_, 'a> {
                 continue;
             }
             if let Some(kind) = self.missed(key, &watch, rel, zr) {
-                self.finding.fail(at.time, || {
+                let about = self.about(watch.left, None);
+                self.finding.fail_about(at.time, &about, || {
                     format!(
                         "client {} set its watches again at {zr} from {rel} and was not told {kind:?} at {}",
                         at.process.0, key.1

@@ -9,8 +9,12 @@
 use crate::reference::Lookup;
 use zabsim_types::{HistoryEvent, HistoryKind, ProcessId, SessionChange};
 
-/// Brings the events into order. `numbers` has each event's `rseq`, 0 where it has none.
-pub(super) fn arrange(events: Vec<HistoryEvent>, numbers: &[u64]) -> Vec<HistoryEvent> {
+/// Brings the events into order, and their lines with them. `numbers` has each event's `rseq`, 0 where it has none.
+pub(super) fn arrange(
+    events: Vec<HistoryEvent>,
+    lines: Vec<u64>,
+    numbers: &[u64],
+) -> (Vec<HistoryEvent>, Vec<u64>) {
     let mut of_process: Lookup<u32, Vec<u32>> = Lookup::default();
     let mut processes = Vec::new();
     for (at, event) in events.iter().enumerate() {
@@ -38,17 +42,18 @@ pub(super) fn arrange(events: Vec<HistoryEvent>, numbers: &[u64]) -> Vec<History
     }
     moved |= closes(&events, &mut places);
     if !moved {
-        return events;
+        return (events, lines);
     }
-    let mut placed: Vec<_> = places.into_iter().zip(events).collect();
+    let things = events.into_iter().zip(lines);
+    let mut placed: Vec<_> = places.into_iter().zip(things).collect();
     placed.sort_by_key(|(place, _)| *place);
     let mut last = Default::default();
-    let in_time = placed.into_iter().map(|(_, mut event)| {
+    let in_time = placed.into_iter().map(|(_, (mut event, line))| {
         event.time = event.time.max(last);
         last = event.time;
-        event
+        (event, line)
     });
-    in_time.collect()
+    in_time.unzip()
 }
 
 /// Places the events of one client, which come in the order of their numbers.

@@ -27,14 +27,33 @@
 //! The tail of an epoch is open: behind the last zxid that anybody named, updates may have been committed that only
 //! a later state shows. They are tried last.
 //!
-//! Whoever tries everything in vain has a proof that there is no such log, as long as the effort lasts; then "unknown".
+//! # What is proven
+//!
+//! That a history is legal, its log proves, whoever guessed what in it: all checks replay it. That it is *not*, no single log can
+//! prove, for another guess might have held. So every finding is one of these:
+//!
+//! - `Proof::Log`: there is no log. Everything was tried in vain;
+//! - `Proof::Part`: there is no log for what is about one node. Every guess that is about it was tried in vain; guesses about other
+//!   nodes cannot change that (`part`);
+//! - `Proof::Forced`: there is a log, the only one, for nothing could be chosen; and a check refuses it. Or every log is one
+//!   in which a watch was lost;
+//! - `Proof::None`: it rests on a guess. Then the search goes on, and when the effort is spent the answer is "undecided", whatever is
+//!   wrong in the best log so far.
+//!
+//! What a check finds in the answers alone, without any log, rests on no guess either, and is asked for first.
+//!
+//! The conflicts direct the search: the nodes at which it fails, the latest first, then those at which it fails most often, are those
+//! whose parts are looked at, early with little effort and once more when the effort is spent.
 
 use super::known::Known;
-use super::search::Search;
+use super::part::{Contradiction, LOCAL_CHECKS, Shown, Whole};
+use super::search::{Failure, Search};
+use crate::checks::Options;
 use crate::checks::history::History;
 use crate::reference::Settings;
 use crate::witness::Witness;
-use zabsim_types::Zxid;
+use std::collections::{BTreeMap, BTreeSet};
+use zabsim_types::{ZPath, Zxid, parent_of};
 
 /// What came of the attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,14 +64,27 @@ pub enum Fill {
     Torn {
         /// Where.
         zxid: Zxid,
-        /// What is wrong there.
-        why: String,
     },
     /// The effort was spent.
     Unknown {
         /// How far the replay came.
         zxid: Zxid,
     },
+}
+
+/// Why no other guess makes the history legal.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Proof {
+    /// None of them explains all answers. Which was the last that failed, in the attempt that came farthest.
+    Log(Failure),
+    /// None of them explains the answers about one node and those below it.
+    Part(Box<Contradiction>),
+    /// The answers contradict each other without a log.
+    Answers,
+    /// Nothing was guessed.
+    Forced,
+    /// There is no proof: another guess may.
+    None,
 }
 
 /// The log and what was needed to find it.
@@ -70,26 +102,191 @@ pub struct Filled {
     pub happened: u64,
     /// Transactions replayed, those that were taken back included.
     pub effort: u64,
+    /// Why what a check says of the log, or that there is none, rests on no guess.
+    pub(super) proof: Proof,
 }
 
-/// Reconstructs the log. `settings`: what the servers were told; `from_start`: the clients were there from the start of the
-/// history, trying to connect; `limit`: how many transactions may be replayed.
-pub(crate) fn fill(
+/// What is known besides the history.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'s> {
+    /// What the servers were told.
+    pub settings: &'s Settings,
+    /// The clients were there from the start of the history, trying to connect.
+    pub from_start: bool,
+    /// The run came to a quiet end.
+    pub quiet_end: bool,
+    /// How many transactions may be replayed.
+    pub limit: u64,
+}
+
+/// After how many transactions of the search the parts are looked at at which it failed, and with how many for each.
+const STAGES: [(u64, u64); 3] = [(0, 20_000), (20_000, 100_000), (200_000, 400_000)];
+
+/// Of how many nodes.
+const SUSPECTS_MAX: usize = 8;
+
+/// Reconstructs the log. `is_wrong_anyway` is asked once, where no log is found at once: whether the answers contradict each other
+/// whatever the log is.
+pub(super) fn fill(
     history: &History<'_>,
-    settings: &Settings,
-    from_start: bool,
-    limit: u64,
+    asked: Asked<'_>,
+    is_wrong_anyway: &dyn Fn() -> bool,
 ) -> Filled {
+    let Asked {
+        settings,
+        from_start,
+        limit,
+        ..
+    } = asked;
     let known = Known::new(history, settings, from_start);
     let mut search = Search::new(history, &known, settings, limit);
-    let fill = search.run();
+    search.is_over = asked.quiet_end;
+    let mut parts = Parts {
+        whole: Whole {
+            history,
+            known: &known,
+            settings,
+        },
+        limit,
+        effort: 0,
+        tried: BTreeMap::new(),
+    };
+    let mut proof = Proof::None;
+    let mut found = None;
+    for (stage, (until, each)) in STAGES.into_iter().enumerate() {
+        found = search.run(until.min(limit));
+        if found.is_some() {
+            break;
+        }
+        if stage == 0 && is_wrong_anyway() {
+            proof = Proof::Answers;
+            break;
+        }
+        if let Some(contradiction) = parts.look_at(&search.suspects(), each) {
+            proof = Proof::Part(contradiction);
+            break;
+        }
+    }
+    let zxid = search.latest().map_or(Zxid::ZERO, |latest| latest.zxid);
+    let fill = match (found, &proof) {
+        (Some(fill), _) => fill,
+        (None, Proof::None) => search.run(u64::MAX).expect("it may go on to the limit"),
+        (None, _) => {
+            search.give_up();
+            Fill::Torn { zxid }
+        }
+    };
+    let fill = match fill {
+        Fill::Unknown { zxid } => {
+            // Of the nodes that were written to all, as far as the effort goes once more.
+            let mut nodes = search.suspects();
+            nodes.truncate(SUSPECTS_MAX * 4);
+            match parts.look_at(&nodes, limit / 4) {
+                Some(contradiction) => {
+                    proof = Proof::Part(contradiction);
+                    Fill::Torn { zxid }
+                }
+                None => Fill::Unknown { zxid },
+            }
+        }
+        Fill::Torn { zxid } if proof == Proof::None => {
+            if let Some(latest) = search.latest() {
+                proof = Proof::Log(latest.clone());
+            }
+            Fill::Torn { zxid }
+        }
+        Fill::Whole if !search.has_chosen() || search.is_quiet_refuted() => {
+            proof = Proof::Forced;
+            Fill::Whole
+        }
+        other => other,
+    };
     let is_loose = |at: &&u32| !known.loose[**at as usize].refused;
     Filled {
         gaps: search.gaps(),
         unknown: known.loose.iter().filter(|loose| !loose.refused).count() as u64,
         happened: search.used.iter().filter(is_loose).count() as u64,
-        effort: search.effort,
+        effort: search.effort + parts.effort,
         witness: Witness { txns: search.txns },
         fill,
+        proof,
     }
+}
+
+/// The parts of a history that were looked at.
+struct Parts<'p, 'a> {
+    whole: Whole<'p, 'a>,
+    limit: u64,
+    effort: u64,
+    /// Each node that was looked at with its effort; none where it was explained.
+    tried: BTreeMap<ZPath, Option<u64>>,
+}
+
+impl Parts<'_, '_> {
+    /// Looks at what is about these nodes, each alone and then with those beside it, until one cannot be explained.
+    fn look_at(&mut self, nodes: &[ZPath], each: u64) -> Option<Box<Contradiction>> {
+        for node in nodes.iter().take(SUSPECTS_MAX) {
+            let mut root = Some(node.clone());
+            while let Some(node) = root.filter(|node| &**node != "/") {
+                let before = self.tried.get(&node).copied();
+                let is_done = match before {
+                    Some(None) => true,
+                    Some(Some(effort)) => effort >= each,
+                    None => false,
+                };
+                if !is_done {
+                    if self.effort > self.limit {
+                        return None;
+                    }
+                    let (shown, effort) = self.whole.explain(&node, each);
+                    self.effort += effort;
+                    let result = match shown {
+                        Shown::Contradicted(contradiction) => return Some(contradiction),
+                        Shown::Unknown if effort > 0 => Some(each),
+                        Shown::Explained | Shown::Unknown => None,
+                    };
+                    self.tried.insert(node.clone(), result);
+                }
+                // More can be said of more nodes; unless it cannot be said in time already.
+                if matches!(self.tried.get(&node), Some(Some(_))) {
+                    break;
+                }
+                root = parent_of(&node).map(ZPath::from);
+            }
+        }
+        None
+    }
+}
+
+/// Whether what a check says of a log that was found, at these nodes, it says of every log: of each that explains what is about one
+/// of them. `limit`: how many transactions may be replayed.
+pub(super) fn rests_on_no_guess(
+    history: &History<'_>,
+    (check, options): (&str, &Options),
+    nodes: &[ZPath],
+    limit: u64,
+) -> bool {
+    if !LOCAL_CHECKS.contains(&check) {
+        return false;
+    }
+    let settings = &options.settings;
+    let known = Known::new(history, settings, false);
+    let whole = Whole {
+        history,
+        known: &known,
+        settings,
+    };
+    let mut roots: BTreeSet<&str> = BTreeSet::new();
+    for node in nodes {
+        let mut root = Some(&**node);
+        while let Some(node) = root.filter(|node| *node != "/") {
+            roots.insert(node);
+            root = parent_of(node);
+        }
+    }
+    // The smallest parts first: of names that begin alike the longest.
+    roots.into_iter().rev().any(|root| {
+        let (shown, _) = whole.explain_checked(&root.into(), limit / 8, (check, options));
+        matches!(shown, Shown::Contradicted(_))
+    })
 }

@@ -1,6 +1,6 @@
 //! What may lie at a transaction that no reply names.
 
-use super::known::Loose;
+use super::known::{Loose, Trace};
 use super::search::{Search, State};
 use crate::reference::{Rights, Stamp, Trigger};
 use crate::witness::{TxnKind, life_of};
@@ -24,10 +24,12 @@ pub(super) enum Filler {
     NotSwept,
     /// A session that nobody heard of begins or ends.
     Stray,
+    /// Something that is not about the part of the history that is looked at.
+    Elsewhere,
 }
 
 /// A failed removal of a container comes soon after the state in which it was empty.
-const SWEEP_RACE: u64 = 64;
+pub(super) const SWEEP_RACE: u64 = 64;
 
 impl<'h, 'a> Search<'h, 'a> {
     /// What may be the transaction at hand, the likeliest first. Where there need not be one (`idle`), only what leaves a trace
@@ -36,13 +38,23 @@ impl<'h, 'a> Search<'h, 'a> {
         let (known, at) = (self.known, state.at);
         let mut all = Vec::new();
         let mut away = Vec::new();
+        if known.is_part && !idle {
+            all.push(Filler::Elsewhere);
+        }
         for (place, loose) in known.loose.iter().enumerate() {
             if loose.above >= at || !self.is_next(place as u32) {
                 continue;
             }
             let session = self.history.calls[loose.call as usize].session;
             let local = self.model.settings().local_sessions;
-            if loose.refused || loose.moved || local || !self.model.has_session(session) {
+            let is_away = match known.is_part {
+                // What is not carried out is nothing here, unless what was sent behind it is.
+                true => self.has_next(place as u32),
+                false => {
+                    loose.refused || loose.moved || local || !self.model.has_session(session)
+                }
+            };
+            if is_away {
                 away.push(Filler::TurnedAway(place as u32));
             }
             if !loose.refused && at < loose.below {
@@ -58,6 +70,7 @@ impl<'h, 'a> Search<'h, 'a> {
         for (place, life) in known.lives.iter().enumerate().take(state.made) {
             let over = life.closes
                 || life.last >= at
+                || life.told > at
                 || self.ended.contains(&(place as u32))
                 || !self.model.has_session(life.session);
             if !over {
@@ -65,10 +78,10 @@ impl<'h, 'a> Search<'h, 'a> {
             }
         }
         if !idle {
-            if at.0 - state.sweepable.0 <= SWEEP_RACE {
+            if at.0 - state.sweepable.0 <= SWEEP_RACE && !known.is_part {
                 all.push(Filler::NotSwept);
             }
-            if self.may_be_stray(at) {
+            if !known.is_part && self.may_be_stray(at) {
                 all.push(Filler::Stray);
             }
             all.append(&mut away);
@@ -136,6 +149,16 @@ impl<'h, 'a> Search<'h, 'a> {
                 })
     }
 
+    /// Whether something was sent behind it on its connection.
+    fn has_next(&self, at: u32) -> bool {
+        let (loose, behind) = match &self.known.loose[at as usize..] {
+            [loose, behind @ ..] => (loose, behind),
+            [] => return false,
+        };
+        let mut own = behind.iter().take_while(|next| next.slot == loose.slot);
+        own.any(|next| next.conn == loose.conn && !next.refused)
+    }
+
     /// By when it must have happened, if it could be carried out there and leaves the traces that were seen.
     fn fits(&mut self, state: &State, filler: &Filler, idle: bool) -> Option<Zxid> {
         let (stamp, _, op) = self.means(state, filler);
@@ -147,10 +170,12 @@ impl<'h, 'a> Search<'h, 'a> {
                 }
                 let rights = self.rights(filler);
                 let result = self.model.write_as(&op, stamp, rights);
+                let idle = idle || self.known.is_part;
                 self.leaves(state.at, filler, idle && !changes(&op, &result))
             }
             (Filler::Ended(_), None) => {
                 self.model.close_session(stamp);
+                let idle = idle || self.known.is_part;
                 self.leaves(state.at, filler, idle && self.model.triggers().is_empty())
             }
             (Filler::Made, None) => {
@@ -172,14 +197,13 @@ impl<'h, 'a> Search<'h, 'a> {
     fn leaves(&self, at: Zxid, filler: &Filler, in_vain: bool) -> Option<Zxid> {
         if in_vain {
             // Only for what was sent behind it on its connection.
-            let Filler::Loose(at) = filler else {
+            let Filler::Loose(loose) = filler else {
                 return None;
             };
-            let next = self.known.loose.get(*at as usize + 1);
-            let loose = &self.known.loose[*at as usize];
-            return next
-                .is_some_and(|next| (next.slot, next.conn) == (loose.slot, loose.conn))
-                .then_some(Zxid::NO_STATE);
+            if !self.known.traces_at(at).is_empty() {
+                return None;
+            }
+            return self.has_next(*loose).then_some(Zxid::NO_STATE);
         }
         let triggers = self.model.triggers();
         let seen = self.known.traces_at(at).iter().all(|trace| {
@@ -191,11 +215,16 @@ impl<'h, 'a> Search<'h, 'a> {
         }
         let history = self.history;
         if let Some(quiet) = self.quiet.as_ref().filter(|_| !self.lenient)
-            && triggers
+            && let Some(trigger) = triggers
                 .iter()
-                .any(|trigger| quiet.forbids(at, trigger, history))
+                .find(|trigger| quiet.forbids(at, trigger, history))
         {
             self.hushed.set(true);
+            self.unheard.set(Some(Trace {
+                zxid: at,
+                kind: trigger.kind,
+                path: trigger.path.clone(),
+            }));
             return None;
         }
         match &self.ahead {
@@ -231,7 +260,9 @@ impl<'h, 'a> Search<'h, 'a> {
                     Some(Cow::Owned(op)),
                 )
             }
-            Filler::NotSwept => (self.stamp(SessionId::NONE, zxid), Xid(0), None),
+            Filler::NotSwept | Filler::Elsewhere => {
+                (self.stamp(SessionId::NONE, zxid), Xid(0), None)
+            }
             Filler::Stray => (self.stamp(stray(zxid), zxid), Xid(0), None),
         }
     }
@@ -269,7 +300,7 @@ impl<'h, 'a> Search<'h, 'a> {
                 self.model.close_session(stamp);
                 TxnKind::CloseSession
             }
-            Filler::NotSwept => {
+            Filler::NotSwept | Filler::Elsewhere => {
                 self.model.skip(stamp);
                 TxnKind::Error {
                     code: ErrorCode::NotEmpty,

@@ -2,10 +2,11 @@
 //! zxid that somebody saw, when it was, and between which bounds a request without a reply can lie.
 
 use super::local;
+use super::part::Part;
 use crate::checks::history::{Call, History, Outcome};
 use crate::checks::stat_of;
 use crate::reference::Settings;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use zabsim_types::{
     HistoryKind, Op, Reply, SessionChange, SessionId, Stat, WatchKind, ZPath, Zxid,
 };
@@ -45,6 +46,10 @@ pub(super) struct Life {
     pub made_by: Zxid,
     /// The last state that an answer in it names.
     pub last: Zxid,
+    /// The last transaction that its client was told of by an event: its end may be that one, and none before.
+    pub told: Zxid,
+    /// Whether its client was told that it has expired.
+    pub expired: bool,
     /// Whether its client closed it and was told so.
     pub closes: bool,
     /// When a client was first told of it: of those that could have been made in any order, the first comes first.
@@ -63,6 +68,12 @@ pub(super) struct Known {
     pub epochs: BTreeMap<u32, u32>,
     /// Traces of transactions that no reply answers.
     pub traces: Vec<Trace>,
+    /// What watches were told of transactions that a reply answers.
+    pub told: Vec<Trace>,
+    /// Transactions that replies answer and that are about nodes outside of the part of the tree that is looked at.
+    pub foreign: Vec<Zxid>,
+    /// Whether this is a part of a history: then a transaction that no reply names may be about other nodes.
+    pub is_part: bool,
     /// The leader's clock at transactions whose nodes were seen.
     pub times: BTreeMap<Zxid, i64>,
     /// Updates of unknown outcome, by session and in its order.
@@ -83,6 +94,9 @@ impl Known {
             reads: Vec::new(),
             epochs: BTreeMap::new(),
             traces: Vec::new(),
+            told: Vec::new(),
+            foreign: Vec::new(),
+            is_part: false,
             times: BTreeMap::new(),
             loose: Vec::new(),
             lives: Vec::new(),
@@ -99,6 +113,9 @@ impl Known {
         known.events(history, from_start);
         let updates = &known.updates;
         let is_known = |zxid: Zxid| updates.binary_search_by_key(&zxid, |(z, _)| *z).is_ok();
+        known.told.retain(|trace| is_known(trace.zxid));
+        known.told.sort_unstable();
+        known.told.dedup();
         known.traces.retain(|trace| !is_known(trace.zxid));
         known.traces.sort_unstable();
         known.traces.dedup();
@@ -197,6 +214,11 @@ impl Known {
                 } => {
                     self.name(*zxid);
                     self.trace(*zxid, event.kind, &event.path);
+                    self.told.push(Trace {
+                        zxid: *zxid,
+                        kind: event.kind,
+                        path: event.path.clone(),
+                    });
                 }
                 HistoryKind::Session { change } => match change {
                     SessionChange::WatchesSet { zxid, .. } => self.name(*zxid),
@@ -233,6 +255,8 @@ impl Known {
             session,
             made_by: Zxid::NO_STATE,
             last: Zxid::ZERO,
+            told: Zxid::ZERO,
+            expired: false,
             closes: false,
             connected: u32::MAX,
             timeout_ms: 0,
@@ -252,6 +276,18 @@ impl Known {
                 }
                 life.connected = life.connected.min(at as u32);
                 life.timeout_ms = life.timeout_ms.max(*timeout_ms);
+            }
+            let Some(life) = lives.get_mut(&event.session) else {
+                continue;
+            };
+            match &event.kind {
+                HistoryKind::Watch {
+                    zxid: Some(zxid), ..
+                } => life.told = life.told.max(*zxid),
+                HistoryKind::Session {
+                    change: SessionChange::Expired,
+                } => life.expired = true,
+                _ => {}
             }
         }
         for session in history
@@ -277,6 +313,9 @@ impl Known {
                 life.closes |= *call.op == Op::CloseSession;
             }
         }
+        // What a server without a quorum made has no transaction.
+        let provisional = provisional(history);
+        lives.retain(|session, _| !provisional.contains(session));
         self.lives = lives.into_values().collect();
         if settings.local_sessions {
             let all = std::mem::take(&mut self.lives);
@@ -379,12 +418,73 @@ impl Known {
         (from, self.spans.get(at).map_or(u32::MAX, |span| span.2))
     }
 
-    /// The traces at that transaction.
+    /// The traces at that transaction, which no reply names.
     pub fn traces_at(&self, zxid: Zxid) -> &[Trace] {
-        let from = self.traces.partition_point(|trace| trace.zxid < zxid);
-        let to = self.traces.partition_point(|trace| trace.zxid <= zxid);
-        &self.traces[from..to]
+        at(&self.traces, zxid)
     }
+
+    /// What watches were told of that transaction, which a reply names.
+    pub fn told_at(&self, zxid: Zxid) -> &[Trace] {
+        at(&self.told, zxid)
+    }
+
+    /// Restricts what is known of a part of the history to what the whole says of it.
+    pub fn narrow(
+        &mut self,
+        whole: &Known,
+        history_of_whole: &History<'_>,
+        history: &History<'_>,
+        part: &Part,
+    ) {
+        self.is_part = true;
+        self.epochs = whole.epochs.clone();
+        self.lives = whole.lives.clone();
+        self.foreign = part.foreign.clone();
+        let inside = |trace: &&Trace| part.has(&trace.path);
+        self.traces = whole.traces.iter().filter(inside).cloned().collect();
+        self.told = whole.told.iter().filter(inside).cloned().collect();
+        let places: BTreeMap<u64, &Loose> = whole
+            .loose
+            .iter()
+            .map(|loose| (history_of_whole.calls[loose.call as usize].id.0, loose))
+            .collect();
+        for loose in &mut self.loose {
+            let id = history.calls[loose.call as usize].id;
+            if let Some(Loose {
+                above,
+                below,
+                conn,
+                moved,
+                ..
+            }) = places.get(&id.0)
+            {
+                (loose.above, loose.below) = (*above, *below);
+                (loose.conn, loose.moved) = (*conn, *moved);
+            }
+        }
+    }
+}
+
+fn provisional(history: &History<'_>) -> BTreeSet<SessionId> {
+    let made = history.events.iter().filter(|event| {
+        matches!(
+            event.kind,
+            HistoryKind::Session {
+                change: SessionChange::Connected {
+                    reattached: false,
+                    read_only: true,
+                    ..
+                }
+            }
+        )
+    });
+    made.map(|event| event.session).collect()
+}
+
+fn at(traces: &[Trace], zxid: Zxid) -> &[Trace] {
+    let from = traces.partition_point(|trace| trace.zxid < zxid);
+    let to = traces.partition_point(|trace| trace.zxid <= zxid);
+    &traces[from..to]
 }
 
 /// The connection of each call that was lost: the one that its client had when it learned so.

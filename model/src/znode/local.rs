@@ -93,14 +93,18 @@ mod tests {
             local_sessions,
             ..Default::default()
         };
-        let text = settings_line(&told) + EVENTS;
+        let options = crate::Options {
+            settings: told,
+            ..Default::default()
+        };
+        let text = settings_line(&options) + EVENTS;
         check(text.as_bytes(), &Settings::default(), &mut |_| {}).expect("a history")
     }
 
     #[test]
     fn a_local_session_is_in_the_log_from_its_first_ephemeral_on() {
         let judged = judged(true);
-        assert_eq!(judged.violation(), None);
+        assert_eq!(judged.conflict, None);
         assert_eq!(judged.filled.fill, Fill::Whole);
         let txns = judged.filled.witness.txns.iter();
         let of_sessions: Vec<(u64, SessionId, bool)> = txns

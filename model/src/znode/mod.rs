@@ -5,7 +5,7 @@
 //! 1. `read`: the lines of a file become the events of a history. Two formats: what a recorder wrote beside the clients of real
 //!    servers, and what a run of ours saved; whichever it is shows on the first line.
 //! 2. [`mod@fill`]: the log that the servers committed is reconstructed from the zxids in the replies, with the updates of unknown
-//!    outcome where only they can be.
+//!    outcome where only they can be. What is proven when there is none, and what is not, is said there.
 //! 3. All [`checks`](crate::checks) are run with that log as the witness. It is not believed, it is replayed: where it is accepted,
 //!    the order of the zxids is a proof that the history is what the service promises.
 //!
@@ -31,6 +31,7 @@ pub mod fill;
 mod fillers;
 mod known;
 mod local;
+mod part;
 mod quiet;
 mod read;
 #[cfg(test)]
@@ -41,18 +42,22 @@ mod tests;
 mod words;
 
 pub use conflict::{Conflict, Operation};
+use conflict::Scene;
+use fill::{Asked, Proof};
+
 pub use fill::{Fill, Filled};
 pub use read::{CLOCK_SLACK_MS, Format, Recording, begins, read, settings_line};
 
 use crate::checks::history::{History, Outcome};
-use crate::checks::{Options, Report, check_all, first_violation};
+use crate::checks::{Options, Report, check_all};
 use crate::intake::Fault;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use zabsim_types::run::{Verdict, Violation};
-use zabsim_types::{HistoryEvent, HistoryKind, Id, SessionChange, SessionId, Time};
+use zabsim_types::{HistoryEvent, HistoryKind, Id, SessionChange, SessionId, Time, ZPath};
 
 /// How much is spent, and what is known of the run that the history does not say.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,8 +148,10 @@ pub struct Judged {
     pub filled: Filled,
     /// What each check says. The first of them, `write-order`, is about the log itself.
     pub reports: Vec<Report>,
-    /// What contradicts what, if something was violated.
+    /// What contradicts what, if it is proven that the history is not legal.
     pub conflict: Option<Conflict>,
+    /// Where it is undecided: what is wrong in the best log that was found. Another may be right.
+    pub doubt: Option<Violation>,
     /// How many of the answered operations the log explains: all of them, or those up to where the search came.
     pub explained: u64,
 }
@@ -155,20 +162,13 @@ impl Judged {
         self.verdict() == Verdict::Pass
     }
 
-    /// Pass, fail, or undecided.
+    /// Pass, fail, or undecided. It fails only where no log whatever makes it legal.
     pub fn verdict(&self) -> Verdict {
-        if matches!(self.filled.fill, Fill::Unknown { .. }) {
-            Verdict::Undecided
-        } else if self.reports.iter().all(Report::ok) {
-            Verdict::Pass
-        } else {
-            Verdict::Fail
+        match (&self.conflict, &self.doubt) {
+            (Some(_), _) => Verdict::Fail,
+            (None, Some(_)) => Verdict::Undecided,
+            (None, None) => Verdict::Pass,
         }
-    }
-
-    /// The earliest violation, if something was violated; that there is no log only where nothing else was.
-    pub fn violation(&self) -> Option<&Violation> {
-        most_telling(&self.reports)
     }
 }
 
@@ -208,39 +208,103 @@ pub fn judge(recording: &Recording, settings: &Settings) -> Result<Judged, Fault
         local::mark_closes(&mut history);
     }
     let understood = understood(recording, &history);
-    let from_start = recording.format == Format::Own;
-    let filled = fill::fill(&history, &options.settings, from_start, settings.effort);
-    let mut reports = vec![write_order(&filled, events)];
+    let scene = Scene {
+        recording,
+        history: &history,
+    };
+    // What the answers say without a log needs none.
+    let alone: OnceCell<Option<Conflict>> = OnceCell::new();
+    let look = || {
+        let found = || {
+            scene.twice().or_else(|| {
+                let reports = check_all(events, None, &options);
+                first_report(&reports).and_then(|report| scene.of_report(report))
+            })
+        };
+        alone.get_or_init(found).is_some()
+    };
+    let asked = Asked {
+        settings: &options.settings,
+        from_start: recording.format == Format::Own,
+        quiet_end: options.quiet_end,
+        limit: settings.effort,
+    };
+    let filled = fill::fill(&history, asked, &look);
+    let mut reports = vec![write_order(&filled)];
     reports.extend(check_all(events, Some(&filled.witness), &options));
+    let found = first_report(&reports);
+    if found.is_some() {
+        look();
+    }
+    let alone = alone.into_inner().flatten();
+    let conflict = match (alone, &filled.proof, &filled.fill) {
+        (Some(conflict), ..) => Some(conflict),
+        (_, Proof::Log(failure), _) => Some(scene.of_failure(failure, &filled.witness)),
+        (_, Proof::Part(part), _) => Some(scene.of_part(part, &filled.witness)),
+        (_, Proof::Forced, _) => found.and_then(|report| scene.of_report(report)),
+        (_, _, Fill::Whole) => found.and_then(|report| {
+            let nodes = subjects(events, report);
+            let asked = (report.name, &options);
+            let is_so = fill::rests_on_no_guess(&history, asked, &nodes, settings.effort);
+            is_so.then(|| scene.of_report(report)).flatten()
+        }),
+        _ => None,
+    };
     let undecided = match &filled.fill {
-        Fill::Unknown { zxid } => Some(*zxid),
+        Fill::Unknown { zxid } => Some(format!(
+            "{} transactions were replayed to find a log, and none explains what was seen behind {zxid}",
+            filled.effort
+        )),
         _ => None,
     };
-    let conflict = match most_telling(&reports) {
-        Some(violation) if undecided.is_none() => {
-            let found = conflict::find(recording, &history, &filled, &options, violation);
-            Some(found)
-        }
-        _ => None,
+    let doubt = match (&conflict, undecided) {
+        (Some(_), _) => None,
+        (None, Some(message)) => Some(Violation {
+            check: WRITE_ORDER.to_owned(),
+            at_ms: 0,
+            message,
+        }),
+        (None, None) => found.and_then(|report| report.violation.clone()),
     };
-    let explained = match (&conflict, undecided) {
+    let explained = match (&conflict, &filled.fill) {
         (Some(conflict), _) => conflict.prefix,
-        (None, Some(zxid)) => conflict::answered_before(&history, zxid),
-        (None, None) => understood.answered,
+        (None, Fill::Unknown { zxid }) => scene.answered_before(*zxid),
+        (None, _) => understood.answered,
     };
     Ok(Judged {
         understood,
         filled,
         reports,
         conflict,
+        doubt,
         explained,
     })
 }
 
-/// The earliest violation. That there is no log says less than what any other check found in the best attempt at one.
-fn most_telling(reports: &[Report]) -> Option<&Violation> {
-    let (log, others) = reports.split_at(1);
-    first_violation(others).or_else(|| first_violation(log))
+/// The report of the earliest violation.
+fn first_report(reports: &[Report]) -> Option<&Report> {
+    let violated = reports.iter().filter(|report| report.violation.is_some());
+    violated.min_by_key(|report| report.violation.as_ref().map(|violation| violation.at_ms))
+}
+
+/// The nodes that a violation is about, as far as its check says.
+fn subjects(events: &[HistoryEvent], report: &Report) -> Vec<ZPath> {
+    let mut nodes: Vec<ZPath> = Vec::new();
+    for at in &report.about {
+        let Some(event) = events.get(*at as usize) else {
+            continue;
+        };
+        let node = match &event.kind {
+            HistoryKind::Watch { event, .. } => Some(&event.path),
+            HistoryKind::Recipe(recipe) => Some(&recipe.object),
+            HistoryKind::Invoke { request, .. } => search::first_path(request),
+            _ => None,
+        };
+        if let Some(node) = node.filter(|node| !nodes.contains(*node)) {
+            nodes.push(node.clone());
+        }
+    }
+    nodes
 }
 
 /// What goes for a history of that format.
@@ -250,44 +314,35 @@ pub(crate) fn options_for(recording: &Recording) -> Options {
         watches_survive_reconnect: recording.format == Format::Own,
         identities: address.into_iter().collect(),
         leader_may_lag: recording.format == Format::Recorded && !recording.alone,
+        quiet_end: recording.end.quiet,
+        staleness: recording.end.staleness.clone(),
         settings: recording.settings.clone().unwrap_or_default(),
-        ..Options::default()
     }
 }
 
-/// What is said of the log itself.
-fn write_order(filled: &Filled, events: &[HistoryEvent]) -> Report {
-    let name = "write-order";
-    let examined = filled.witness.txns.len() as u64;
-    let (detail, torn) = match &filled.fill {
-        Fill::Whole => (
-            format!(
-                "transactions, {} of them without a reply; of {} updates of unknown outcome {} happened",
-                filled.gaps, filled.unknown, filled.happened
-            ),
-            false,
+/// The name of what is said of the log itself.
+const WRITE_ORDER: &str = "write-order";
+
+fn write_order(filled: &Filled) -> Report {
+    let detail = match &filled.fill {
+        Fill::Whole => format!(
+            "transactions, {} of them without a reply; of {} updates of unknown outcome {} happened",
+            filled.gaps, filled.unknown, filled.happened
         ),
-        Fill::Torn { why, .. } => (why.clone(), true),
-        Fill::Unknown { zxid } => (
-            format!(
-                "undecided: {} transactions were replayed to find a log, and none explains what was seen behind {zxid}",
-                filled.effort
-            ),
-            false,
+        Fill::Torn { zxid } => {
+            format!("transactions; no log explains what was seen at {zxid}")
+        }
+        Fill::Unknown { zxid } => format!(
+            "undecided: {} transactions were replayed to find a log, and none explains what was seen behind {zxid}",
+            filled.effort
         ),
     };
-    // The log has no time of its own: the others say when it was seen.
-    let at_ms = events.last().map_or(0, |event| event.time.as_ms());
-    let violation = torn.then(|| Violation {
-        check: name.to_owned(),
-        at_ms,
-        message: detail.clone(),
-    });
     Report {
-        name,
-        examined,
+        name: WRITE_ORDER,
+        examined: filled.witness.txns.len() as u64,
         detail,
-        violation,
+        violation: None,
+        about: Vec::new(),
     }
 }
 

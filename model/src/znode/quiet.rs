@@ -7,7 +7,7 @@
 
 use crate::checks::history::{Call, History};
 use crate::reference::{Lookup, Trigger, WatchList, grants, watch_of};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use zabsim_types::{
     AddWatchMode, ErrorCode, HistoryKind, Op, Perms, ProcessId, Reply, SessionChange, WatchEvent,
     WatchKind, WatcherType, ZPath, Zxid, parent_of,
@@ -45,11 +45,18 @@ struct Client<'a> {
 #[derive(Default)]
 pub(super) struct Quiet {
     spans: Lookup<ZPath, Vec<(Kind, Zxid, Zxid)>>,
+    /// Nodes that not everybody may always read, or whose names begin so. A watch of one may be used up unheard, and what fires
+    /// behind that is for none.
+    guarded: BTreeSet<ZPath>,
+    guarded_begin: Vec<ZPath>,
 }
 
 impl Quiet {
     pub fn new(history: &History<'_>) -> Quiet {
         let mut quiet = Quiet::default();
+        for call in &history.calls {
+            quiet.guard(call.op, history);
+        }
         let mut clients: BTreeMap<ProcessId, Client<'_>> = BTreeMap::new();
         for event in history.events {
             let client = clients.entry(event.process).or_default();
@@ -118,8 +125,36 @@ impl Quiet {
         last.is_some_and(|(other, _, to)| other == kind && at <= to)
     }
 
+    fn guard(&mut self, op: &Op, history: &History<'_>) {
+        match op {
+            Op::Multi { ops } => ops.iter().for_each(|op| self.guard(op, history)),
+            Op::Create {
+                path, acl, mode, ..
+            } if !grants(acl, Perms::READ, history.common()) => {
+                if mode.is_sequential() {
+                    self.guarded_begin.push(path.clone());
+                } else {
+                    self.guarded.insert(path.clone());
+                }
+            }
+            Op::SetAcl { path, acl, .. } if !grants(acl, Perms::READ, history.common()) => {
+                self.guarded.insert(path.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn may_be_used_up(&self, kind: Kind, path: &str) -> bool {
+        matches!(kind, Kind::Data | Kind::Child)
+            && (self.guarded.contains(path)
+                || self
+                    .guarded_begin
+                    .iter()
+                    .any(|begin| path.starts_with(&**begin)))
+    }
+
     fn note(&mut self, (kind, path): (Kind, &str), from: Zxid, to: Zxid) {
-        if from < to {
+        if from < to && !self.may_be_used_up(kind, path) {
             let spans = self.spans.entry(path.into()).or_default();
             spans.push((kind, from, to));
         }

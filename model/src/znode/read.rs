@@ -3,7 +3,8 @@
 //! - *Recorded*: what a recorder beside the clients of a real ensemble wrote. It begins and ends with a `meta` line, counts
 //!   nanoseconds in `time_ns`, and numbers what each client was given (`rseq`).
 //! - *Own*: what `zabsim run --out` saves as `history.jsonl`: one [`HistoryEvent`] a line, microseconds in `time_us`. The first
-//!   line says what the servers were told ([`settings_line`]); without it, they were told nothing.
+//!   line says what the servers were told and how the run ended ([`settings_line`]); without it, they were told nothing, and of the
+//!   end nothing is known.
 //!
 //! What is read is kept, nothing else: memory grows with the operations of the history, and what is no history ends at its
 //! first line. The order of the lines is the order of things; the clock may not contradict it by more than
@@ -12,6 +13,7 @@
 use super::arrange::arrange;
 use super::fields::{Fields, brief};
 use super::words;
+use crate::checks::{Options, Staleness};
 use crate::intake::Fault;
 use crate::intake::source::Source;
 use crate::reference::{Lookup, Settings};
@@ -58,6 +60,19 @@ pub struct Recording {
     pub settings: Option<Settings>,
     /// On which lines each call begins and ends; 0 where it does not end.
     pub(super) lines_of: Lookup<u64, (u64, u64)>,
+    /// The line of each event.
+    pub(super) line_of_event: Vec<u64>,
+    /// What a run of ours says of its end.
+    pub(super) end: End,
+}
+
+/// What a run of ours says of its end. A recorded history says nothing of it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct End {
+    /// Whether it was quiet: [`Options::quiet_end`].
+    pub quiet: bool,
+    /// How old the state of an answer may be: [`Options::staleness`].
+    pub staleness: Option<Staleness>,
 }
 
 /// The type of the line that says what the servers were told.
@@ -70,23 +85,31 @@ struct SettingsLine {
     time_us: u64,
     r#type: String,
     settings: Settings,
+    #[serde(default)]
+    quiet_end: bool,
+    #[serde(default)]
+    staleness: Option<Staleness>,
 }
 
-/// The line with which a history of ours begins, without its end: what the servers were told.
+/// The line with which a history of ours begins, without its end: what the servers were told, and what the checks must know of the
+/// run's end.
 ///
 /// ```
-/// use zabsim_model::Settings;
 /// use zabsim_model::znode::{read, settings_line};
+/// use zabsim_model::{Options, Settings};
 ///
 /// let told = Settings { local_sessions: true, ..Settings::default() };
-/// let recording = read(settings_line(&told).as_bytes(), &mut |_| {}).expect("a history");
+/// let options = Options { settings: told.clone(), ..Options::default() };
+/// let recording = read(settings_line(&options).as_bytes(), &mut |_| {}).expect("a history");
 /// assert_eq!(recording.settings, Some(told));
 /// ```
-pub fn settings_line(settings: &Settings) -> String {
+pub fn settings_line(options: &Options) -> String {
     let line = SettingsLine {
         time_us: 0,
         r#type: SETTINGS.to_owned(),
-        settings: settings.clone(),
+        settings: options.settings.clone(),
+        quiet_end: options.quiet_end,
+        staleness: options.staleness.clone(),
     };
     serde_json::to_string(&line).expect("it has neither maps nor floats")
 }
@@ -145,6 +168,9 @@ struct Reader {
     remote: bool,
     local: bool,
     settings: Option<Settings>,
+    end: End,
+    /// The line of each event.
+    line_of_event: Vec<u64>,
     calls: Lookup<u64, Open>,
     /// The session that each process has, and its connection.
     conns: BTreeMap<ProcessId, (SessionId, u32)>,
@@ -246,7 +272,13 @@ impl Reader {
             );
         }
         match serde_json::from_str::<SettingsLine>(text) {
-            Ok(line) => self.settings = Some(line.settings),
+            Ok(line) => {
+                self.settings = Some(line.settings);
+                self.end = End {
+                    quiet: line.quiet_end,
+                    staleness: line.staleness,
+                };
+            }
             Err(error) => {
                 return self.fault(format!("this is not what servers can be told: {error}"));
             }
@@ -257,6 +289,7 @@ impl Reader {
     fn push(&mut self, event: HistoryEvent, number: u64) {
         self.events.push(event);
         self.numbers.push(number);
+        self.line_of_event.push(self.line);
     }
 
     fn invoked(&mut self, id: CallId, process: ProcessId) -> Result<(), Fault> {
@@ -513,9 +546,12 @@ impl Reader {
                  is not known",
             );
         }
+        let (events, line_of_event) = arrange(self.events, self.line_of_event, &self.numbers);
         Ok(Recording {
             format,
-            events: arrange(self.events, &self.numbers),
+            events,
+            line_of_event,
+            end: self.end,
             notes: self.notes,
             lines: self.lines,
             server: self.server,

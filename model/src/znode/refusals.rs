@@ -1,6 +1,7 @@
 //! What is no history is refused, with its line, what was found and what was allowed; and nothing makes the reader panic.
 
 use super::*;
+use crate::checks::Staleness;
 use proptest::prelude::*;
 
 const GOOD: &[&str] = &[
@@ -29,7 +30,7 @@ fn read_lines(lines: &[String]) -> Result<Recording, Fault> {
 fn the_small_history_is_understood() {
     let recording = read_lines(&lines()).expect("a history");
     let judged = judge(&recording, &Settings::default()).expect("completions fit");
-    assert!(judged.is_legal(), "{:?}", judged.violation());
+    assert!(judged.is_legal(), "{:?}", judged.conflict);
     let text = judged.understood.to_string();
     assert!(
         text.contains("3 operations of 1 clients in 1 sessions"),
@@ -114,12 +115,13 @@ fn the_rarer_operations_are_understood() {
         judge(&recording, &Settings::default()).expect("completions fit")
     };
     let right = judged("x");
-    assert!(right.is_legal(), "{:?}", right.violation());
+    assert!(right.is_legal(), "{:?}", right.conflict);
     assert_eq!(right.understood.operations, 7);
     let wrong = judged("y");
     let conflict = wrong.conflict.expect("the data are others");
     assert_eq!(conflict.check, "snapshot-reads");
-    assert_eq!(conflict.operation.expect("a read").line, 9);
+    let culprit = conflict.culprit.expect("a read");
+    assert_eq!(conflict.parts[culprit].line, 9);
 }
 
 #[test]
@@ -271,7 +273,7 @@ fn our_own_histories_are_read() {
         (Format::Own, &recording.events)
     );
     let judged = judge(&again, &Settings::default()).expect("completions fit");
-    assert!(judged.is_legal(), "{:?}", judged.violation());
+    assert!(judged.is_legal(), "{:?}", judged.conflict);
     let mut twice = own.clone();
     twice.insert(2, own[1].clone());
     let fault = read_lines(&twice).expect_err("invoked twice");
@@ -334,14 +336,28 @@ fn what_the_servers_were_told_is_read_or_refused() {
         first_configuration: Some("version=0".into()),
         ..Default::default()
     };
-    let line = settings_line(&told);
+    let options = Options {
+        settings: told.clone(),
+        quiet_end: true,
+        staleness: Some(Staleness {
+            bound_ms: 70,
+            unrest: vec![(Time(1), Time(2))],
+        }),
+        ..Options::default()
+    };
+    let line = settings_line(&options);
     let lines = |lines: &[&str]| {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         read_lines(&lines)
     };
     let recording = lines(&[&line, event]).expect("a history");
     assert_eq!(recording.events.len(), 1);
-    assert_eq!(options_for(&recording).settings, told);
+    assert_eq!(options_for(&recording), options);
+    let of_old = lines(&[r#"{"time_us":0,"type":"settings","settings":SETTINGS}"#
+        .replace("SETTINGS", &serde_json::to_string(&told).expect("JSON"))
+        .as_str()]);
+    let of_old = options_for(&of_old.expect("a history"));
+    assert_eq!((of_old.settings, of_old.quiet_end), (told, false));
     let without = lines(&[event]).expect("a history");
     assert_eq!(options_for(&without).settings, Default::default());
 

@@ -1,18 +1,22 @@
 //! The search for a log: the replay, and where something can be chosen, the choices and the way back.
+//!
+//! A failure is found at the transaction at which it arises, and depends on nothing but the state there (`Search::digest`): so a
+//! state that led nowhere once leads nowhere again, and whoever has tried everything has proven that there is no log.
 
 use super::ahead::Ahead;
 use super::fill::Fill;
-use super::fillers::{Filler, effect};
-use super::known::Known;
+use super::fillers::{Filler, SWEEP_RACE, effect};
+use super::known::{Known, Trace};
+use super::part::{path_of, sessions};
 use super::quiet::Quiet;
 use crate::checks::history::History;
 use crate::checks::judge::{could_answer, write_judged};
-use crate::reference::{Fnv, Mark, Model, Settings, Stamp};
+use crate::reference::{Fnv, Mark, Model, Rights, Settings, Stamp, Trigger};
 use crate::witness::{CommittedTxn, TxnKind};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
-use zabsim_types::{OpResult, SessionId, Xid, Zxid};
+use zabsim_types::{Op, OpResult, SessionId, Xid, ZPath, Zxid};
 
 /// Where the replay stands.
 #[derive(Clone, Copy)]
@@ -31,14 +35,41 @@ pub(super) struct State {
     beyond: u32,
 }
 
-const START: State = State {
-    at: Zxid::ZERO,
-    update: 0,
-    read: 0,
-    made: 0,
-    sweepable: Zxid::ZERO,
-    beyond: 0,
-};
+/// Why there can be no such log.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Failure {
+    /// At which transaction.
+    pub zxid: Zxid,
+    pub why: Why,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Why {
+    /// That call was answered otherwise than from the state there.
+    Answer { call: u32, expected: OpResult },
+    /// No reply names the transaction, and nothing that can have happened leaves what was seen of it.
+    Nobodys,
+    /// Nothing up to there can have made the session, which was used.
+    Unmade { session: SessionId },
+    /// That was told of the transaction, and did not happen in it.
+    Untrue(Trace),
+    /// That happened in it, and somebody who watched for it was shown later states and told nothing.
+    Untold(Trace),
+    /// A check refuses the log.
+    Refused,
+    /// The same was tried in vain before.
+    AsBefore,
+}
+
+impl Failure {
+    /// The call that cannot have been answered so.
+    pub fn call(&self) -> Option<u32> {
+        match self.why {
+            Why::Answer { call, .. } => Some(call),
+            _ => None,
+        }
+    }
+}
 
 /// A choice that can be taken back.
 struct Choice {
@@ -67,8 +98,7 @@ enum Place {
 
 /// The failure that came latest in the log, and what had been chosen up to there.
 struct Worst {
-    zxid: Zxid,
-    why: String,
+    failure: Failure,
     taken: Vec<(usize, Filler)>,
     /// How far each epoch went on behind what anybody named of it.
     beyond: BTreeMap<u32, u32>,
@@ -86,7 +116,11 @@ pub(super) struct Search<'h, 'a> {
     pub used: BTreeSet<u32>,
     /// The sessions that the servers ended.
     pub ended: BTreeSet<u32>,
+    /// Where the search stands; `None` before it begins and when it is over.
+    state: Option<State>,
     choices: Vec<Choice>,
+    /// How often it failed at each node.
+    failures: BTreeMap<ZPath, u64>,
     seen: BTreeSet<(Place, Zxid, u32, u64)>,
     pub effort: u64,
     limit: u64,
@@ -101,14 +135,19 @@ pub(super) struct Search<'h, 'a> {
     pub quiet: Option<Quiet>,
     /// Whether something was not tried because of that. Whoever asks what fits may not change the search.
     pub hushed: Cell<bool>,
+    /// What was not tried last because of that.
+    pub unheard: Cell<Option<Trace>>,
     /// Something was taken back: from there on what was seen is remembered.
     went_back: bool,
     /// Whether anything could have been chosen otherwise.
     chose: bool,
+    /// Not everything was tried in which no watch was lost.
+    cut_short: bool,
+    /// Nothing that was seen is remembered.
+    forgets: bool,
+    /// Whether the run came to a quiet end: then the sessions that clients were told have expired have.
+    pub is_over: bool,
 }
-
-/// That the same was tried in vain before.
-const AS_BEFORE: &str = "as before";
 
 /// How often the state is remembered once something was taken back, in transactions.
 const MEMORY_EVERY: u64 = 64;
@@ -127,12 +166,14 @@ impl<'h, 'a> Search<'h, 'a> {
             history,
             known,
             settings,
-            model: empty(history, settings),
+            model: empty(history, known, settings),
             txns: Vec::with_capacity(known.updates.len()),
             taken: Vec::new(),
             used: BTreeSet::new(),
             ended: BTreeSet::new(),
+            state: None,
             choices: Vec::new(),
+            failures: BTreeMap::new(),
             seen: BTreeSet::new(),
             effort: 0,
             limit,
@@ -142,8 +183,12 @@ impl<'h, 'a> Search<'h, 'a> {
             ahead: None,
             quiet: Some(Quiet::new(history)),
             hushed: Cell::new(false),
+            unheard: Cell::new(None),
             went_back: false,
             chose: false,
+            cut_short: false,
+            forgets: false,
+            is_over: false,
         }
     }
 
@@ -158,30 +203,47 @@ impl<'h, 'a> Search<'h, 'a> {
     }
 
     fn start_over(&mut self) -> State {
-        self.model = empty(self.history, self.settings);
+        self.model = empty(self.history, self.known, self.settings);
         self.txns.clear();
         self.taken.clear();
         self.used.clear();
         self.ended.clear();
         self.choices.clear();
-        START
+        State {
+            at: Zxid::ZERO,
+            update: 0,
+            read: 0,
+            // Of a part of a history only the sessions' ends matter.
+            made: if self.known.is_part {
+                self.known.lives.len()
+            } else {
+                0
+            },
+            sweepable: Zxid::ZERO,
+            beyond: 0,
+        }
     }
 
-    pub fn run(&mut self) -> Fill {
-        let mut state = START;
+    /// Goes on until the log is found, or cannot be, or so many transactions were replayed: then `None`.
+    pub fn run(&mut self, until: u64) -> Option<Fill> {
+        let mut state = match self.state.take() {
+            Some(state) => state,
+            None => self.start_over(),
+        };
         loop {
-            let wrong = match self.step(&mut state) {
-                Ok(true) => continue,
-                Ok(false) => return Fill::Whole,
-                Err(wrong) => wrong,
-            };
-            let deeper = self
-                .worst
-                .as_ref()
-                .is_none_or(|worst| worst.zxid < state.at);
-            if deeper && wrong != AS_BEFORE {
-                self.worst = Some(self.here(state.at, wrong));
+            if self.effort > until && self.ahead.is_some() {
+                self.state = Some(state);
+                return None;
             }
+            let why = match self.step(&mut state) {
+                Ok(true) => continue,
+                Ok(false) => {
+                    self.end(&mut state);
+                    return Some(Fill::Whole);
+                }
+                Err(why) => why,
+            };
+            self.failed(state.at, why);
             let out_of_effort = self.effort > self.limit;
             // Half of it is for a log in which a watch was lost.
             let hushed = self.hushed.get() && self.quiet.is_some();
@@ -197,27 +259,144 @@ impl<'h, 'a> Search<'h, 'a> {
             }
             if hushed && !out_of_effort {
                 // Then a watch was lost, and the checks shall have a log to say so.
-                self.quiet = None;
-                self.seen.clear();
-                self.worst = None;
+                self.cut_short |= enough;
+                self.listen();
                 state = self.start_over();
                 continue;
             }
-            let worst = self.worst.take().expect("it was just set");
-            let (zxid, why) = (worst.zxid, worst.why.clone());
-            self.follow = Some(worst);
-            self.lenient = true;
-            state = self.start_over();
-            while self.step(&mut state) == Ok(true) {}
-            return if out_of_effort && self.chose {
+            let zxid = self.worst.as_ref().map_or(state.at, |worst| worst.failure.zxid);
+            self.give_up();
+            return Some(if out_of_effort && self.chose {
                 Fill::Unknown { zxid }
             } else {
-                Fill::Torn { zxid, why }
-            };
+                Fill::Torn { zxid }
+            });
         }
     }
 
-    fn here(&self, zxid: Zxid, why: String) -> Worst {
+    /// What must have happened some day: the beginnings of the sessions that clients were told of and that nothing names, and
+    /// the ends of those that clients were told of, where the servers had the time. Nobody saw any of it.
+    fn end(&mut self, state: &mut State) {
+        let all = &self.known.lives;
+        for life in all.iter().skip(state.made) {
+            if life.connected == u32::MAX || self.settings.local_sessions {
+                continue;
+            }
+            state.at = Zxid(state.at.0 + 1);
+            let stamp = self.stamp(life.session, state.at);
+            self.model.create_session(stamp);
+            let timeout_ms = life.timeout_ms;
+            self.push(stamp, Xid(0), TxnKind::CreateSession { timeout_ms });
+        }
+        let is_over = self.is_over;
+        for life in all.iter().filter(|life| life.expired && is_over) {
+            let session = life.session;
+            if self.model.has_session(session) && !self.model.is_local(session) {
+                state.at = Zxid(state.at.0 + 1);
+                let stamp = self.stamp(session, state.at);
+                self.model.close_session(stamp);
+                self.push(stamp, Xid(0), TxnKind::CloseSession);
+            }
+        }
+    }
+
+    /// From now on a log may be one in which a watch was lost.
+    fn listen(&mut self) {
+        self.quiet = None;
+        self.seen.clear();
+        self.worst = None;
+    }
+
+    /// Takes the log that explains the most, and goes on behind it over whatever is wrong.
+    pub fn give_up(&mut self) {
+        self.follow = self.worst.take();
+        self.lenient = true;
+        let mut state = self.start_over();
+        while self.step(&mut state) == Ok(true) {}
+    }
+
+    /// Tries everything there is. Why there is no log; `None` where there is one, and one that is accepted. Where the effort is
+    /// beyond the limit afterwards, not everything was tried.
+    pub fn exhaust(
+        &mut self,
+        mut accepts: Option<&mut dyn FnMut(&[CommittedTxn]) -> bool>,
+    ) -> Option<Failure> {
+        self.ahead = Some(Ahead::new(self.history, &self.known.loose));
+        // What is accepted may depend on more than the state.
+        self.forgets = accepts.is_some();
+        let mut state = self.start_over();
+        loop {
+            let why = match self.step(&mut state) {
+                Ok(true) => continue,
+                Ok(false) => match accepts.as_deref_mut().map(|accepts| accepts(&self.txns)) {
+                    Some(false) => Why::Refused,
+                    _ => return None,
+                },
+                Err(why) => why,
+            };
+            self.failed(state.at, why);
+            match self.choices.pop().filter(|_| self.effort <= self.limit) {
+                Some(before) => state = self.take_back(before),
+                None => return self.worst.take().map(|worst| worst.failure),
+            }
+        }
+    }
+
+    fn failed(&mut self, zxid: Zxid, why: Why) {
+        if why == Why::AsBefore {
+            return;
+        }
+        let failure = Failure { zxid, why };
+        if let Some(path) = self.about(&failure) {
+            *self.failures.entry(path).or_default() += 1;
+        }
+        let deepest = self.worst.as_ref().map(|worst| worst.failure.zxid);
+        if deepest.is_none_or(|deepest| deepest < zxid) {
+            self.worst = Some(self.here(failure));
+        }
+    }
+
+    /// The node at which it failed.
+    fn about(&self, failure: &Failure) -> Option<ZPath> {
+        match &failure.why {
+            Why::Answer { call, .. } => first_path(self.history.calls[*call as usize].op).cloned(),
+            Why::Untrue(trace) | Why::Untold(trace) => Some(trace.path.clone()),
+            Why::Nobodys => {
+                let traces = self.known.traces_at(failure.zxid);
+                traces.first().map(|trace| trace.path.clone())
+            }
+            Why::Unmade { .. } | Why::Refused | Why::AsBefore => None,
+        }
+    }
+
+    /// The nodes at which it failed, that of the latest failure first, then by how often.
+    pub fn suspects(&self) -> Vec<ZPath> {
+        let mut all: Vec<(&ZPath, &u64)> = self.failures.iter().collect();
+        all.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let latest = self.worst.as_ref();
+        let latest = latest.and_then(|worst| self.about(&worst.failure));
+        let others = all.into_iter().map(|(path, _)| path.clone());
+        let others: Vec<ZPath> = others.filter(|path| Some(path) != latest.as_ref()).collect();
+        latest.into_iter().chain(others).collect()
+    }
+
+    /// The failure that came latest in the log.
+    pub fn latest(&self) -> Option<&Failure> {
+        let worst = self.worst.as_ref().or(self.follow.as_ref());
+        worst.map(|worst| &worst.failure)
+    }
+
+    /// Whether something could have been chosen otherwise.
+    pub fn has_chosen(&self) -> bool {
+        self.chose
+    }
+
+    /// Whether it is certain that in every log a watch was lost.
+    pub fn is_quiet_refuted(&self) -> bool {
+        self.quiet.is_none() && !self.cut_short
+    }
+
+    fn here(&self, failure: Failure) -> Worst {
         let mut beyond: BTreeMap<u32, u32> = BTreeMap::new();
         for (at, _) in &self.taken {
             let at = self.txns[*at].zxid;
@@ -226,8 +405,7 @@ impl<'h, 'a> Search<'h, 'a> {
             }
         }
         Worst {
-            zxid,
-            why,
+            failure,
             taken: self.taken.clone(),
             beyond,
         }
@@ -267,18 +445,17 @@ impl<'h, 'a> Search<'h, 'a> {
     }
 
     /// Takes the next transaction. Whether there was one; or why there can be none.
-    fn step(&mut self, state: &mut State) -> Result<bool, String> {
-        let before = state.at;
+    fn step(&mut self, state: &mut State) -> Result<bool, Why> {
         let more = self.next_slot(state)?;
         let upto = if more { state.at } else { Zxid::NO_STATE };
-        if let Err(wrong) = self.reads_before(state, upto) {
-            state.at = before;
-            return Err(wrong);
-        }
+        self.reads_before(state, upto)?;
         if !more {
             return Ok(false);
         }
         self.effort += 1;
+        if self.known.foreign.binary_search(&state.at).is_ok() {
+            return Ok(true);
+        }
         match self.known.updates.get(state.update) {
             Some((zxid, call)) if *zxid == state.at => {
                 if self.went_back && self.effort.is_multiple_of(MEMORY_EVERY) {
@@ -290,31 +467,32 @@ impl<'h, 'a> Search<'h, 'a> {
             _ => self.gap(state)?,
         }
         match self.known.lives.get(state.made) {
-            Some(life) if life.made_by <= state.at && !self.lenient => Err(format!(
-                "session {} was used, and no transaction up to {} can have made it",
-                life.session, life.made_by
-            )),
+            Some(life) if life.made_by <= state.at && !self.lenient => Err(Why::Unmade {
+                session: life.session,
+            }),
             _ => Ok(true),
         }
     }
 
     /// What led nowhere once leads nowhere again.
-    fn remember(&mut self, place: Place, state: &State) -> Result<(), String> {
-        if self.lenient || !self.went_back {
+    fn remember(&mut self, place: Place, state: &State) -> Result<(), Why> {
+        if self.lenient || self.forgets || !self.went_back {
             return Ok(());
         }
         let key = (place, state.at, state.beyond, self.digest(state));
         if self.seen.insert(key) {
             return Ok(());
         }
-        Err(AS_BEFORE.to_owned())
+        Err(Why::AsBefore)
     }
 
     /// Two states of one digest go on alike.
     fn digest(&self, state: &State) -> u64 {
         let mut hasher = Fnv::default();
         self.model.digest().hash(&mut hasher);
-        (state.made, state.read, &self.ended, &self.used).hash(&mut hasher);
+        let swept = state.at.0 - state.sweepable.0 <= SWEEP_RACE;
+        let swept = swept.then_some(state.sweepable);
+        (state.made, state.read, &self.ended, &self.used, swept).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -324,7 +502,7 @@ impl<'h, 'a> Search<'h, 'a> {
     }
 
     /// Moves on to the next transaction, if there is one: in this epoch or in the next that anybody named.
-    fn next_slot(&mut self, state: &mut State) -> Result<bool, String> {
+    fn next_slot(&mut self, state: &mut State) -> Result<bool, Why> {
         let (epoch, counter) = (state.at.epoch(), u64::from(state.at.counter()) + 1);
         let beyond = match &self.follow {
             Some(worst) => worst.beyond.get(&epoch).copied().unwrap_or(0),
@@ -363,30 +541,34 @@ impl<'h, 'a> Search<'h, 'a> {
         !self.fillers(&next, true).is_empty()
     }
 
-    fn reads_before(&mut self, state: &mut State, at: Zxid) -> Result<(), String> {
-        while let Some((zxid, call)) = self.known.reads.get(state.read) {
+    fn reads_before(&mut self, state: &mut State, at: Zxid) -> Result<(), Why> {
+        while let Some((zxid, read)) = self.known.reads.get(state.read) {
             if *zxid >= at {
                 break;
             }
             state.read += 1;
-            let call = &self.history.calls[*call as usize];
+            let call = &self.history.calls[*read as usize];
             let Some(observed) = call.observed() else {
                 continue;
             };
             if !self.lenient && !could_answer(&self.model, self.history, call, observed) {
-                return Err(format!(
-                    "call {} of client {} ({:?}), answered at {zxid}, was not answered from the state there",
-                    call.id.0,
-                    call.process.0,
-                    call.op.kind()
-                ));
+                let rights = Rights {
+                    ids: self.history.identities(call).0,
+                    as_of: None,
+                };
+                let expected = self.model.read_as(call.op, call.session, rights);
+                state.at = *zxid;
+                return Err(Why::Answer {
+                    call: *read,
+                    expected,
+                });
             }
         }
         Ok(())
     }
 
     /// A transaction that a reply names.
-    fn answered(&mut self, state: &mut State, at: u32) -> Result<(), String> {
+    fn answered(&mut self, state: &mut State, at: u32) -> Result<(), Why> {
         let call = &self.history.calls[at as usize];
         let zxid = state.at;
         let stamp = self.stamp(call.session, zxid);
@@ -399,15 +581,43 @@ impl<'h, 'a> Search<'h, 'a> {
             state.sweepable = zxid;
         }
         self.push(stamp, call.xid, what);
-        if fits || self.lenient {
+        if self.lenient {
             return Ok(());
         }
-        Err(format!(
-            "call {} of client {} ({:?}), answered at {zxid}, was not answered as the state there wants",
-            call.id.0,
-            call.process.0,
-            call.op.kind()
-        ))
+        if !fits {
+            let expected = result;
+            return Err(Why::Answer { call: at, expected });
+        }
+        self.heard(zxid)
+    }
+
+    /// Holds what an answered transaction changed against what the watches of it were told. What is changed may depend on what
+    /// was chosen before: which nodes a session's end removes, whether a node was there.
+    fn heard(&self, zxid: Zxid) -> Result<(), Why> {
+        let Some(quiet) = &self.quiet else {
+            return Ok(());
+        };
+        let triggers = self.model.triggers();
+        let fired = |trace: &&Trace| {
+            let same = |trigger: &Trigger| trigger.kind == trace.kind && trigger.path == trace.path;
+            !triggers.iter().any(same)
+        };
+        let wrong = match self.known.told_at(zxid).iter().find(fired) {
+            Some(trace) => Why::Untrue(trace.clone()),
+            None => {
+                let forbidden = |trigger: &&Trigger| quiet.forbids(zxid, trigger, self.history);
+                let Some(trigger) = triggers.iter().find(forbidden) else {
+                    return Ok(());
+                };
+                Why::Untold(Trace {
+                    zxid,
+                    kind: trigger.kind,
+                    path: trigger.path.clone(),
+                })
+            }
+        };
+        self.hushed.set(true);
+        Err(wrong)
     }
 
     pub(super) fn stamp(&self, session: SessionId, zxid: Zxid) -> Stamp {
@@ -429,7 +639,7 @@ impl<'h, 'a> Search<'h, 'a> {
     }
 
     /// A transaction that no reply names.
-    fn gap(&mut self, state: &mut State) -> Result<(), String> {
+    fn gap(&mut self, state: &mut State) -> Result<(), Why> {
         if let Some(worst) = &self.follow
             && let Some((at, filler)) = worst.taken.get(self.taken.len())
             && *at == self.txns.len()
@@ -443,10 +653,8 @@ impl<'h, 'a> Search<'h, 'a> {
             if self.lenient {
                 return Ok(());
             }
-            return Err(format!(
-                "transaction {} happened, and is nobody's: no request without a reply, no session's beginning or end",
-                state.at
-            ));
+            let unheard = self.unheard.take().filter(|trace| trace.zxid == state.at);
+            return Err(unheard.map_or(Why::Nobodys, Why::Untold));
         }
         let first = fillers.remove(0);
         if !fillers.is_empty() {
@@ -459,8 +667,17 @@ impl<'h, 'a> Search<'h, 'a> {
 }
 
 /// The state before the first transaction. Sessions that only their servers know are in no log.
-fn empty(history: &History<'_>, settings: &Settings) -> Model {
+fn empty(history: &History<'_>, known: &Known, settings: &Settings) -> Model {
     let mut model = Model::with(settings.clone());
+    if known.is_part {
+        for session in sessions(history, known) {
+            model.create_session(Stamp {
+                session,
+                zxid: Zxid::ZERO,
+                time_ms: 0,
+            });
+        }
+    }
     if settings.local_sessions {
         for session in &history.sessions {
             if session.session != SessionId::NONE {
@@ -469,4 +686,12 @@ fn empty(history: &History<'_>, settings: &Settings) -> Model {
         }
     }
     model
+}
+
+/// The node that an operation is about, of several the first.
+pub(super) fn first_path(op: &Op) -> Option<&ZPath> {
+    match op {
+        Op::Multi { ops } | Op::MultiRead { ops } => ops.iter().find_map(first_path),
+        op => path_of(op),
+    }
 }

@@ -15,6 +15,7 @@ mod ids;
 mod op;
 mod path;
 pub mod run;
+pub mod spell;
 mod stat;
 mod watch;
 

@@ -426,5 +426,21 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    /// The `Stat` that it carries, if it carries one.
+    pub const fn stat(&self) -> Option<&Stat> {
+        match self {
+            Reply::Created { stat, .. } | Reply::Children { stat, .. } => stat.as_ref(),
+            Reply::Set { stat }
+            | Reply::Exists { stat }
+            | Reply::Data { stat, .. }
+            | Reply::Acl { stat, .. }
+            | Reply::AclSet { stat }
+            | Reply::Reconfigured { stat, .. } => Some(stat),
+            _ => None,
+        }
+    }
+}
+
 /// What a request came to, where its reply arrived.
 pub type OpResult = Result<Reply, ErrorCode>;

@@ -172,7 +172,7 @@ impl Worker<'_> {
             } => {
                 let finished = self.run(scenario, seed);
                 let drawn = finished.drawn.to_toml();
-                let settings = settings_line(&finished.settings);
+                let settings = settings_line(&finished.options);
                 let saved = Saved {
                     report: &finished.report,
                     settings: &settings,

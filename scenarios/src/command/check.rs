@@ -2,14 +2,15 @@
 //!
 //! What a file holds its first line says: a history of znodes goes to `znodes`, everything else to the search.
 
+mod input;
 mod znodes;
 
 use super::Output;
+use input::Input;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use zabsim_model::intake::bind::{Bound, Object, bind};
 use zabsim_model::intake::calls::{Calls, Fate};
 use zabsim_model::intake::entries::{Entries, Format};
@@ -25,7 +26,7 @@ history.jsonl that `run --out` saves. All of them plain or gzip. Exit codes: 0 e
 what the service promises, 1 one does not, 2 one cannot be read, 6 the effort was spent before an
 answer was found.")]
 pub(super) struct Arguments {
-    /// Histories
+    /// Histories; `-` is the standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// What the history is about; without it, its operations tell
@@ -62,8 +63,17 @@ pub(super) fn check(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8
     let effort = arguments.effort.map_or_else(Effort::default, Effort);
     let (mut code, mut printed) = (0, Vec::new());
     for file in &arguments.files {
-        if named == Some(znodes::MODEL) || named.is_none() && znodes::is_one(file) {
-            let done = znodes::check(file, arguments.effort, output);
+        let input = match Input::open(file) {
+            Ok(input) => input,
+            Err(why) => {
+                output.complain(&why);
+                code = super::USAGE;
+                printed.push(json!({ "file": file, "verdict": "error", "detail": why }));
+                continue;
+            }
+        };
+        if named == Some(znodes::MODEL) || named.is_none() && znodes::is_one(&input) {
+            let done = znodes::check(input, arguments.effort, output);
             match done {
                 Ok(checked) => {
                     code = worse(code, checked.exit_code());
@@ -81,7 +91,7 @@ pub(super) fn check(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8
             }
             continue;
         }
-        let checked = match check_file(file, model, effort, output) {
+        let checked = match check_input(input, model, effort, output) {
             Ok(checked) => checked,
             Err(why) => {
                 output.complain(&why);
@@ -122,20 +132,16 @@ fn worse(one: u8, other: u8) -> u8 {
     std::cmp::max_by_key(one, other, rank)
 }
 
-fn check_file(
-    file: &Path,
+fn check_input(
+    input: Input,
     model: Option<Object>,
     effort: Effort,
     output: &mut Output<'_>,
 ) -> Result<Checked, String> {
     let start = now();
-    let name = file.display();
+    let (file, name) = (input.file().to_owned(), input.name());
     let fault = |what: String| format!("{name}: {what}");
-    if file.is_dir() {
-        return Err(fault("is a directory; `check` reads files".to_owned()));
-    }
-    let opened = File::open(file).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    let mut source = Source::new(opened).map_err(|error| fault(error.to_string()))?;
+    let mut source = Source::new(input.into_read()).map_err(|error| fault(error.to_string()))?;
     let mut entries = Entries::new(&mut source).map_err(|error| fault(error.to_string()))?;
     let format = entries.format();
     let mut calls = Calls::default();
@@ -171,7 +177,7 @@ fn check_file(
     let bound: Bound = bind(&calls, object).map_err(|error| fault(error.to_string()))?;
     let verdict = decide(&calls, bound, effort);
     Ok(Checked {
-        file: file.to_owned(),
+        file,
         format,
         object,
         calls,

@@ -3,9 +3,9 @@
 use super::Output;
 use crate::conform::{OnEnsemble, Placement, run_on_ensemble};
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use zabsim_model::conformance::{Case, Outcome, parse, run_on_model};
+use zabsim_model::intake::source::Source;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -69,14 +69,21 @@ pub(super) fn conform(arguments: &Arguments, output: &mut Output<'_>) -> Result<
     Ok(u8::from(count.differ > 0))
 }
 
+/// Plain or gzip, as `check` reads histories.
 fn read(file: &Path) -> Result<Vec<Case>, String> {
+    let named = |why: String| format!("{}: {why}", file.display());
+    let opened = File::open(file).map_err(|why| named(why.to_string()))?;
+    let mut source = Source::new(opened).map_err(|fault| named(fault.to_string()))?;
     let mut text = String::new();
-    File::open(file)
-        .and_then(|file| file.take(BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(|why| format!("{}: {why}", file.display()))?;
-    if text.len() as u64 > BYTES_MAX {
-        let most = BYTES_MAX >> 20;
-        return Err(format!("{}: larger than {most} MiB", file.display()));
+    while let Some(line) = source
+        .take_line()
+        .map_err(|fault| named(fault.to_string()))?
+    {
+        text.push_str(&line);
+        text.push('\n');
+        if source.read() > BYTES_MAX {
+            return Err(named(format!("larger than {} MiB", BYTES_MAX >> 20)));
+        }
     }
     let cases = parse(&text).map_err(|why| format!("{}, {why}", file.display()))?;
     if cases.is_empty() {

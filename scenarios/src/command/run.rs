@@ -91,7 +91,7 @@ fn run_one(
     if let Some(dir) = &arguments.out {
         let trace = finished.trace.as_ref().map(|trace| trace.to_string());
         let drawn = finished.drawn.to_toml();
-        let settings = settings_line(&finished.settings);
+        let settings = settings_line(&finished.options);
         let saved = Saved {
             report: &finished.report,
             settings: &settings,

@@ -1,18 +1,9 @@
 //! Access control lists: `acl = ["world:anyone:r", "digest:me:hash=:cdrwa"]`, each entry a scheme, an identity and permissions,
 //! as in ZooKeeper's own command line. Without the key, a node is open to all.
 
-use super::quoted;
 use super::reader::{FormatError, Value};
+use zabsim_types::spell::PERMISSIONS;
 use zabsim_types::{Acl, AclEntry, Id, Perms};
-
-/// The permissions in the order in which they are written.
-const LETTERS: [(char, Perms); 5] = [
-    ('c', Perms::CREATE),
-    ('d', Perms::DELETE),
-    ('r', Perms::READ),
-    ('w', Perms::WRITE),
-    ('a', Perms::ADMIN),
-];
 
 pub(super) fn read(value: Option<Value<'_>>) -> Result<Acl, FormatError> {
     let Some(value) = value else {
@@ -40,7 +31,7 @@ fn entry(value: &Value<'_>) -> Result<AclEntry, FormatError> {
     };
     let mut perms = Perms::NONE;
     for letter in letters.chars() {
-        let known = LETTERS.iter().find(|(known, _)| *known == letter);
+        let known = PERMISSIONS.iter().find(|(known, _)| *known == letter);
         let Some((_, perm)) = known else {
             return Err(mistake(&format!("{letter:?} is no permission")));
         };
@@ -48,18 +39,4 @@ fn entry(value: &Value<'_>) -> Result<AclEntry, FormatError> {
     }
     let id = Id::new(scheme, id);
     Ok(AclEntry { perms, id })
-}
-
-/// The key with its list.
-pub(super) fn write(acl: &Acl) -> String {
-    let entries = acl.entries().iter().map(|entry| {
-        let letters: String = LETTERS
-            .iter()
-            .filter(|(_, perm)| entry.perms.allows(*perm))
-            .map(|(letter, _)| *letter)
-            .collect();
-        quoted(&format!("{}:{letters}", entry.id))
-    });
-    let entries: Vec<String> = entries.collect();
-    format!("acl = [{}]", entries.join(", "))
 }

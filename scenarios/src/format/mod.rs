@@ -22,7 +22,7 @@ pub(crate) use op::is_sayable;
 pub(crate) use outcome::unmet as unmet_outcomes;
 pub use outcome::{Allowed, OUTCOMES};
 pub use reader::FormatError;
-pub(crate) use reader::{duration_text, parse_time_us};
+pub(crate) use reader::parse_time_us;
 pub use target::TARGETS;
 
 use crate::generate;
@@ -34,9 +34,9 @@ use toml::de::DeTable;
 use zabsim::plan::{Climate, Ensemble, Fault, Plan, ScriptedOp, Trigger};
 use zabsim::{Rules, parse_seed};
 use zabsim_types::run::Verdict;
+pub(crate) use zabsim_types::spell::duration as duration_text;
+use zabsim_types::spell::quoted;
 use zabsim_types::{ServerId, SyncMode};
-
-use write::quoted;
 
 /// A scenario file's most bytes. A drawn scenario with hundreds of faults has some 100 KB.
 pub const BYTES_MAX: u64 = 4 << 20;

@@ -1,9 +1,10 @@
 //! Explicit operations: `do = { create = "/a", data = "x", mode = "ephemeral" }`.
 
-use super::reader::{FormatError, Table, Value, duration_text};
-use super::{acl, quoted};
+use super::acl;
+use super::reader::{FormatError, Table, Value};
 use std::sync::Arc;
-use zabsim_types::{AddWatchMode, CreateMode, Data, Op, SyncMode, WatcherType, ZPath};
+use zabsim_types::spell::{self, MODES, SYNC_MODES, WATCH_MODES, WATCHES};
+use zabsim_types::{CreateMode, Data, Op, WatcherType, ZPath};
 
 /// The keys that name an operation.
 pub const OPS: &[&str] = &[
@@ -29,36 +30,6 @@ pub const OPS: &[&str] = &[
     "all_children_number",
     "reconfig",
 ];
-
-/// Those with a TTL have none here: it is a key of its own.
-const MODES: [(&str, CreateMode); 7] = [
-    ("persistent", CreateMode::Persistent),
-    ("ephemeral", CreateMode::Ephemeral),
-    ("persistent_sequential", CreateMode::PersistentSequential),
-    ("ephemeral_sequential", CreateMode::EphemeralSequential),
-    ("container", CreateMode::Container),
-    (
-        "persistent_with_ttl",
-        CreateMode::PersistentWithTtl { ttl_ms: 0 },
-    ),
-    (
-        "persistent_sequential_with_ttl",
-        CreateMode::PersistentSequentialWithTtl { ttl_ms: 0 },
-    ),
-];
-const WATCH_MODES: [(&str, AddWatchMode); 2] = [
-    ("persistent", AddWatchMode::Persistent),
-    ("persistent_recursive", AddWatchMode::PersistentRecursive),
-];
-const WATCHES: [(&str, WatcherType); 5] = [
-    ("any", WatcherType::Any),
-    ("data", WatcherType::Data),
-    ("children", WatcherType::Children),
-    ("persistent", WatcherType::Persistent),
-    ("persistent_recursive", WatcherType::PersistentRecursive),
-];
-const SYNC_MODES: [(&str, SyncMode); 2] =
-    [("leader", SyncMode::Leader), ("quorum", SyncMode::Quorum)];
 
 pub(super) fn read(table: Table<'_>) -> Result<Op, FormatError> {
     let given: Vec<_> = OPS.iter().copied().filter(|name| table.has(name)).collect();
@@ -218,133 +189,10 @@ fn data(value: Option<Value<'_>>) -> Result<Data, FormatError> {
 pub(crate) fn is_sayable(op: &Op) -> bool {
     let text = format!(
         "name = \"x\"\n[[op]]\nclient = 1\nat = \"0s\"\ndo = {}\n",
-        write(op)
+        spell::op(op)
     );
     let read = super::Scenario::parse("an operation", &text);
     read.is_ok_and(|scenario| scenario.plan.ops.iter().all(|scripted| scripted.op == *op))
-}
-
-/// The table of an operation, as `read` takes it. Data that is not UTF-8 has no form in a scenario and is written lossily; what
-/// `read` never makes (a mode or permissions that nobody knows, a container's removal, which is the servers' own) has none.
-pub(super) fn write(op: &Op) -> String {
-    let flag = |on: bool, key: &str| on.then(|| format!("{key} = true"));
-    let data = |data: &Data| {
-        data.as_ref()
-            .map(|bytes| format!("data = {}", quoted(&String::from_utf8_lossy(bytes))))
-    };
-    let version = |version: i32| (version != -1).then(|| format!("version = {version}"));
-    let word = |op: &str, path: &ZPath| Some(format!("{op} = {}", quoted(path)));
-    let keys = match op {
-        Op::Create {
-            path,
-            data: d,
-            mode,
-            with_stat,
-            acl,
-        } => {
-            let ttl = mode
-                .ttl_ms()
-                .map(|ms| format!("ttl = \"{}\"", duration_text(ms.max(0) as u64 * 1_000)));
-            vec![
-                word("create", path),
-                data(d),
-                mode_word(*mode).map(|word| format!("mode = \"{word}\"")),
-                ttl,
-                flag(*with_stat, "with_stat"),
-                (!acl.is_open()).then(|| acl::write(acl)),
-            ]
-        }
-        Op::Delete { path, version: v } => vec![word("delete", path), version(*v)],
-        Op::SetData {
-            path,
-            data: d,
-            version: v,
-        } => vec![word("set", path), data(d), version(*v)],
-        Op::GetData { path, watch } => vec![word("get", path), flag(*watch, "watch")],
-        Op::Exists { path, watch } => vec![word("exists", path), flag(*watch, "watch")],
-        Op::GetChildren {
-            path,
-            watch,
-            with_stat,
-        } => {
-            vec![
-                word("children", path),
-                flag(*watch, "watch"),
-                flag(*with_stat, "with_stat"),
-            ]
-        }
-        Op::Sync { path, mode } => {
-            vec![
-                word("sync", path),
-                (*mode == SyncMode::Quorum).then(|| "mode = \"quorum\"".into()),
-            ]
-        }
-        Op::Check { path, version: v } => vec![word("check", path), version(*v)],
-        Op::Multi { ops } => vec![list("multi", ops)],
-        Op::MultiRead { ops } => vec![list("multi_read", ops)],
-        Op::CloseSession => vec![flag(true, "close_session")],
-        Op::GetAcl { path } => vec![word("get_acl", path)],
-        Op::SetAcl {
-            path,
-            acl,
-            version: v,
-        } => vec![word("set_acl", path), Some(acl::write(acl)), version(*v)],
-        Op::AddAuth { scheme, auth } => vec![word("add_auth", scheme), word("auth", auth)],
-        Op::WhoAmI => vec![flag(true, "who_am_i")],
-        Op::AddWatch { path, mode } => vec![
-            word("add_watch", path),
-            (*mode != AddWatchMode::Persistent)
-                .then(|| format!("mode = \"{}\"", word_of(&WATCH_MODES, *mode))),
-        ],
-        Op::RemoveWatches { path, kind } => vec![word("remove_watches", path), watches(*kind)],
-        Op::CheckWatches { path, kind } => vec![word("check_watches", path), watches(*kind)],
-        Op::GetEphemerals { prefix } => vec![word("ephemerals", prefix)],
-        Op::GetAllChildrenNumber { path } => vec![word("all_children_number", path)],
-        Op::Reconfig {
-            joining,
-            leaving,
-            new_members,
-            from_config,
-        } => {
-            let text =
-                |key: &str, text: &Option<Arc<str>>| text.as_ref().and_then(|t| word(key, t));
-            let keys = [
-                text("joining", joining),
-                text("leaving", leaving),
-                text("new_members", new_members),
-                (*from_config != -1).then(|| format!("from_config = {from_config}")),
-            ];
-            vec![Some(format!("reconfig = {}", table(keys)))]
-        }
-        Op::DeleteContainer { .. } => vec![],
-    };
-    table(keys)
-}
-
-fn table(keys: impl IntoIterator<Item = Option<String>>) -> String {
-    let keys: Vec<String> = keys.into_iter().flatten().collect();
-    format!("{{ {} }}", keys.join(", "))
-}
-
-fn list(key: &str, ops: &[Op]) -> Option<String> {
-    let ops: Vec<String> = ops.iter().map(write).collect();
-    Some(format!("{key} = [{}]", ops.join(", ")))
-}
-
-/// The word of a mode, where it is not the default. What TTL it has is said elsewhere.
-fn mode_word(mode: CreateMode) -> Option<&'static str> {
-    let same = |other: CreateMode| std::mem::discriminant(&other) == std::mem::discriminant(&mode);
-    let (word, mode) = MODES.iter().find(|(_, other)| same(*other))?;
-    (*mode != CreateMode::Persistent).then_some(*word)
-}
-
-fn watches(kind: WatcherType) -> Option<String> {
-    (kind != WatcherType::Any).then(|| format!("kind = \"{}\"", word_of(&WATCHES, kind)))
-}
-
-fn word_of<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
-    let found = words.iter().find(|(_, of)| *of == value);
-    found.expect("every value has its word").0
 }
 
 #[cfg(test)]
@@ -410,7 +258,7 @@ mod tests {
             ops.push(Op::CheckWatches { path: path(), kind });
         }
         for op in ops {
-            let text = write(&op);
+            let text = spell::op(&op);
             let read = parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(read, op, "{text}");
         }

@@ -139,7 +139,7 @@ pub(crate) fn unmet(
             "op-{} (client {}, {}) came out as {found}, expected {}",
             index + 1,
             plan.ops[index].client,
-            op::write(&plan.ops[index].op),
+            spell::op(&plan.ops[index].op),
             allowed.join(" or ")
         ));
     }

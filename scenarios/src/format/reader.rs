@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use zabsim_types::spell::{UNITS, duration as duration_text};
 
 /// What is wrong with a scenario file, and where.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -329,13 +330,6 @@ impl<'a> Value<'a> {
     }
 }
 
-const UNITS: [(&str, u64); 5] = [
-    ("us", 1),
-    ("ms", 1_000),
-    ("s", 1_000_000),
-    ("m", 60_000_000),
-    ("h", 3_600_000_000),
-];
 const HOUR_MS: u64 = 3_600_000;
 const YEAR_US: u64 = 365 * 24 * 3_600_000_000;
 
@@ -350,20 +344,6 @@ pub(crate) fn parse_time_us(text: &str) -> Option<u64> {
         number => number.parse().unwrap_or(u64::MAX),
     };
     Some(number.saturating_mul(*factor))
-}
-
-/// The shortest way to write a number of microseconds.
-pub(crate) fn duration_text(us: u64) -> String {
-    let (name, factor) = UNITS
-        .iter()
-        .rev()
-        .find(|(_, factor)| us.is_multiple_of(*factor))
-        .unwrap_or(&UNITS[0]);
-    if us == 0 {
-        "0s".into()
-    } else {
-        format!("{}{name}", us / factor)
-    }
 }
 
 #[cfg(test)]

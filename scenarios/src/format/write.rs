@@ -1,11 +1,11 @@
 //! A scenario as TOML again: [`Scenario::parse`] of it gives the same scenario.
 
-use super::reader::duration_text;
-use super::{Scenario, action, op, outcome, trigger};
+use super::{Scenario, action, duration_text, outcome, quoted, trigger};
 use crate::workload::{MIXED, Workload};
 use zabsim::plan::{Climate, Plan};
 use zabsim::seed_text;
 use zabsim_types::run::Verdict;
+use zabsim_types::spell;
 use zabsim_types::{OpKind, ServerId, SyncMode};
 
 impl Scenario {
@@ -161,7 +161,7 @@ impl Scenario {
         for (index, scripted) in plan.ops.iter().enumerate() {
             out.push_str(&format!("\n[[op]]\nclient = {}\n", scripted.client));
             trigger::write(&scripted.at, out);
-            out.push_str(&format!("do = {}\n", op::write(&scripted.op)));
+            out.push_str(&format!("do = {}\n", spell::op(&scripted.op)));
             let allowed = self.expect.outcomes.get(index).unwrap_or(&nothing);
             if !allowed.is_empty() {
                 out.push_str(&format!("expect = {}\n", outcome::write(allowed)));
@@ -267,23 +267,5 @@ fn workload_toml(workload: &Workload) -> String {
     if workload.sync == SyncMode::Leader {
         line("sync = \"leader\"".to_string());
     }
-    out
-}
-
-/// A TOML basic string.
-pub(super) fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
     out
 }

@@ -1,13 +1,12 @@
 //! Histories of znodes: what was understood of one, the verdict, and the contradiction.
 
+use super::input::Input;
 use super::{Output, PROGRESS_BYTES, now};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use zabsim_model::intake::source::Source;
-use zabsim_model::znode::{self, Fill, Judged, Settings};
+use zabsim_model::znode::{self, Conflict, Fill, Judged, Operation, Settings};
 use zabsim_types::run::Verdict;
 
 /// As `--model` names it.
@@ -20,13 +19,9 @@ pub(super) struct Checked {
     wall_ms: f64,
 }
 
-/// Whether the file's first line is one of a history of znodes.
-pub(super) fn is_one(file: &Path) -> bool {
-    // What can be read once only is not looked into.
-    let Some(opened) = File::open(file).ok().filter(|_| file.is_file()) else {
-        return false;
-    };
-    let Ok(mut source) = Source::new(opened.take(HEAD_BYTES)) else {
+/// Whether it begins as a history of znodes does.
+pub(super) fn is_one(input: &Input) -> bool {
+    let Ok(mut source) = Source::new(input.head()) else {
         return false;
     };
     loop {
@@ -38,19 +33,13 @@ pub(super) fn is_one(file: &Path) -> bool {
     }
 }
 
-/// No first line of a history is longer.
-const HEAD_BYTES: u64 = 4 << 20;
-
 pub(super) fn check(
-    file: &Path,
+    input: Input,
     effort: Option<u64>,
     output: &mut Output<'_>,
 ) -> Result<Checked, String> {
     let start = now();
-    let name = file.display();
-    if file.is_dir() {
-        return Err(format!("{name}: is a directory; `check` reads files"));
-    }
+    let name = input.name();
     let mut settings = Settings::default();
     settings.effort = effort.unwrap_or(settings.effort);
     let mut told = 0;
@@ -60,13 +49,29 @@ pub(super) fn check(
             output.complain(&format!("{name}: {} MiB read so far", read >> 20));
         }
     };
-    let judged = znode::check_file(file, &settings, &mut progress)
+    let file = input.file().to_owned();
+    let judged = znode::check(input.into_read(), &settings, &mut progress)
         .map_err(|error| format!("{name}: {error}"))?;
     Ok(Checked {
-        file: file.to_owned(),
+        file,
         judged,
         wall_ms: start.elapsed().as_secs_f64() * 1_000.0,
     })
+}
+
+/// The contradiction: one sentence, then what contradicts each other, then the difference.
+fn contradiction(conflict: &Conflict, text: &mut String) {
+    let _ = writeln!(
+        text,
+        "NOT LEGAL ({}): {}",
+        conflict.check, conflict.sentence
+    );
+    for part in &conflict.parts {
+        let _ = writeln!(text, "    {part}");
+    }
+    for (what, given, due) in &conflict.differences {
+        let _ = writeln!(text, "    {what}: {given}; the model says {due}");
+    }
 }
 
 impl Checked {
@@ -83,6 +88,7 @@ impl Checked {
             understood,
             filled,
             conflict,
+            doubt,
             explained,
             ..
         } = &self.judged;
@@ -90,34 +96,32 @@ impl Checked {
         for line in understood.to_string().lines() {
             let _ = write!(text, "{line}\n  ");
         }
-        match (&filled.fill, conflict) {
-            (Fill::Unknown { zxid }, _) => {
-                let _ = write!(
-                    text,
-                    "UNDECIDED: the effort was spent on {} transactions; a log was found up to {zxid}, which explains {explained} of \
-                     {} answers",
-                    filled.effort, understood.answered
-                );
-            }
-            (_, Some(conflict)) => {
-                let _ = writeln!(
-                    text,
-                    "NOT LEGAL ({}): {}",
-                    conflict.check, conflict.sentence
-                );
-                if let Some(operation) = &conflict.operation {
-                    let _ = writeln!(text, "    {operation}");
-                }
-                if let Some(expected) = &conflict.expected {
-                    let _ = writeln!(text, "    the model says {expected}");
-                }
+        match (conflict, doubt) {
+            (Some(conflict), _) => {
+                contradiction(conflict, &mut text);
                 let _ = write!(
                     text,
                     "  {explained} of {} answers, those before it, contradict nothing.",
                     understood.answered
                 );
             }
-            (_, None) => {
+            (None, Some(doubt)) => {
+                let _ = match &filled.fill {
+                    Fill::Unknown { zxid } => write!(
+                        text,
+                        "UNDECIDED: the effort was spent on {} transactions; a log was found up to {zxid}, which explains {explained} \
+                         of {} answers",
+                        filled.effort, understood.answered
+                    ),
+                    _ => write!(
+                        text,
+                        "UNDECIDED: a log explains all {} answers, but in it something is wrong that rests on a guess at {} updates \
+                         of unknown outcome ({}): {}",
+                        understood.answered, filled.unknown, doubt.check, doubt.message
+                    ),
+                };
+            }
+            (None, None) => {
                 let _ = write!(
                     text,
                     "legal: all {} answers follow from one log of {} transactions, {} of them without a reply",
@@ -144,6 +148,7 @@ impl Checked {
             filled,
             reports,
             conflict,
+            doubt,
             explained,
         } = &self.judged;
         let (from, to) = understood.span;
@@ -184,27 +189,41 @@ impl Checked {
             "longest_prefix": explained,
             "wall_ms": self.wall_ms,
         });
-        let more = match (&filled.fill, conflict) {
-            (Fill::Unknown { zxid }, _) => json!({ "reached": zxid.to_string() }),
-            (_, Some(conflict)) => json!({
+        let more = match (conflict, doubt) {
+            (Some(conflict), _) => json!({
                 "check": conflict.check,
                 "detail": conflict.sentence,
-                "expected": conflict.expected,
-                "operation": conflict.operation.as_ref().map(|operation| json!({
-                    "line": operation.line,
-                    "answer_line": operation.answer_line,
-                    "process": operation.process.0,
-                    "session": operation.session.to_string(),
-                    "zxid": operation.zxid.to_string(),
-                    "asked": operation.asked,
-                    "answered": operation.answered,
-                })),
+                "contradiction": conflict.parts.iter().map(as_json).collect::<Vec<_>>(),
+                "operation": conflict.culprit.map(|at| as_json(&conflict.parts[at])),
+                "differences": conflict.differences.iter().map(|(what, given, due)| {
+                    json!({ "what": what, "answered": given, "expected": due })
+                }).collect::<Vec<_>>(),
             }),
-            _ => json!({}),
+            (None, Some(doubt)) => {
+                let reached = match &filled.fill {
+                    Fill::Unknown { zxid } => Some(zxid.to_string()),
+                    _ => None,
+                };
+                json!({ "reached": reached, "check": doubt.check, "detail": doubt.message })
+            }
+            (None, None) => json!({}),
         };
         if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
             value.extend(more);
         }
         value
     }
+}
+
+fn as_json(operation: &Operation) -> Value {
+    json!({
+        "line": operation.line,
+        "answer_line": (operation.answer_line > 0).then_some(operation.answer_line),
+        "call": operation.call,
+        "process": operation.process.0,
+        "session": operation.session.to_string(),
+        "zxid": operation.zxid.map(|zxid| zxid.to_string()),
+        "asked": operation.asked,
+        "answered": operation.answered,
+    })
 }
