@@ -54,15 +54,17 @@ fn one_transaction_each(evidence: &Evidence<'_>, finding: &mut Finding) {
             continue;
         };
         match replay.claims[position as usize] {
-            Claim::Call(other) if other != *at => finding.fail_about(history.time(call.done), &[call.done], || {
-                let other = &history.calls[other as usize];
-                format!(
-                    "{} and {} were both answered with transaction {}",
-                    said(call),
-                    said(other),
-                    call.zxid
-                )
-            }),
+            Claim::Call(other) if other != *at => {
+                finding.fail_about(history.time(call.done), &[call.done], || {
+                    let other = &history.calls[other as usize];
+                    format!(
+                        "{} and {} were both answered with transaction {}",
+                        said(call),
+                        said(other),
+                        call.zxid
+                    )
+                })
+            }
             _ => {}
         }
     }

@@ -37,7 +37,9 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         multis += 1;
         finding.examined += 1;
         if let Some(why) = misshapen(ops, reply).or_else(|| mislogged(evidence, *at, ops, reply)) {
-            finding.fail_about(history.time(call.done), &[call.done], || format!("{}: {why}", said(call)));
+            finding.fail_about(history.time(call.done), &[call.done], || {
+                format!("{}: {why}", said(call))
+            });
         }
         if let Reply::Multi { results } = reply {
             for path in ops

@@ -73,15 +73,16 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 history.time(node.call.done),
                 &[before.call.done, node.call.done],
                 || {
-                format!(
-                    "{} made {} at {}, behind {} at {}",
-                    said(node.call),
-                    node.path,
-                    node.zxid,
-                    before.path,
-                    before.zxid
-                )
-            });
+                    format!(
+                        "{} made {} at {}, behind {} at {}",
+                        said(node.call),
+                        node.path,
+                        node.zxid,
+                        before.path,
+                        before.zxid
+                    )
+                },
+            );
         }
     }
     let detail = format!("sequential nodes under {} parents", last.len());

@@ -331,7 +331,10 @@ impl<'a> Scan<'_, 'a> {
             if self.told(*due, process) != Told::Yes {
                 continue;
             }
-            let left = client.set.get(&(*kind, *path)).map_or(self.now, |watch| watch.left);
+            let left = client
+                .set
+                .get(&(*kind, *path))
+                .map_or(self.now, |watch| watch.left);
             let about = self.about(left, Some(due.zxid));
             self.finding.fail_about(end, &about, || {
                 format!(

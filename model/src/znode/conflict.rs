@@ -335,9 +335,9 @@ impl Scene<'_, '_> {
     fn shown(self, zxid: Zxid) -> Vec<Operation> {
         let mut answered = self.history.answered.iter();
         let names = |at: &&u32| match self.history.calls[**at as usize].outcome {
-            Outcome::Ok(reply) => reply.stat().is_some_and(|stat| {
-                stat.czxid == zxid || stat.mzxid == zxid || stat.pzxid == zxid
-            }),
+            Outcome::Ok(reply) => reply
+                .stat()
+                .is_some_and(|stat| stat.czxid == zxid || stat.mzxid == zxid || stat.pzxid == zxid),
             _ => false,
         };
         answered

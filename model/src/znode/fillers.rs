@@ -50,9 +50,7 @@ impl<'h, 'a> Search<'h, 'a> {
             let is_away = match known.is_part {
                 // What is not carried out is nothing here, unless what was sent behind it is.
                 true => self.has_next(place as u32),
-                false => {
-                    loose.refused || loose.moved || local || !self.model.has_session(session)
-                }
+                false => loose.refused || loose.moved || local || !self.model.has_session(session),
             };
             if is_away {
                 away.push(Filler::TurnedAway(place as u32));

@@ -72,6 +72,8 @@ pub(super) struct Known {
     pub told: Vec<Trace>,
     /// Transactions that replies answer and that are about nodes outside of the part of the tree that is looked at.
     pub foreign: Vec<Zxid>,
+    /// The ephemerals that each session made, or may have made.
+    pub ephemerals: BTreeMap<SessionId, Vec<ZPath>>,
     /// Whether this is a part of a history: then a transaction that no reply names may be about other nodes.
     pub is_part: bool,
     /// The leader's clock at transactions whose nodes were seen.
@@ -96,6 +98,7 @@ impl Known {
             traces: Vec::new(),
             told: Vec::new(),
             foreign: Vec::new(),
+            ephemerals: BTreeMap::new(),
             is_part: false,
             times: BTreeMap::new(),
             loose: Vec::new(),
@@ -120,6 +123,9 @@ impl Known {
         known.traces.sort_unstable();
         known.traces.dedup();
         known.fill_spans(history);
+        for call in &history.calls {
+            known.note_ephemerals(call.op, call.session);
+        }
         known.sessions(history, settings);
         known.unanswered(history);
         known
@@ -187,6 +193,20 @@ impl Known {
         if pzxid > czxid {
             self.name(pzxid);
             self.trace(pzxid, WatchKind::NodeChildrenChanged, path);
+        }
+    }
+
+    fn note_ephemerals(&mut self, op: &Op, session: SessionId) {
+        match op {
+            Op::Multi { ops } => ops.iter().for_each(|op| self.note_ephemerals(op, session)),
+            // Of a sequential one the name is not known; its parent is the same.
+            Op::Create { path, mode, .. } if mode.is_ephemeral() => {
+                let made = self.ephemerals.entry(session).or_default();
+                if !made.contains(path) {
+                    made.push(path.clone());
+                }
+            }
+            _ => {}
         }
     }
 

@@ -41,8 +41,8 @@ mod search;
 mod tests;
 mod words;
 
-pub use conflict::{Conflict, Operation};
 use conflict::Scene;
+pub use conflict::{Conflict, Operation};
 use fill::{Asked, Proof};
 
 pub use fill::{Fill, Filled};

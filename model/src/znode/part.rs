@@ -256,17 +256,13 @@ impl Part {
     )> {
         let none = Some((None, None));
         match (call.op, call.outcome) {
-            (Op::AddAuth { .. }, Outcome::Ok(reply)) => Some((
-                Some(Cow::Borrowed(call.op)),
-                Some(Ok(Cow::Borrowed(reply))),
-            )),
+            (Op::AddAuth { .. }, Outcome::Ok(reply)) => {
+                Some((Some(Cow::Borrowed(call.op)), Some(Ok(Cow::Borrowed(reply)))))
+            }
             (Op::AddWatch { path, .. } | Op::RemoveWatches { path, .. }, Outcome::Ok(reply))
                 if self.has(path) =>
             {
-                Some((
-                    Some(Cow::Borrowed(call.op)),
-                    Some(Ok(Cow::Borrowed(reply))),
-                ))
+                Some((Some(Cow::Borrowed(call.op)), Some(Ok(Cow::Borrowed(reply)))))
             }
             (_, Outcome::Unsent | Outcome::Refused) => none,
             (op, Outcome::Unknown) if call.is_update() => Some((self.lost(op)?, None)),
@@ -279,11 +275,10 @@ impl Part {
                     none
                 }
             }
-            (op, Outcome::Ok(reply)) if call.is_update() => {
-                Some(self.done(op, reply).map_or((None, None), |(op, reply)| {
-                    (Some(op), Some(Ok(reply)))
-                }))
-            }
+            (op, Outcome::Ok(reply)) if call.is_update() => Some(
+                self.done(op, reply)
+                    .map_or((None, None), |(op, reply)| (Some(op), Some(Ok(reply)))),
+            ),
             (op, Outcome::Fail(error)) => {
                 let kept = self.is_all_inside(op) && !is_of_others(error);
                 Some(match kept && (call.is_update() || call.is_read()) {
@@ -291,11 +286,10 @@ impl Part {
                     false => (None, None),
                 })
             }
-            (op, Outcome::Ok(reply)) if call.is_read() => {
-                Some(self.seen(op, reply).map_or((None, None), |(op, reply)| {
-                    (Some(op), Some(Ok(reply)))
-                }))
-            }
+            (op, Outcome::Ok(reply)) if call.is_read() => Some(
+                self.seen(op, reply)
+                    .map_or((None, None), |(op, reply)| (Some(op), Some(Ok(reply)))),
+            ),
             _ => none,
         }
     }
@@ -375,8 +369,9 @@ impl Part {
                     path_of(op).is_some_and(|path| self.has(path)) && !others
                 };
                 let parts = ops.iter().zip(results).filter(inside);
-                let (ops, results): (Vec<Op>, Vec<OpResult>) =
-                    parts.map(|(op, result)| (op.clone(), result.clone())).unzip();
+                let (ops, results): (Vec<Op>, Vec<OpResult>) = parts
+                    .map(|(op, result)| (op.clone(), result.clone()))
+                    .unzip();
                 (!ops.is_empty()).then_some((
                     Cow::Owned(Op::MultiRead { ops }),
                     Cow::Owned(Reply::MultiRead { results }),

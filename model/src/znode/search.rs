@@ -16,7 +16,7 @@ use crate::witness::{CommittedTxn, TxnKind};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
-use zabsim_types::{Op, OpResult, SessionId, Xid, ZPath, Zxid};
+use zabsim_types::{Op, OpResult, SessionId, Xid, ZPath, Zxid, parent_of};
 
 /// Where the replay stands.
 #[derive(Clone, Copy)]
@@ -145,6 +145,9 @@ pub(super) struct Search<'h, 'a> {
     cut_short: bool,
     /// Nothing that was seen is remembered.
     forgets: bool,
+    /// Goes back to what has to do with the failure, and has gone over something else.
+    jumps: bool,
+    jumped: bool,
     /// Whether the run came to a quiet end: then the sessions that clients were told have expired have.
     pub is_over: bool,
 }
@@ -188,6 +191,8 @@ impl<'h, 'a> Search<'h, 'a> {
             chose: false,
             cut_short: false,
             forgets: false,
+            jumps: true,
+            jumped: false,
             is_over: false,
         }
     }
@@ -243,7 +248,7 @@ impl<'h, 'a> Search<'h, 'a> {
                 }
                 Err(why) => why,
             };
-            self.failed(state.at, why);
+            let about = self.failed(state.at, why);
             let out_of_effort = self.effort > self.limit;
             // Half of it is for a log in which a watch was lost.
             let hushed = self.hushed.get() && self.quiet.is_some();
@@ -253,8 +258,18 @@ impl<'h, 'a> Search<'h, 'a> {
                 state = self.start_over();
                 continue;
             }
-            if let Some(before) = self.choices.pop().filter(|_| !enough) {
+            if self.jumps && self.effort > self.limit / 4 {
+                self.choices.clear();
+            }
+            if let Some(before) = self.way_back(about.as_ref()).filter(|_| !enough) {
                 state = self.take_back(before);
+                continue;
+            }
+            if self.jumps && self.jumped && !enough {
+                // Now everything, the last choice first.
+                self.jumps = false;
+                self.seen.clear();
+                state = self.start_over();
                 continue;
             }
             if hushed && !out_of_effort {
@@ -264,7 +279,10 @@ impl<'h, 'a> Search<'h, 'a> {
                 state = self.start_over();
                 continue;
             }
-            let zxid = self.worst.as_ref().map_or(state.at, |worst| worst.failure.zxid);
+            let zxid = self
+                .worst
+                .as_ref()
+                .map_or(state.at, |worst| worst.failure.zxid);
             self.give_up();
             return Some(if out_of_effort && self.chose {
                 Fill::Unknown { zxid }
@@ -305,6 +323,7 @@ impl<'h, 'a> Search<'h, 'a> {
         self.quiet = None;
         self.seen.clear();
         self.worst = None;
+        (self.jumps, self.jumped) = (true, false);
     }
 
     /// Takes the log that explains the most, and goes on behind it over whatever is wrong.
@@ -342,18 +361,64 @@ impl<'h, 'a> Search<'h, 'a> {
         }
     }
 
-    fn failed(&mut self, zxid: Zxid, why: Why) {
+    /// The choice to go back to: the last one, and as long as that is promising the last one that has to do with the node at which
+    /// it failed. Who jumps over choices has not tried everything.
+    fn way_back(&mut self, about: Option<&ZPath>) -> Option<Choice> {
+        let Some(path) = about.filter(|_| self.jumps) else {
+            return self.choices.pop();
+        };
+        while let Some(choice) = self.choices.pop() {
+            let at = self.taken.partition_point(|(at, _)| *at < choice.txns);
+            let now = self.taken.get(at).filter(|(at, _)| *at == choice.txns);
+            let now = now.is_some_and(|(_, filler)| self.concerns(filler, path));
+            let other = |other: &Move| match other {
+                Move::Put(filler) => self.concerns(filler, path),
+                Move::Beyond => true,
+            };
+            if now || choice.rest.iter().any(other) {
+                return Some(choice);
+            }
+            self.jumped = true;
+        }
+        None
+    }
+
+    /// Whether what may lie in a gap has to do with a node: changes it, its parent or a child of it.
+    fn concerns(&self, filler: &Filler, path: &ZPath) -> bool {
+        match filler {
+            Filler::Loose(at) => {
+                let call = &self.history.calls[self.known.loose[*at as usize].call as usize];
+                is_near(call.op, path)
+            }
+            Filler::Ended(at) => {
+                let session = self.known.lives[*at as usize].session;
+                let made = self.known.ephemerals.get(&session);
+                made.is_some_and(|made| made.iter().any(|other| are_near(other, path)))
+            }
+            Filler::Swept(other) => are_near(other, path),
+            Filler::TurnedAway(_)
+            | Filler::Made
+            | Filler::NotSwept
+            | Filler::Stray
+            | Filler::Elsewhere => false,
+        }
+    }
+
+    /// Notes a failure. The node that it is about.
+    fn failed(&mut self, zxid: Zxid, why: Why) -> Option<ZPath> {
         if why == Why::AsBefore {
-            return;
+            return None;
         }
         let failure = Failure { zxid, why };
-        if let Some(path) = self.about(&failure) {
-            *self.failures.entry(path).or_default() += 1;
+        let about = self.about(&failure);
+        if let Some(path) = &about {
+            *self.failures.entry(path.clone()).or_default() += 1;
         }
         let deepest = self.worst.as_ref().map(|worst| worst.failure.zxid);
         if deepest.is_none_or(|deepest| deepest < zxid) {
             self.worst = Some(self.here(failure));
         }
+        about
     }
 
     /// The node at which it failed.
@@ -376,7 +441,9 @@ impl<'h, 'a> Search<'h, 'a> {
         let latest = self.worst.as_ref();
         let latest = latest.and_then(|worst| self.about(&worst.failure));
         let others = all.into_iter().map(|(path, _)| path.clone());
-        let others: Vec<ZPath> = others.filter(|path| Some(path) != latest.as_ref()).collect();
+        let others: Vec<ZPath> = others
+            .filter(|path| Some(path) != latest.as_ref())
+            .collect();
         latest.into_iter().chain(others).collect()
     }
 
@@ -686,6 +753,20 @@ fn empty(history: &History<'_>, known: &Known, settings: &Settings) -> Model {
         }
     }
     model
+}
+
+/// Whether an update has to do with a node.
+fn is_near(op: &Op, path: &ZPath) -> bool {
+    match op {
+        Op::Multi { ops } => ops.iter().any(|op| is_near(op, path)),
+        op => path_of(op).is_some_and(|other| are_near(other, path)),
+    }
+}
+
+/// Whether a change of the one shows at the other: the same node, a parent, a child, or another child of its parent.
+fn are_near(one: &str, other: &str) -> bool {
+    let (above_one, above_other) = (parent_of(one), parent_of(other));
+    one == other || above_one == Some(other) || above_other == Some(one) || above_one == above_other
 }
 
 /// The node that an operation is about, of several the first.

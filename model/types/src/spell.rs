@@ -321,8 +321,18 @@ pub fn contrast(differences: &[Difference]) -> (String, String) {
     };
     let join = |all: Vec<String>| all.join(", ");
     (
-        join(differences.iter().map(|(what, given, _)| one((what, given))).collect()),
-        join(differences.iter().map(|(what, _, due)| one((what, due))).collect()),
+        join(
+            differences
+                .iter()
+                .map(|(what, given, _)| one((what, given)))
+                .collect(),
+        ),
+        join(
+            differences
+                .iter()
+                .map(|(what, _, due)| one((what, due)))
+                .collect(),
+        ),
     )
 }
 

@@ -1,7 +1,7 @@
 //! What a fault does: the table `do = { … }`. Exactly one of its keys names the action; the others are its options.
 
-use super::quoted;
 use super::duration_text;
+use super::quoted;
 use super::reader::{FormatError, Table, Value};
 use super::target;
 use zabsim::plan::{Action, Target, Unsynced};

@@ -1,7 +1,7 @@
 //! When a fault strikes: `at = "5s"`, `after = "label"` with `delay`, or `when = { send = "NEWLEADER", … }`.
 
-use super::quoted;
 use super::duration_text;
+use super::quoted;
 use super::reader::{FormatError, Table, Value};
 use super::target;
 use zabsim::plan::{EventPattern, Target, Trigger};
