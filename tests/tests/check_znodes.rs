@@ -107,9 +107,10 @@ fn what_cannot_be_is_shown_with_what_should_have_been() {
     let ran = check(&path, &[]);
     assert_eq!(ran.code, 1, "{ran:?}");
     for part in [
-        "  NOT LEGAL (snapshot-reads): call ",
-        &format!(" and {line})\n"),
-        "    the model says Ok(",
+        &format!("  NOT LEGAL (snapshot-reads): the read on line {line} was answered at ⟨"),
+        &format!(", {line}: client "),
+        "{ get = \"/",
+        "    version: 2; the model says 3\n",
         " answers, those before it, contradict nothing.",
     ] {
         assert!(ran.out.contains(part), "`{part}` is not in: {}", ran.out);
@@ -122,12 +123,14 @@ fn what_cannot_be_is_shown_with_what_should_have_been() {
     assert_eq!(file["check"], "snapshot-reads");
     assert_eq!(file["operation"]["answer_line"], line);
     assert!(file["operation"]["line"].as_u64() < Some(line as u64));
-    assert!(
-        file["expected"]
-            .as_str()
-            .expect("text")
-            .contains("version: 3")
+    let differs = &file["differences"][0];
+    assert_eq!(
+        (&differs["what"], &differs["answered"], &differs["expected"]),
+        (&"version".into(), &"2".into(), &"3".into())
     );
+    let parts = file["contradiction"].as_array().expect("a list");
+    assert_eq!(parts.len(), 2, "the read, and who set what it read");
+    assert!(parts[0]["asked"].as_str().expect("text").starts_with("{ set = "));
     let prefix = file["longest_prefix"].as_u64().expect("a number");
     let answered = file["operations"]["answered"].as_u64().expect("a number");
     assert!(0 < prefix && prefix < answered);
@@ -172,4 +175,54 @@ fn a_history_that_is_cut_off_is_refused() {
     let ran = check(&path, &[]);
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.err.contains("half.jsonl.gz: line "), "{}", ran.err);
+}
+
+/// From a pipe, which can be read once only, it says the same.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_read_as_a_file_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo").success());
+    let of_file = check(&recorded(RECORDED[0]), &["--json"]);
+    let of_pipe = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| fs::copy(recorded(RECORDED[0]), &pipe).expect("it is read"));
+        let ran = check(&pipe, &["--json"]);
+        writer.join().expect("it writes");
+        ran
+    });
+    let plain = |ran: &Ran| {
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let mut value: Value = serde_json::from_str(&ran.out).expect("JSON");
+        let file = value["files"][0].as_object_mut().expect("a file");
+        assert!(file.remove("file").is_some() && file.remove("wall_ms").is_some());
+        value
+    };
+    assert_eq!(plain(&of_file), plain(&of_pipe));
+}
+
+/// The other process reads its standard input.
+#[test]
+fn the_standard_input_is_read() {
+    let this = std::env::current_exe().expect("this test");
+    let history = fs::File::open(recorded(RECORDED[0])).expect("it is part of the sources");
+    let output = std::process::Command::new(this)
+        .args(["--exact", "check_standard_input", "--ignored", "--nocapture"])
+        .stdin(history)
+        .output()
+        .expect("this test runs again");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("exit code 0"), "{out}");
+    assert!(
+        out.contains("-: znodes, recorded from servers: "),
+        "{out}"
+    );
+}
+
+#[test]
+#[ignore = "is called with a history as its standard input"]
+fn check_standard_input() {
+    let ran = zabsim(["check", "-"]);
+    println!("{}{}exit code {}", ran.out, ran.err, ran.code);
 }

@@ -1,6 +1,7 @@
 //! `zabsim conform`: what a real ZooKeeper answered, the reference model and a simulated ensemble answer too.
 
 use std::fs;
+use std::io::Write;
 use tempfile::TempDir;
 use zabsim_model::conformance::parse;
 use zabsim_scenarios::conform::{OnEnsemble, Placement, run_on_ensemble};
@@ -228,4 +229,17 @@ fn bad_input_is_refused() {
     assert_eq!(zabsim(["conform", "/nowhere/cases.jsonl"]).code, 2);
     assert_eq!(zabsim(["conform"]).code, 2);
     assert_eq!(zabsim(["conform", FILE, "--on", "moon"]).code, 2);
+}
+
+/// Packed cases are read as plain ones are.
+#[test]
+fn packed_cases_are_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("cases.jsonl.gz");
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(CASES.as_bytes()).expect("memory");
+    fs::write(&path, packer.finish().expect("memory")).expect("writes");
+    let packed = zabsim(["conform", path.to_str().expect("the name is text")]);
+    assert_eq!(packed, zabsim(["conform", FILE]));
+    assert_eq!(packed.code, 0);
 }
