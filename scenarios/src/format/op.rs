@@ -4,7 +4,7 @@ use super::acl;
 use super::reader::{FormatError, Table, Value};
 use std::sync::Arc;
 use zabsim_types::spell::{self, MODES, SYNC_MODES, WATCH_MODES, WATCHES};
-use zabsim_types::{CreateMode, Data, Op, WatcherType, ZPath};
+use zabsim_types::{AddWatchMode, CreateMode, Data, Op, SyncMode, WatcherType, ZPath};
 
 /// The keys that name an operation.
 pub const OPS: &[&str] = &[

@@ -1,10 +1,10 @@
 //! What may come of an explicit operation: `expect = "ok"`, or a list of what is allowed. A script that builds a schedule out
 //! of operations has built it only if they came out as it thinks.
 
-use super::op;
 use super::reader::{FormatError, Value};
 use std::fmt;
 use zabsim::plan::Plan;
+use zabsim_types::spell;
 use zabsim_types::{ErrorCode, HistoryEvent, HistoryKind, Reply};
 
 /// An outcome that a script allows.
