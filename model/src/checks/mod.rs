@@ -166,7 +166,7 @@ pub fn check_all(
     witness: Option<&Witness>,
     options: &Options,
 ) -> Vec<Report> {
-    let evidence = match Evidence::new(history, witness, options, &[]) {
+    let evidence = match Evidence::new(history, witness, options) {
         Ok(evidence) => evidence,
         Err(finding) => return vec![well_formed::CHECK.report(*finding)],
     };
@@ -184,7 +184,7 @@ pub(crate) fn accepts(
     sessions: &[SessionId],
 ) -> bool {
     let check = ALL.iter().find(|check| check.name == name);
-    let evidence = Evidence::new(history, Some(witness), options, sessions);
+    let evidence = Evidence::with_sessions(history, Some(witness), options, sessions);
     match (check, evidence) {
         (Some(check), Ok(evidence)) => (check.run)(&evidence).first.is_none(),
         _ => true,
@@ -238,6 +238,15 @@ struct Evidence<'a> {
 
 impl<'a> Evidence<'a> {
     fn new(
+        events: &'a [HistoryEvent],
+        witness: Option<&'a Witness>,
+        options: &'a Options,
+    ) -> Result<Evidence<'a>, Box<Finding>> {
+        Evidence::with_sessions(events, witness, options, &[])
+    }
+
+    /// The same, with sessions that were there before the first transaction.
+    fn with_sessions(
         events: &'a [HistoryEvent],
         witness: Option<&'a Witness>,
         options: &'a Options,
