@@ -76,7 +76,12 @@ fn corrupted_histories_are_refused_without_their_log() {
         }
         counts
     });
-    let sum = |at: usize| counts.iter().map(|counts: &[u32; 3]| counts[at]).sum::<u32>();
+    let sum = |at: usize| {
+        counts
+            .iter()
+            .map(|counts: &[u32; 3]| counts[at])
+            .sum::<u32>()
+    };
     assert!(sum(0) >= 30, "{} were refused", sum(0));
     assert!(sum(1) * 10 <= sum(0), "{} are undecided", sum(1));
 }

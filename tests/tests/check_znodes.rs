@@ -130,7 +130,12 @@ fn what_cannot_be_is_shown_with_what_should_have_been() {
     );
     let parts = file["contradiction"].as_array().expect("a list");
     assert_eq!(parts.len(), 2, "the read, and who set what it read");
-    assert!(parts[0]["asked"].as_str().expect("text").starts_with("{ set = "));
+    assert!(
+        parts[0]["asked"]
+            .as_str()
+            .expect("text")
+            .starts_with("{ set = ")
+    );
     let prefix = file["longest_prefix"].as_u64().expect("a number");
     let answered = file["operations"]["answered"].as_u64().expect("a number");
     assert!(0 < prefix && prefix < answered);
@@ -208,16 +213,18 @@ fn the_standard_input_is_read() {
     let this = std::env::current_exe().expect("this test");
     let history = fs::File::open(recorded(RECORDED[0])).expect("it is part of the sources");
     let output = std::process::Command::new(this)
-        .args(["--exact", "check_standard_input", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "check_standard_input",
+            "--ignored",
+            "--nocapture",
+        ])
         .stdin(history)
         .output()
         .expect("this test runs again");
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(out.contains("exit code 0"), "{out}");
-    assert!(
-        out.contains("-: znodes, recorded from servers: "),
-        "{out}"
-    );
+    assert!(out.contains("-: znodes, recorded from servers: "), "{out}");
 }
 
 #[test]
