@@ -7,7 +7,7 @@
 use super::known::Trace;
 use super::part::Contradiction;
 use super::read::Recording;
-use super::search::{Failure, Why};
+use super::search::{Failure, Why, first_path};
 use crate::checks::Report;
 use crate::checks::history::{Call, History, Outcome};
 use crate::witness::Witness;
@@ -234,9 +234,13 @@ impl Scene<'_, '_> {
         if let Ok(Reply::Created { path, .. }) = given {
             places.extend(self.made(path));
         }
+        for child in children_in(call.op, given.ok(), expected.as_ref().ok()) {
+            places.extend(self.last_at(&child, call.zxid));
+        }
         places.remove(&at);
         if places.is_empty() {
-            places.extend(self.last_at(call));
+            let path = first_path(call.op);
+            places.extend(path.and_then(|path| self.last_at(path, call.zxid)));
         }
         let mut parts: Vec<Operation> = places.into_iter().map(|at| self.call(at)).collect();
         let culprit = self.call(at);
@@ -303,14 +307,13 @@ impl Scene<'_, '_> {
         })
     }
 
-    /// The last update of the node before that answer.
-    fn last_at(self, call: &Call<'_>) -> Option<u32> {
-        let path = super::search::first_path(call.op)?;
+    /// The last update of the node before that transaction.
+    fn last_at(self, path: &ZPath, before: Zxid) -> Option<u32> {
         let answered = self.history.answered.iter().copied();
         let of_it = answered.filter(|at| {
             let other = &self.history.calls[*at as usize];
             let own = other.is_update()
-                && other.zxid < call.zxid
+                && other.zxid < before
                 && matches!(other.outcome, Outcome::Ok(reply) if !matches!(reply, Reply::MultiFailed { .. }));
             own && changes(other, path)
         });
@@ -488,6 +491,25 @@ fn zxids_in(
     }
     zxids
 }
+
+/// The children of which one list tells and the other does not, as far as messages name them.
+fn children_in(op: &Op, given: Option<&Reply>, due: Option<&Reply>) -> Vec<ZPath> {
+    let (
+        Op::GetChildren { path, .. },
+        Some(Reply::Children { names: given, .. }),
+        Some(Reply::Children { names: due, .. }),
+    ) = (op, given, due)
+    else {
+        return Vec::new();
+    };
+    let above = path.trim_end_matches('/');
+    let other = |name: &&std::sync::Arc<str>| !(given.contains(*name) && due.contains(*name));
+    let names = given.iter().chain(due).filter(other).take(CHILDREN_MAX);
+    names.map(|name| format!("{above}/{name}").into()).collect()
+}
+
+/// So many children are traced to those who made or removed them.
+const CHILDREN_MAX: usize = 2;
 
 /// Whether a watch that a read may have left is for such a change.
 fn watches(op: &Op, kind: WatchKind, path: &ZPath) -> bool {
