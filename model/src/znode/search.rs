@@ -120,6 +120,9 @@ pub(super) struct Search<'h, 'a> {
     pub is_over: bool,
 }
 
+/// What else a log must be.
+pub(super) type Accepts<'f> = &'f mut dyn FnMut(&[CommittedTxn]) -> bool;
+
 /// How often the state is remembered once something was taken back, in transactions.
 const MEMORY_EVERY: u64 = 64;
 
@@ -306,10 +309,7 @@ impl<'h, 'a> Search<'h, 'a> {
 
     /// Tries everything there is. Why there is no log; `None` where there is one, and one that is accepted. Where the effort is
     /// beyond the limit afterwards, not everything was tried.
-    pub fn exhaust(
-        &mut self,
-        mut accepts: Option<&mut dyn FnMut(&[CommittedTxn]) -> bool>,
-    ) -> Option<Failure> {
+    pub fn exhaust(&mut self, mut accepts: Option<Accepts<'_>>) -> Option<Failure> {
         self.ahead = Some(Ahead::new(self.history, &self.known.loose));
         // What is accepted may depend on more than the state.
         self.forgets = accepts.is_some();
