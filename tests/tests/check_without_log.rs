@@ -64,10 +64,8 @@ fn corrupted_histories_are_refused_without_their_log() {
             if corrupted.may_be_legal.is_some() || is_of_the_client(&corrupted.what) {
                 continue;
             }
-            let spoilt = Recording {
-                events: corrupted.events,
-                ..recording.clone()
-            };
+            let mut spoilt = recording.clone();
+            spoilt.events = corrupted.events;
             match judged(&spoilt).verdict() {
                 Verdict::Fail => counts[0] += 1,
                 Verdict::Undecided => counts[1] += 1,
@@ -107,10 +105,8 @@ fn contradictions_are_for_people() {
             if corrupted.may_be_legal.is_some() {
                 continue;
             }
-            let spoilt = Recording {
-                events: corrupted.events,
-                ..recording.clone()
-            };
+            let mut spoilt = recording.clone();
+            spoilt.events = corrupted.events;
             let judged = judged(&spoilt);
             let Some(conflict) = judged.conflict else {
                 assert_eq!(judged.verdict(), Verdict::Undecided, "{kind:?} {draw}");
