@@ -90,13 +90,13 @@ fn contradictions_are_for_people() {
     let recording = recording("standard", 1);
     let mutator = Mutator::new(&recording.events).expect("a history");
     for (kind, check, words) in [
-        (Corruption::WrongVersion, "snapshot-reads", "version"),
+        (Corruption::WrongVersion, "", "version"),
         (Corruption::WrongData, "snapshot-reads", "data"),
         (Corruption::DuplicateSequence, "", "{ create = "),
         (Corruption::WatchMissing, "watches", "watch"),
         (Corruption::WatchLate, "watches", "watch"),
         (Corruption::WatchTwice, "watches", "told Node"),
-        (Corruption::ResurrectedEphemeral, "snapshot-reads", ""),
+        (Corruption::ResurrectedEphemeral, "", ""),
     ] {
         for draw in 0..4 {
             let Some(corrupted) = mutator.corrupt(kind, draw) else {

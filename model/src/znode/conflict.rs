@@ -367,11 +367,21 @@ impl Scene<'_, '_> {
                 let Some(left) = left else { break };
                 let from = history.calls[left as usize].done as usize;
                 let to = call.done as usize;
+                // One that stays is told again and again; the others are used up by what they are told.
+                let stays = matches!(history.calls[left as usize].op, Op::AddWatch { .. });
                 let told = history.events[from..=to].iter().any(|event| {
                     event.process == call.process
                         && match &event.kind {
-                            HistoryKind::Watch { event, .. } => event.path == trace.path,
-                            HistoryKind::Session { .. } => true,
+                            HistoryKind::Watch { zxid, event, .. } => {
+                                let same = zxid.is_none_or(|zxid| zxid == trace.zxid);
+                                event.path == trace.path && (same || !stays)
+                            }
+                            HistoryKind::Session { change } => matches!(
+                                change,
+                                SessionChange::Expired
+                                    | SessionChange::AuthFailed
+                                    | SessionChange::Closed
+                            ),
                             _ => false,
                         }
                 });
