@@ -47,6 +47,15 @@ impl Electorate {
                 let lost = |next: &mut Arc<Configuration>| next.version().epoch() < zxid.epoch();
                 self.pending.take_if(lost).is_some()
             }
+            Note::ConfigurationActive(config) => {
+                let news = config.version() > self.active().version();
+                if news {
+                    self.past.push(config.clone());
+                    self.pending
+                        .take_if(|next| next.version() <= config.version());
+                }
+                news
+            }
             _ => false,
         }
     }
