@@ -7,7 +7,9 @@ use common::solo::Solo;
 use common::{Bus, config, s};
 use insta::assert_snapshot;
 use std::sync::Arc;
-use zab::{Config, Epoch, Message, PeerId, PeerState, QuorumConfig, Txn, Zxid};
+use zab::{
+    Config, Epoch, Message, PeerId, PeerSet, PeerState, QuorumConfig, QuorumRule, Txn, Zxid,
+};
 
 const SECOND: u64 = 1_000_000;
 
@@ -519,6 +521,59 @@ fn the_leader_is_lost_between_proposal_and_activation() {
         let membership = node.peer().membership();
         assert_eq!(membership.active().quorum(), &votes([2, 4, 5]));
         assert_eq!(membership.pending(), None);
+    }
+}
+
+/// Two groups of two, of which both are needed; the first of the first has twice the weight.
+fn in_pairs(a: [u8; 2], b: [u8; 2]) -> QuorumConfig {
+    let mut quorum = votes([a, b].concat());
+    quorum.rule = QuorumRule::Hierarchical {
+        groups: [a, b].map(|pair| pair.map(s).into()).into(),
+        weights: [(s(a[0]), 2)].into(),
+    };
+    quorum
+}
+
+/// Groups and weights of the old ensemble are counted beside those of the new one: what is a quorum of one of them alone
+/// commits nothing, and elects nobody who would.
+#[test]
+fn between_two_ensembles_in_groups_both_are_needed() {
+    // One needs s1, s3 and s4; the other s5, s2 and s3.
+    let (old, new) = (in_pairs([1, 2], [3, 4]), in_pairs([5, 4], [2, 3]));
+    let quorum = |config: &QuorumConfig, ids: &[u8]| {
+        config.is_quorum(ids.iter().map(|id| s(*id)).collect::<PeerSet>())
+    };
+    for (down, by_old, by_new) in [
+        (None, true, true),
+        (Some(2), true, false),
+        (Some(5), true, false),
+        (Some(1), false, true),
+    ] {
+        let up: Vec<u8> = (1..=5).filter(|id| Some(*id) != down).collect();
+        assert_eq!((quorum(&old, &up), quorum(&new, &up)), (by_old, by_new));
+        let mut bus = Bus::new(0, (1..=5).map(|id| config(id, &old)));
+        bus.start_all();
+        bus.settle();
+        commit(&mut bus, 1);
+        bus.settle();
+        assert!(bus.nodes[&s(4)].leads(), "the highest id that votes");
+        let zxid = bus.reconfigure(new.clone()).expect("all follow");
+        if let Some(id) = down {
+            bus.crash(s(id));
+        }
+        bus.run_for(20 * SECOND);
+        let membership = bus.nodes[&s(4)].peer().membership();
+        let in_force = membership.active().version() == zxid;
+        assert_eq!(in_force, by_old && by_new, "without {down:?}");
+        if let Some(id) = down {
+            let pending = membership.pending().map(|config| config.version());
+            assert_eq!(pending, Some(zxid), "without {down:?}");
+            bus.start(s(id));
+        }
+        bus.settle();
+        for node in bus.nodes.values() {
+            assert_eq!(node.peer().membership().active().quorum(), &new);
+        }
     }
 }
 
