@@ -6,6 +6,7 @@
 
 use super::replay::{Contender, Replay};
 use super::{Evidence, Finding};
+use crate::reference::Lookup;
 use std::collections::BTreeMap;
 use zabsim_types::{
     HistoryEvent, HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId, Time, Zxid,
@@ -69,10 +70,12 @@ pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>
         _ => false,
     };
     // Behind the last claim nothing matters but how it ends, and where nobody claims anything, nothing at all.
-    let Some(last_claim) = evidence.history.events.iter().rposition(claims) else {
+    let claimed = evidence.history.asides().rfind(|(_, event)| claims(event));
+    let Some((last_claim, _)) = claimed else {
         return Vec::new();
     };
-    let mut known: BTreeMap<SessionId, Zxid> = BTreeMap::new();
+    // By session. Only looked up.
+    let mut known: Lookup<i64, Zxid> = Lookup::default();
     let mut open: BTreeMap<(ProcessId, &str, Zxid), usize> = BTreeMap::new();
     let mut holds: Vec<Hold<'a>> = Vec::new();
     for (at, event) in evidence.history.events.iter().enumerate() {
@@ -99,7 +102,7 @@ pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>
                         from: event.time,
                         first: at,
                         last: usize::MAX,
-                        known: known.get(&event.session).copied().unwrap_or_default(),
+                        known: known.get(&event.session.0).copied().unwrap_or_default(),
                     });
                 } else if let Some(token) = recipe.ended(&step.step)
                     && let Some(hold) = open.remove(&(event.process, object, token))
@@ -110,7 +113,7 @@ pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>
             }
             _ => continue,
         };
-        let known = known.entry(event.session).or_default();
+        let known = known.entry(event.session.0).or_default();
         *known = shown.max(*known);
     }
     holds

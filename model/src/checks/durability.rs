@@ -45,7 +45,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             )
         });
     }
-    for event in history.events {
+    for (_, event) in history.asides() {
         let (what, zxid) = match &event.kind {
             HistoryKind::Watch {
                 zxid: Some(zxid), ..

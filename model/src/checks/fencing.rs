@@ -21,7 +21,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut finding = Finding::default();
     let mut newest: BTreeMap<&str, Zxid> = BTreeMap::new();
     let mut refused = 0;
-    for event in evidence.history.events {
+    for (_, event) in evidence.history.asides() {
         let HistoryKind::Recipe(recipe) = &event.kind else {
             continue;
         };

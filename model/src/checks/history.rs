@@ -33,6 +33,8 @@ pub(crate) struct Call<'a> {
     pub id: CallId,
     pub op: &'a Op,
     pub process: ProcessId,
+    /// The place of its session in [`History::sessions`].
+    pub slot: u32,
     /// The session that it was answered in; where it was not, the one that it was made in.
     pub session: SessionId,
     pub invoked: At,
@@ -110,6 +112,8 @@ pub(crate) struct History<'a> {
     pub calls: Vec<Call<'a>>,
     /// For each event the index of its call; `NEVER` for those that are of none.
     call_of: Vec<u32>,
+    /// The positions of the events that are of no call: what clients were told of watches and sessions, and the recipes' steps.
+    asides: Vec<At>,
     /// Indices of the definite calls, in order of their answers.
     pub answered: Vec<u32>,
     /// In order of first appearance.
@@ -150,6 +154,7 @@ impl<'a> History<'a> {
             events,
             calls: Vec::with_capacity(events.len() / 2),
             call_of: vec![NEVER; events.len()],
+            asides: Vec::new(),
             answered: Vec::with_capacity(events.len() / 2),
             sessions: Vec::new(),
             common: common.to_vec(),
@@ -171,6 +176,12 @@ impl<'a> History<'a> {
     /// The call of that name.
     pub fn call(&self, id: CallId) -> Option<&Call<'a>> {
         self.index(id).map(|at| &self.calls[at])
+    }
+
+    /// The events that are of no call, with their positions.
+    pub fn asides(&self) -> impl DoubleEndedIterator<Item = (usize, &'a HistoryEvent)> {
+        let at = self.asides.iter().map(|at| *at as usize);
+        at.map(|at| (at, &self.events[at]))
     }
 
     /// The index of the call that the event at that position begins or ends.
@@ -207,6 +218,7 @@ impl<'a> History<'a> {
                     id: *id,
                     op: request,
                     process: event.process,
+                    slot: 0,
                     session: event.session,
                     invoked: at,
                     done: NEVER,
@@ -255,7 +267,9 @@ impl<'a> History<'a> {
                     (Zxid::ZERO, 0, xid.unwrap_or_default()),
                 )?;
             }
-            HistoryKind::Watch { .. } | HistoryKind::Session { .. } | HistoryKind::Recipe(_) => {}
+            HistoryKind::Watch { .. } | HistoryKind::Session { .. } | HistoryKind::Recipe(_) => {
+                self.asides.push(at);
+            }
         }
         Ok(())
     }
@@ -302,6 +316,9 @@ impl<'a> History<'a> {
     /// The identities of the call's client when it made the call and when it was answered: those of everybody, and what it had
     /// proven or begun to prove. A proof may overtake requests before it. A client proves itself again on each connection.
     pub fn identities(&self, call: &Call<'_>) -> (&[Id], &[Id]) {
+        if self.identities.is_empty() {
+            return (&self.common, &self.common);
+        }
         let Some(proven) = self.identities.get(&call.process.0) else {
             return (&self.common, &self.common);
         };
@@ -350,11 +367,12 @@ impl<'a> History<'a> {
     fn fill_sessions(&mut self) {
         for at in 0..self.calls.len() {
             let slot = self.slot_or_new(self.calls[at].session);
+            self.calls[at].slot = slot as u32;
             self.sessions[slot].made.push(at as u32);
         }
         for at in &self.answered {
-            let slot = self.slots[&self.calls[*at as usize].session.0] as usize;
-            self.sessions[slot].answered.push(*at);
+            let slot = self.calls[*at as usize].slot;
+            self.sessions[slot as usize].answered.push(*at);
         }
     }
 

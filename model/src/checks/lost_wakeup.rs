@@ -38,7 +38,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut stands: BTreeMap<&str, BTreeMap<ProcessId, Stand>> = BTreeMap::new();
     let mut owners: BTreeMap<SessionId, ProcessId> = BTreeMap::new();
     let mut connected: BTreeMap<ProcessId, bool> = BTreeMap::new();
-    for event in evidence.history.events {
+    for (_, event) in evidence.history.asides() {
         if let HistoryKind::Session { change } = &event.kind {
             match change {
                 SessionChange::Connected { .. } => {

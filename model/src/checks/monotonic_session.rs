@@ -14,6 +14,7 @@
 
 use super::history::Call;
 use super::{Check, Evidence, Finding};
+use crate::reference::Lookup;
 use std::collections::BTreeMap;
 use zabsim_types::{HistoryKind, Op, ProcessId, SessionChange, SessionId, Zxid};
 
@@ -26,7 +27,8 @@ pub(super) const CHECK: Check = Check {
 fn run(evidence: &Evidence<'_>) -> Finding {
     let history = &evidence.history;
     let mut finding = Finding::default();
-    let mut seen: BTreeMap<SessionId, Zxid> = BTreeMap::new();
+    // By session. Only looked up.
+    let mut seen: Lookup<i64, Zxid> = Lookup::default();
     let mut provisional: BTreeMap<ProcessId, SessionId> = BTreeMap::new();
     for (at, event) in history.events.iter().enumerate() {
         let (what, zxid) = match &event.kind {
@@ -52,8 +54,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                     },
             } => {
                 let former = provisional.remove(&event.process);
-                if let Some(zxid) = former.and_then(|session| seen.get(&session).copied()) {
-                    seen.insert(event.session, zxid);
+                if let Some(zxid) = former.and_then(|session| seen.get(&session.0).copied()) {
+                    seen.insert(event.session.0, zxid);
                 }
                 if *read_only {
                     provisional.insert(event.process, event.session);
@@ -70,14 +72,14 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 zxid: Some(zxid), ..
             } => {
                 // That it is not late is for the check of watches.
-                let seen = seen.entry(event.session).or_default();
+                let seen = seen.entry(event.session.0).or_default();
                 *seen = (*zxid).max(*seen);
                 continue;
             }
             _ => continue,
         };
         finding.examined += 1;
-        let seen = seen.entry(event.session).or_default();
+        let seen = seen.entry(event.session.0).or_default();
         if zxid < *seen {
             finding.fail_about(event.time, &[at as u32], || {
                 let client = event.process.0;

@@ -56,7 +56,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             });
         }
     }
-    for (at, event) in history.events.iter().enumerate() {
+    for (at, event) in history.asides() {
         let (what, zxid) = match &event.kind {
             HistoryKind::Watch {
                 zxid: Some(zxid), ..

@@ -213,7 +213,8 @@ impl<'a> Replay<'a> {
             .map(|at| (history.calls[*at as usize].zxid, *at))
             .filter(|(_, at)| history.calls[*at as usize].is_read())
             .collect();
-        reads.sort_unstable();
+        // By and large they are in order.
+        reads.sort();
         let mut reads = reads.into_iter().peekable();
         let witness = self.witness;
         let mut cursors = vec![Cursor::default(); history.sessions.len()];
@@ -485,7 +486,7 @@ impl<'a> Contended<'a> {
     fn new(history: &History<'a>) -> Contended<'a> {
         // Few objects, each named often.
         let mut objects = BTreeSet::new();
-        for event in history.events {
+        for (_, event) in history.asides() {
             if let HistoryKind::Recipe(recipe) = &event.kind {
                 objects.insert(&*recipe.object);
             }

@@ -80,7 +80,7 @@ impl Told {
             provisional: BTreeSet::new(),
             local_sessions: evidence.options.settings.local_sessions,
         };
-        for event in evidence.history.events {
+        for (_, event) in evidence.history.asides() {
             if let HistoryKind::Session {
                 change:
                     SessionChange::Connected {
@@ -260,14 +260,14 @@ fn news(
             }
             _ => {}
         }
-        let life = lives.get(&event.session);
+        let life = || lives.get(&event.session);
         let change = match &event.kind {
             HistoryKind::Session { change } => change,
             HistoryKind::Watch {
                 zxid: Some(zxid), ..
             } => {
                 finding.examined += 1;
-                let end = life.and_then(|life| life.closed);
+                let end = life().and_then(|life| life.closed);
                 if let Some(end) = end.filter(|end| end < zxid) {
                     finding.fail_about(event.time, &[now], || {
                         let (client, session) = (event.process.0, event.session);
@@ -278,7 +278,7 @@ fn news(
             }
             _ => continue,
         };
-        let unlogged = life.is_none() && told.may_be_unlogged(event.session);
+        let unlogged = life().is_none() && told.may_be_unlogged(event.session);
         if let SessionChange::Connected {
             server, read_only, ..
         } = change
@@ -300,12 +300,12 @@ fn news(
             continue;
         }
         let lie = match change {
-            SessionChange::Connected { .. } => life.is_none().then_some("connected"),
+            SessionChange::Connected { .. } => life().is_none().then_some("connected"),
             SessionChange::Expired if unlogged => None,
             SessionChange::Expired if event.session != SessionId::NONE => {
                 // A client that heard of no server for 4/3 of its timeout gives its session up by itself (ZOOKEEPER-4508); the
                 // leader follows when it can, which is certain only where the run came to a quiet end.
-                let closed = life.is_some_and(|life| life.closed.is_some());
+                let closed = life().is_some_and(|life| life.closed.is_some());
                 (!closed && evidence.options.quiet_end).then_some("expired")
             }
             _ => continue,

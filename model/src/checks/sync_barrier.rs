@@ -55,9 +55,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                     continue;
                 }
                 newest = newest.max(call.zxid);
-                let slot = history
-                    .slot(call.session)
-                    .expect("every call has its session");
+                let slot = call.slot as usize;
                 if let Op::Sync { mode, .. } = call.op {
                     let promised = found[at];
                     let excused = *mode == SyncMode::Leader

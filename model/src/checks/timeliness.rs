@@ -27,9 +27,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let history = &evidence.history;
     let mut finding = Finding::default();
     let read_only: BTreeSet<(ProcessId, u32)> = history
-        .events
-        .iter()
-        .filter_map(|event| match event.kind {
+        .asides()
+        .filter_map(|(_, event)| match event.kind {
             HistoryKind::Session {
                 change:
                     SessionChange::Connected {

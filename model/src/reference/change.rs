@@ -428,7 +428,7 @@ impl Model {
         parent.pzxid = zxid;
         let parents = parent.acl.clone();
         let own = node.acl.clone();
-        let parent_path: ZPath = parent_path.into();
+        let parent_path = self.name_of(parent_path);
         self.keep(path.clone(), node);
         self.trigger(WatchList::Data, WatchKind::NodeCreated, path, own);
         self.trigger(
@@ -437,6 +437,12 @@ impl Model {
             parent_path,
             parents,
         );
+    }
+
+    /// The path of a node that is there, as the tables have it.
+    fn name_of(&self, path: &str) -> ZPath {
+        let (path, _) = self.nodes.get_key_value(path).expect("it was looked up");
+        path.clone()
     }
 
     /// Puts a node into the tables.
@@ -473,7 +479,7 @@ impl Model {
         parent.children.remove(name);
         let pzxid = std::mem::replace(&mut parent.pzxid, stamp.zxid);
         let parents = parent.acl.clone();
-        let parent_path: ZPath = parent_path.into();
+        let parent_path = self.name_of(parent_path);
         let own = node.acl.clone();
         let bytes = node.data.as_ref().map_or(0, |bytes| bytes.len() as i64);
         self.undo.push(Undo::Delete {
