@@ -18,8 +18,9 @@ fn good() -> Vec<Vec<u8>> {
     let ran = zabsim(["run", "zookeeper-2845", "--seed", "1", "--out", out]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let saved = |name: &str| fs::read(Path::new(out).join(name)).expect("it was saved");
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/conformance/cases.jsonl");
-    let cases = fs::read_to_string(data).expect("it is part of the sources");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    let kept = |name: &str| fs::read_to_string(data.join(name)).expect("it is part of the sources");
+    let cases = kept("conformance/cases.jsonl");
     let some: Vec<&str> = cases.lines().step_by(40).collect();
     let scenario = LIBRARY.iter().find(|entry| entry.name == "leader-crash");
     let txn = Txn {
@@ -39,27 +40,8 @@ fn good() -> Vec<Vec<u8>> {
         EDN.into(),
         some.join("\n").into(),
         txn.encode().to_vec(),
-        journal(),
+        kept("campaigns/two-runs.jsonl").into(),
     ]
-}
-
-/// The journal of a campaign of two runs.
-fn journal() -> Vec<u8> {
-    let dir = tempfile::tempdir().expect("a directory");
-    let out = dir.path().join("campaign");
-    let name = out.to_str().expect("the name is text");
-    let ran = zabsim([
-        "campaign",
-        "leader-crash",
-        "--seeds",
-        "1..2",
-        "--jobs",
-        "1",
-        "--out",
-        name,
-    ]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    fs::read(out.join("campaign.jsonl")).expect("it was written")
 }
 
 const EDN: &str = "\
