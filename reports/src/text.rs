@@ -187,7 +187,10 @@ fn summary(report: &RunReport, out: &mut String) {
 }
 
 fn verdict(report: &RunReport) -> String {
+    let liveness = report.checks.iter().find(|check| check.name == "liveness");
+    let unjudged = liveness.filter(|check| report.verdict == Verdict::Pass && check.examined == 0);
     let word = match report.verdict {
+        Verdict::Pass if unjudged.is_some() => "pass: nothing was violated",
         Verdict::Pass => "pass: nothing was violated, and every client finished",
         Verdict::Fail => "FAIL: a guarantee was violated",
         Verdict::Stuck => "STUCK: the run did not finish although it should have",
@@ -202,6 +205,9 @@ fn verdict(report: &RunReport) -> String {
     } else {
         word.to_string()
     };
+    if let Some(liveness) = unjudged {
+        text += &format!("; whether everybody finishes was {}", liveness.detail);
+    }
     // A schedule that was not reached proves nothing, however good the verdict.
     if !report.untriggered.is_empty() {
         text += &format!("; never triggered: {}", report.untriggered.join(", "));

@@ -65,6 +65,11 @@ impl Electorate {
         self.past.last().expect("the first one stays")
     }
 
+    /// Whether anybody has asked for another configuration than the first.
+    pub(crate) fn was_changed(&self) -> bool {
+        self.past.len() > 1 || self.pending.is_some()
+    }
+
     /// The configurations that count: one or two.
     pub(crate) fn present(&self) -> impl Iterator<Item = &Arc<Configuration>> {
         std::iter::once(self.active()).chain(&self.pending)

@@ -135,7 +135,8 @@ impl World {
             .acquit(&|id| servers[usize::from(id.0) - 1].disk.is_rotten());
         let fit = |id: &ServerId| !self.judge.is_damaged(*id);
         let fit = self.voters.iter().copied().filter(fit);
-        if self.established_leader().is_some() || self.electorate.is_quorum(fit) {
+        let asked = self.electorate.was_changed();
+        if !asked || self.established_leader().is_some() || self.electorate.is_quorum(fit) {
             return None;
         }
         let configurations: Vec<String> =
@@ -143,7 +144,7 @@ impl World {
         let damaged = self.voters.iter().filter(|id| self.judge.is_damaged(**id));
         let damaged: Vec<String> = damaged.map(ServerId::to_string).collect();
         Some(format!(
-            "a reconfiguration came upon damaged disks: {} have nothing to vote with, and without them there is no quorum of {}",
+            "a reconfiguration came upon damaged disks: those of {}, without whom there is no quorum of {}",
             damaged.join(", "),
             configurations.join(" and of ")
         ))
