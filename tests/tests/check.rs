@@ -352,7 +352,7 @@ fn what_is_no_history_is_refused_with_its_line() {
     );
     refused(
         LEGAL.replace(":write", ":wrote"),
-        &["operations are read, wrote", "--model"],
+        &["operations are read (line 2), wrote (line 1)", "--model"],
     );
     refused(
         "{:process 0, :type :done, :f :read}",

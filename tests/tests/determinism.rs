@@ -101,12 +101,13 @@ fn the_same_without_madsim() {
     let bare = |(entry, seed): &Pair| {
         let scenario = entry.scenario().expect("the library is right");
         let drawn = scenario.draw(*seed);
-        let programs = workload::programs(&drawn.workloads, &drawn.holds, &drawn.plan);
+        let plan = workload::allowed(&drawn.workloads, drawn.plan);
+        let programs = workload::programs(&drawn.workloads, &drawn.holds, &plan);
         let options = RunOptions {
             runtime: Runtime::Bare,
             ..RunOptions::default()
         };
-        let report = zabsim::run(&drawn.plan, *seed, programs, options).report;
+        let report = zabsim::run(&plan, *seed, programs, options).report;
         line(entry, *seed, &report.trace_hash)
     };
     assert_eq!(spread(&pairs(), 2, bare), alone());

@@ -128,7 +128,7 @@ impl WorkloadKind {
 }
 
 /// The plan as the workloads need it: where one of them reconfigures the ensemble, it may.
-pub(crate) fn allowed(workloads: &[Workload], mut plan: Plan) -> Plan {
+pub fn allowed(workloads: &[Workload], mut plan: Plan) -> Plan {
     if !workloads.iter().any(|w| w.kind == WorkloadKind::Members) {
         return plan;
     }
