@@ -34,6 +34,8 @@ pub struct Plan {
     pub leave_broken: bool,
     /// Clients that are content with a server that only reads, counted from 1; empty: all, where the ensemble has such a mode.
     pub read_only_clients: Vec<u32>,
+    /// What is wrong with the servers and clients on purpose: nothing, outside of the museum.
+    pub bugs: zab::Planted,
 }
 
 /// The servers, counted from 1: voters first, then observers, then joiners.
@@ -509,6 +511,7 @@ impl Plan {
             data_loss_allowed: false,
             leave_broken: false,
             read_only_clients: Vec::new(),
+            bugs: zab::Planted::NONE,
         }
     }
 

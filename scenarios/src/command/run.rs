@@ -8,6 +8,7 @@ use crate::runner::{Finished, How, run_as};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use zab::Bug;
 use zabsim::{parse_seed, seed_text};
 use zabsim_model::znode::settings_line;
 use zabsim_reports::{Detail, Saved, obstacle, render, save};
@@ -19,6 +20,9 @@ pub(super) struct Arguments {
     /// The seed: decimal, 0x…, or a git commit's 40 digits [default: the file's own, else 1]
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
     seed: Option<String>,
+    /// Plant a bug of the museum, by its id or alias; may be said more than once
+    #[arg(long = "bug", value_name = "ID")]
+    bugs: Vec<String>,
     /// Several seeds, both ends included: 1..50. Prints one line for each run that is not as expected, and a summary
     #[arg(long, value_name = "FIRST..LAST")]
     seeds: Option<String>,
@@ -44,7 +48,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
-    let scenario = library::find(&arguments.name).map_err(|error| error.to_string())?;
+    let mut scenario = library::find(&arguments.name).map_err(|error| error.to_string())?;
+    for name in &arguments.bugs {
+        let bug = Bug::by_name(name).ok_or_else(|| {
+            format!("\"{name}\" is no bug of the museum: `zabsim bugs` lists them")
+        })?;
+        scenario.plan.bugs = scenario.plan.bugs.and(bug);
+    }
     if let Some(remark) = remark(&scenario) {
         output.complain(&remark);
     }

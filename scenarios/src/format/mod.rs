@@ -31,6 +31,7 @@ use places::{Places, in_table};
 use reader::{Source, Table};
 use std::collections::BTreeMap;
 use toml::de::DeTable;
+use zab::{Bug, Planted};
 use zabsim::plan::{Climate, Ensemble, Fault, Plan, ScriptedOp, Trigger};
 use zabsim::{Rules, parse_seed};
 use zabsim_types::run::Verdict;
@@ -191,6 +192,7 @@ const DRAWN: &[&str] = &[
     "upgrade_local_sessions",
     "read_only_mode",
     "read_only_clients",
+    "bugs",
     "groups",
     "weights",
     "climate",
@@ -230,6 +232,9 @@ fn read_scenario(top: &Table<'_>) -> Result<Scenario, FormatError> {
         read_only_clients: top
             .get("read_only_clients")
             .map_or(Ok(Vec::new()), |v| read_clients(&v))?,
+        bugs: top
+            .get("bugs")
+            .map_or(Ok(Planted::NONE), |v| read_bugs(&v))?,
     };
     read_only(top, &plan)?;
     let workloads = match top.get("workload") {
@@ -442,6 +447,18 @@ fn read_climate(table: Table<'_>) -> Result<Climate, FormatError> {
 fn read_clients(value: &reader::Value<'_>) -> Result<Vec<u32>, FormatError> {
     let list = value.list()?;
     list.iter().map(|v| v.int(1, CLIENTS_MAX)).collect()
+}
+
+fn read_bugs(value: &reader::Value<'_>) -> Result<Planted, FormatError> {
+    let mut bugs = Planted::NONE;
+    for name in value.list()? {
+        let found = Bug::by_name(name.str()?);
+        bugs = bugs.and(found.ok_or_else(|| {
+            let why = "is no bug of the museum: `zabsim bugs` lists them";
+            name.error(format!("`{}` {why}", name.str().unwrap_or_default()))
+        })?);
+    }
+    Ok(bugs)
 }
 
 /// What is said of clients that are content with a server that only reads.

@@ -118,6 +118,10 @@ impl Scenario {
         if !plan.read_only_clients.is_empty() {
             line(format!("read_only_clients = {:?}", plan.read_only_clients));
         }
+        if !plan.bugs.is_empty() {
+            let ids: Vec<&str> = plan.bugs.iter().map(|bug| bug.entry().id).collect();
+            line(format!("bugs = {ids:?}"));
+        }
         if !e.groups.is_empty() {
             let group = |g: &Vec<ServerId>| {
                 format!(

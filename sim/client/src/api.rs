@@ -1,5 +1,6 @@
 //! The words between a session and its driver.
 
+use zabsim_bugs::Planted;
 use zabsim_types::{
     CallId, ClientFrame, ErrorCode, Op, OpResult, RecipeEvent, ServerFrame, ServerId,
     SessionChange, SessionId, Time, WatchEvent, Xid, Zxid,
@@ -164,4 +165,6 @@ pub struct Config {
     pub guid_seed: u64,
     /// Whether a server without a quorum, which only reads, will do until a full one is found (`canBeReadOnly`).
     pub read_only: bool,
+    /// What is wrong with this client on purpose: nothing, outside of the museum.
+    pub bugs: Planted,
 }

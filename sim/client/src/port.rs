@@ -58,6 +58,7 @@ use standing::Standing;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use zabsim_bugs::{Bug, Planted};
 use zabsim_types::{
     AddWatchMode, CallId, Op, RecipeEvent, ServerId, SessionChange, SessionId, Time, WatchEvent,
     WatcherType, ZPath, Zxid,
@@ -157,6 +158,11 @@ impl Port {
         }
     }
 
+    /// What is wrong with this client's recipes on purpose.
+    pub fn plant(&self, bugs: Planted) {
+        self.lock().bugs = bugs;
+    }
+
     /// The program's side. All of a port's clients share its session.
     pub fn client(&self) -> Client {
         Client::new(self.clone())
@@ -243,6 +249,9 @@ pub(crate) struct Inner {
     discards: BTreeMap<u64, Wait<janitor::Discard>>,
     /// Clean-ups that wait for a full server.
     parked: Vec<Litter>,
+    pub(crate) bugs: Planted,
+    /// The first tokens that this client had, where a bug shows them again.
+    tokens: BTreeMap<ZPath, Zxid>,
 }
 
 /// Who is told of a request's outcome.
@@ -366,12 +375,22 @@ impl Inner {
             holds: BTreeMap::new(),
             discards: BTreeMap::new(),
             parked: Vec::new(),
+            bugs: Planted::NONE,
+            tokens: BTreeMap::new(),
         }
     }
 
     pub(crate) fn command(&mut self, command: Command) {
         if !self.dead {
             self.commands.push(command);
+        }
+    }
+
+    /// The token that goes with a hold that `own` stands for.
+    pub(crate) fn token_shown(&mut self, object: &ZPath, own: Zxid) -> Zxid {
+        match self.bugs.has(Bug::TokenReused) {
+            true => *self.tokens.entry(object.clone()).or_insert(own),
+            false => own,
         }
     }
 

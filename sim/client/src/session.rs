@@ -47,6 +47,7 @@
 //!     reconnect_us: 100_000,
 //!     guid_seed: 1,
 //!     read_only: false,
+//!     bugs: zabsim_bugs::Planted::NONE,
 //! });
 //! let mut out = Vec::new();
 //! session.step(Time::ZERO, Input::Open, &mut out);
@@ -77,6 +78,7 @@ use endings::lost;
 use seek::Seek;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use zabsim_bugs::Bug;
 use zabsim_types::{
     CallId, ClientFrame, ConnectReply, ConnectRequest, ErrorCode, Op, OpResult, ServerFrame,
     ServerId, SessionChange, SessionId, Time, WatchEvent, Xid, Zxid,
@@ -432,8 +434,13 @@ impl Session {
             },
         });
         self.prove_identities(now, out);
-        let relative = self.replied;
-        if let Some(frame) = self.watches.set_watches(relative) {
+        let relative = match self.config.bugs.has(Bug::RelativeIsSeen) {
+            true => self.seen,
+            false => self.replied,
+        };
+        if !self.config.bugs.has(Bug::WatchesForgotten)
+            && let Some(frame) = self.watches.set_watches(relative)
+        {
             self.in_flight.push_back(InFlight::SetWatches { relative });
             self.send(now, frame, out);
         }
@@ -560,7 +567,9 @@ impl Session {
     }
 
     fn take_event(&mut self, zxid: Option<Zxid>, event: WatchEvent, out: &mut Vec<Effect>) {
-        self.seen = self.seen.max(zxid.unwrap_or(Zxid::ZERO));
+        if !self.config.bugs.has(Bug::EventsNotCounted) {
+            self.seen = self.seen.max(zxid.unwrap_or(Zxid::ZERO));
+        }
         // Told even where no watch is known: whether the server may send it is for the checks to judge.
         self.watches.use_up(event.kind, &event.path);
         out.push(Effect::Event {

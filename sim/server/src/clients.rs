@@ -20,7 +20,7 @@ use crate::sessions::{first_session_id, negotiate, password};
 use crate::watches::Watches;
 use crate::{ConnId, Effect, Note};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use zab::{SyncId, Time};
+use zab::{Bug, SyncId, Time};
 use zabsim_types::{
     ClientFrame, ConnectReply, ConnectRequest, ErrorCode, Op, ServerFrame, ServerId, SessionId,
     Xid, ZPath, Zxid,
@@ -278,7 +278,8 @@ impl Service {
             return;
         }
         let applied = self.view().applied();
-        if request.last_zxid_seen > applied {
+        let refused = !self.config.zab.bugs.has(Bug::AcceptClientFromFuture);
+        if request.last_zxid_seen > applied && refused {
             let seen = request.last_zxid_seen;
             out.note(Note::RefusedFromFuture { seen, applied });
             self.close_client(id, out);

@@ -12,6 +12,7 @@ use crate::tree::{CONFIG_NODE, CONFIG_VERSION, Tree, split};
 use crate::txn::{Owner, Txn, TxnBody};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+use zab::Bug;
 use zabsim_types::{Acl, ErrorCode, SessionId, Stat, ZPath, Zxid};
 
 /// The replicated state of one server.
@@ -175,13 +176,21 @@ impl Database {
     /// The list in the transaction decides, not the tree: over a fuzzy snapshot some of them are gone already, and their
     /// parents must hear of it all the same (ZOOKEEPER-3145).
     fn delete_ephemerals(&mut self, zxid: Zxid, txn: &Txn, paths: &[ZPath], outcome: &mut Outcome) {
+        let found: Vec<ZPath>;
+        let paths = match self.tree.bugs.has(Bug::CloseSessionRecomputes) {
+            true => {
+                found = self.tree.ephemerals(txn.session).cloned().collect();
+                &found
+            }
+            false => paths,
+        };
         for path in paths {
             let change = self.change(ChangeKind::Deleted, path);
             let fits = self.tree.delete(path, zxid);
             self.must_fit(zxid, txn, fits);
             outcome.changes.push(change);
         }
-        if self.exact() {
+        if self.exact() && !self.tree.bugs.has(Bug::EphemeralOutlivesSession) {
             assert!(
                 self.tree.ephemerals(txn.session).next().is_none(),
                 "{zxid} ends session {} but not all of its ephemerals",
@@ -204,6 +213,8 @@ impl Database {
                     Owner::Session(session) => self.sessions.contains_key(session),
                     Owner::Nobody | Owner::Container | Owner::Ttl { .. } => true,
                 };
+                let ownerless = [Bug::NoClosingFlagInPrep, Bug::TouchRevivesClosing];
+                let owned = owned || self.tree.bugs.has_any(&ownerless);
                 self.must_fit(
                     zxid,
                     txn,

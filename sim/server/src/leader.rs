@@ -8,7 +8,7 @@ use crate::request::{App, Request, RequestKind};
 use crate::sessions::Tracker;
 use crate::{Config, ConnId, Note, Rules};
 use std::collections::VecDeque;
-use zab::{PeerId, Time};
+use zab::{Bug, PeerId, Planted, Time};
 use zabsim_types::{SessionId, Xid, Zxid};
 
 pub(crate) struct Leader {
@@ -27,13 +27,14 @@ pub(crate) struct Leader {
     reconfiguring: Option<Zxid>,
     counter_max: u32,
     local_sessions: bool,
+    bugs: Planted,
 }
 
 impl Leader {
     pub(crate) fn new(config: &Config, epoch: zab::Epoch) -> Leader {
         Leader {
             queue: VecDeque::new(),
-            tracker: Tracker::new(config.zab.tick_us),
+            tracker: Tracker::new(config.zab.tick_us, config.zab.bugs),
             early: Vec::new(),
             overlay: Overlay::default(),
             rules: config.rules.clone(),
@@ -43,6 +44,7 @@ impl Leader {
             reconfiguring: None,
             counter_max: config.zab.counter_max,
             local_sessions: config.local_sessions,
+            bugs: config.zab.bugs,
         }
     }
 
@@ -77,11 +79,15 @@ impl Leader {
         now: Time,
         ensemble: &Ensemble<'_>,
     ) -> Option<zab::Input> {
-        if self.last_proposed.counter() >= self.counter_max {
+        let used_up = self.last_proposed.counter() >= self.counter_max;
+        if used_up && !self.bugs.has(Bug::NoRolloverGuard) {
             return None;
         }
         let request = self.queue.pop_front()?;
-        let zxid = Zxid(self.last_proposed.0 + 1);
+        let zxid = match used_up {
+            true => Zxid::new(self.last_proposed.epoch() + 1, 1),
+            false => Zxid(self.last_proposed.0 + 1),
+        };
         let ensemble = Ensemble {
             reconfiguring: self.reconfiguring.is_some() || ensemble.reconfiguring,
             ..*ensemble
@@ -109,6 +115,11 @@ impl Leader {
                 }
             }
         })
+    }
+
+    /// The last transaction that was prepared.
+    pub(crate) fn last_proposed(&self) -> Zxid {
+        self.last_proposed
     }
 
     /// A transaction reached the tree.

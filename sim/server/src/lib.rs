@@ -46,7 +46,7 @@
 //! #         quorum: zab::QuorumConfig::majority([peer]),
 //! #         tick_us: 500_000, init_limit: 10, sync_limit: 5, finalize_wait_us: 200_000,
 //! #         notify_us: (200_000, 60_000_000), commit_log_count: 500, disk_diff_bytes_max: 0,
-//! #         snap_count: 1_000, counter_max: u32::MAX, snap_retain: 3,
+//! #         snap_count: 1_000, counter_max: u32::MAX, snap_retain: 3, bugs: zab::Planted::NONE,
 //! #     },
 //! #     session_timeout_ms: (1_000, 10_000), apply_batch: 100, snapshot_chunk_nodes: 100, password_salt: 0,
 //! #     sweep_interval_ms: 60_000, rules: Rules::default(),

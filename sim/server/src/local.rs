@@ -32,7 +32,7 @@ impl LocalSessions {
     pub(crate) fn new(tick_us: u64) -> LocalSessions {
         LocalSessions {
             tick_us,
-            tracker: Tracker::new(tick_us),
+            tracker: Tracker::new(tick_us, zab::Planted::NONE),
             timeouts_ms: BTreeMap::new(),
             upgrading: BTreeSet::new(),
         }

@@ -33,7 +33,7 @@ use crate::tree::{CONFIG_NODE, CONFIG_VERSION, SPECIAL, split};
 use crate::txn::{Owner, Txn, TxnBody};
 use overlay::NodeRecord;
 use std::collections::BTreeMap;
-use zab::{QuorumConfig, Time};
+use zab::{Bug, Planted, QuorumConfig, Time};
 use zabsim_types::{
     Acl, CreateMode, Data, ErrorCode, Op, Perms, SessionId, ZPath, Zxid, parent_of, validate,
 };
@@ -147,20 +147,20 @@ pub(crate) fn due(overlay: &Overlay, db: &Database, now: Time) -> Vec<ZPath> {
     let time_ms = (now.0 / 1_000) as i64;
     let is_due = |path: &&ZPath| {
         let node = overlay.node(db, path);
-        node.is_some_and(|node| node.may_go(time_ms) == Ok(()))
+        node.is_some_and(|node| node.may_go(time_ms, db.tree.bugs) == Ok(()))
     };
     db.tree.swept().filter(is_due).cloned().collect()
 }
 
 impl NodeRecord {
     /// Whether the sweep may remove the node, or why not.
-    fn may_go(&self, time_ms: i64) -> Result<(), ErrorCode> {
+    fn may_go(&self, time_ms: i64, bugs: Planted) -> Result<(), ErrorCode> {
         if self.children > 0 {
             return Err(ErrorCode::NotEmpty);
         }
         let over = match self.owner {
             // One that was never used waits for its first child.
-            Owner::Container => self.creates != 0,
+            Owner::Container => self.creates != 0 || bugs.has(Bug::ContainerSweptEarly),
             Owner::Ttl { ttl_ms } => time_ms.saturating_sub(self.mtime) > ttl_ms,
             Owner::Nobody | Owner::Session(_) => false,
         };
@@ -220,7 +220,10 @@ impl Preparing<'_> {
             match self.part(op) {
                 Ok(part) => parts.push(part),
                 Err(error) => {
-                    self.overlay.roll_back();
+                    match self.db.tree.bugs.has(Bug::MultiNotRolledBack) {
+                        true => self.overlay.commit(),
+                        false => self.overlay.roll_back(),
+                    }
                     self.counted.clear();
                     return TxnBody::Multi(failed_parts(parts.len(), error, ops.len()));
                 }
@@ -266,8 +269,12 @@ impl Preparing<'_> {
         let acl = acl::settle(acl, self.ids)?;
         let mut parent = self.node(parent_path).ok_or(ErrorCode::NoNode)?;
         acl::check(&parent.acl, Perms::CREATE, self.ids)?;
+        let number = match self.db.tree.bugs.has(Bug::SequenceFromChildren) {
+            true => parent.children,
+            false => parent.creates,
+        };
         let path: ZPath = match mode.is_sequential() {
-            true => format!("{path}{:010}", parent.creates).into(),
+            true => format!("{path}{number:010}").into(),
             false => path.clone(),
         };
         validate(&path).map_err(|_| ErrorCode::BadArguments)?;
@@ -344,7 +351,7 @@ impl Preparing<'_> {
     /// The leader's own: what was due when it looked must still be.
     fn sweep(&mut self, path: &ZPath) -> Result<TxnBody, ErrorCode> {
         let node = self.node(path).ok_or(ErrorCode::NoNode)?;
-        node.may_go(self.time_ms)?;
+        node.may_go(self.time_ms, self.db.tree.bugs)?;
         let (parent_path, _) = split_or_refuse(path)?;
         let parent = self.node(parent_path).ok_or(ErrorCode::NoNode)?;
         self.put_deleted(path, parent, &node);
@@ -376,13 +383,18 @@ impl Preparing<'_> {
     fn set_data(&mut self, path: &ZPath, data: &Data, version: i32) -> Result<TxnBody, ErrorCode> {
         validate(path).map_err(|_| ErrorCode::BadArguments)?;
         let mut node = self.node(path).ok_or(ErrorCode::NoNode)?;
-        acl::check(&node.acl, Perms::WRITE, self.ids)?;
+        if !self.db.tree.bugs.has(Bug::AclNotChecked) {
+            acl::check(&node.acl, Perms::WRITE, self.ids)?;
+        }
         let more = Amount {
             count: 0,
             bytes: quota::len(data) - quota::len(&node.data),
         };
         self.check_quota(path, more)?;
-        let version = next_version(node.version, version)?;
+        let version = match self.db.tree.bugs.has(Bug::VersionNotChecked) {
+            true => next_version(node.version, -1)?,
+            false => next_version(node.version, version)?,
+        };
         node.version = version;
         node.data = data.clone();
         node.mtime = self.time_ms;
@@ -444,7 +456,10 @@ impl Preparing<'_> {
     }
 
     fn close_session(&mut self) -> TxnBody {
-        let ephemerals = self.overlay.ephemerals(self.db, self.session);
+        let mut ephemerals = self.overlay.ephemerals(self.db, self.session);
+        if self.db.tree.bugs.has(Bug::EphemeralOutlivesSession) {
+            ephemerals.pop_last();
+        }
         for path in &ephemerals {
             let parent = split(path).and_then(|(parent, _)| self.node(parent));
             let parent = parent.expect("a pending or present node has a parent");

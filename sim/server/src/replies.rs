@@ -18,7 +18,7 @@ use crate::txn::{Txn, TxnBody};
 use crate::watches::{List, Watches};
 use crate::{ConnId, Note, Stage};
 use std::collections::VecDeque;
-use zab::SyncId;
+use zab::{Bug, SyncId};
 use zabsim_types::{
     ClientFrame, ErrorCode, Op, OpResult, Perms, Reply, ServerFrame, SessionId, Stat, SyncMode,
     WatchEvent, WatchKind, Xid, ZPath, Zxid,
@@ -53,6 +53,9 @@ impl Service {
                     Pending::Held { xid, op }
                 }
                 op if op.is_update() => self.begin_write(id, xid, op, out),
+                op @ Op::Check { .. } if self.config.zab.bugs.has(Bug::CheckAsTransaction) => {
+                    self.begin_write(id, xid, op, out)
+                }
                 op => Pending::Read { xid, op },
             },
         };
@@ -196,7 +199,12 @@ impl Service {
             Serving::ReadOnly => self.read_only.view(&self.db),
             _ => &self.db,
         };
-        let zxid = db.applied();
+        let zxid = match &self.leader {
+            Some(leader) if self.config.zab.bugs.has(Bug::ReplyZxidIsLastProposed) => {
+                leader.last_proposed().max(db.applied())
+            }
+            _ => db.applied(),
+        };
         let Some(conn) = self.clients.conns.get_mut(&id) else {
             return;
         };
@@ -270,8 +278,16 @@ impl Service {
         outcome: &Outcome,
         out: &mut Out<'_>,
     ) {
+        let bugs = self.config.zab.bugs;
+        if bugs.has(Bug::WatchAfterReply) && self.clients.conns.contains_key(&txn.conn) {
+            self.answer_write(zxid, txn, outcome, out);
+        }
         let conns = &self.clients.conns;
-        for change in &outcome.changes {
+        let fired = match bugs.has(Bug::WatchLostOnMulti) {
+            true => 1,
+            false => usize::MAX,
+        };
+        for change in outcome.changes.iter().take(fired) {
             self.clients.watches.fire(change, |conn, event| {
                 // Whoever may not read the node (any more) hears nothing; the watch is used up all the same.
                 let acl = match event.kind {
@@ -290,7 +306,7 @@ impl Service {
         {
             out.note(Note::Mark("local-session-upgraded"));
         }
-        if self.clients.conns.contains_key(&txn.conn) {
+        if self.clients.conns.contains_key(&txn.conn) && !bugs.has(Bug::WatchAfterReply) {
             self.answer_write(zxid, txn, outcome, out);
         }
         if let TxnBody::CloseSession { .. } = txn.body

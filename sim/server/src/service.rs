@@ -22,7 +22,7 @@ use crate::snapshot::{SnapshotWriter, restore};
 use crate::txn::{Txn, TxnBody};
 use crate::{Config, Effect, Note, Stage, Timer};
 use std::collections::{BTreeMap, VecDeque};
-use zab::{Delivery, Payload, PeerId, PeerState, Phase, Role, SnapshotId, SyncId, Time};
+use zab::{Bug, Delivery, Payload, PeerId, PeerState, Phase, Role, SnapshotId, SyncId, Time};
 use zabsim_types::{SessionId, Zxid};
 
 /// Where the service puts what it wants done.
@@ -78,6 +78,12 @@ enum Item {
     Serve,
 }
 
+fn initial(config: &Config) -> Database {
+    let mut db = Database::initial(config.rules.first_configuration.as_deref());
+    db.tree.bugs = config.zab.bugs;
+    db
+}
+
 impl Service {
     pub(crate) fn new(config: Config) -> Service {
         assert!(
@@ -85,7 +91,7 @@ impl Service {
             "a turn applies at least one transaction"
         );
         Service {
-            db: Database::initial(config.rules.first_configuration.as_deref()),
+            db: initial(&config),
             clients: Clients::default(),
             leader: None,
             serving: Serving::No,
@@ -101,7 +107,7 @@ impl Service {
     }
 
     fn initial(&self) -> Database {
-        Database::initial(self.config.rules.first_configuration.as_deref())
+        initial(&self.config)
     }
 
     /// Asks for a turn, once.
@@ -344,7 +350,8 @@ impl Service {
             pieces => restore(pieces),
         };
         match restored {
-            Ok(db) if db.applied().0 == zxid.0 => {
+            Ok(mut db) if db.applied().0 == zxid.0 => {
+                db.tree.bugs = self.config.zab.bugs;
                 self.db = db;
                 out.note(Note::Restored { zxid: Zxid(zxid.0) });
             }
@@ -378,7 +385,11 @@ impl Service {
             self.serving = Serving::CatchingUp;
             self.leader =
                 (role.state == PeerState::Leading).then(|| Leader::new(&self.config, role.epoch));
-            self.queue.push_back(Item::Serve);
+            let first = self.config.zab.bugs.has(Bug::ServeBeforeSyncCommitsApplied);
+            match first && self.leader.is_none() {
+                true => self.queue.push_front(Item::Serve),
+                false => self.queue.push_back(Item::Serve),
+            }
             self.schedule(Stage::Apply, out);
         }
     }

@@ -16,7 +16,7 @@
 use crate::{Config, ConnId};
 use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
-use zab::Time;
+use zab::{Bug, Planted, Time};
 use zabsim_types::{ErrorCode, ServerId, SessionId};
 
 /// The first session id that a server gives after it started: its own number in the top byte, then the time, then room to
@@ -47,6 +47,7 @@ pub(crate) struct Tracker {
     moved: BTreeMap<SessionId, ConnId>,
     /// Sessions that a client was told to be expired, because they were unknown.
     refused: BTreeSet<SessionId>,
+    bugs: Planted,
 }
 
 struct Tracked {
@@ -56,7 +57,7 @@ struct Tracked {
 }
 
 impl Tracker {
-    pub(crate) fn new(tick_us: u64) -> Tracker {
+    pub(crate) fn new(tick_us: u64, bugs: Planted) -> Tracker {
         assert!(tick_us > 0, "a tick has a length");
         Tracker {
             tick_us,
@@ -64,6 +65,7 @@ impl Tracker {
             buckets: BTreeMap::new(),
             moved: BTreeMap::new(),
             refused: BTreeSet::new(),
+            bugs,
         }
     }
 
@@ -101,8 +103,13 @@ impl Tracker {
         let Some(tracked) = self.sessions.get_mut(&session) else {
             return false;
         };
-        if tracked.closing {
+        if tracked.closing && !self.bugs.has(Bug::TouchRevivesClosing) {
             return false;
+        }
+        if std::mem::take(&mut tracked.closing) {
+            tracked.expires = expires;
+            self.buckets.entry(expires).or_default().insert(session);
+            return true;
         }
         if tracked.expires != expires {
             let old = std::mem::replace(&mut tracked.expires, expires);
@@ -115,7 +122,10 @@ impl Tracker {
     /// The session goes on at this connection (ZOOKEEPER-710: if the owner stayed, every request would be refused).
     pub(crate) fn set_owner(&mut self, session: SessionId, owner: ConnId) {
         if let Some(tracked) = self.sessions.get_mut(&session) {
-            tracked.owner = Some(owner);
+            let stays = tracked.owner.is_some() && self.bugs.has(Bug::ReattachKeepsOwner);
+            if !stays {
+                tracked.owner = Some(owner);
+            }
         }
     }
 
@@ -154,11 +164,13 @@ impl Tracker {
                 _ => Ok(()),
             };
         };
-        if tracked.closing {
+        if tracked.closing && !self.bugs.has(Bug::NoClosingFlagInPrep) {
             return Err(ErrorCode::SessionExpired);
         }
         match tracked.owner {
-            Some(owner) if owner != conn => Err(ErrorCode::SessionMoved),
+            Some(owner) if owner != conn && !self.bugs.has(Bug::IgnoreOwner) => {
+                Err(ErrorCode::SessionMoved)
+            }
             _ => {
                 tracked.owner = Some(conn);
                 Ok(())
@@ -224,7 +236,7 @@ mod tests {
     }
 
     fn tracker() -> Tracker {
-        let mut tracker = Tracker::new(TICK);
+        let mut tracker = Tracker::new(TICK, Planted::NONE);
         tracker.track(S, 4_000, Some(ConnId(1)), at_ms(500));
         tracker
     }
@@ -298,7 +310,7 @@ mod tests {
 
     #[test]
     fn under_a_new_leader_the_first_request_tells_the_owner() {
-        let mut tracker = Tracker::new(TICK);
+        let mut tracker = Tracker::new(TICK, Planted::NONE);
         tracker.track(S, 4_000, None, at_ms(0));
         assert_eq!(tracker.check(S, ConnId(7), false), Ok(()));
         assert_eq!(
@@ -309,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_local_session_needs_its_servers_word() {
-        let mut tracker = Tracker::new(TICK);
+        let mut tracker = Tracker::new(TICK, Planted::NONE);
         assert_eq!(tracker.check(S, ConnId(1), true), Ok(()));
         assert_eq!(
             tracker.check(S, ConnId(1), false),

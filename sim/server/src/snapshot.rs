@@ -13,7 +13,7 @@ use crate::database::Database;
 use crate::node::Node;
 use crate::tree::Tree;
 use crate::txn::Owner;
-use zab::{Payload, SnapshotId};
+use zab::{Bug, Payload, SnapshotId};
 use zabsim_types::{Acl, ZPath, Zxid};
 
 const MAGIC: u32 = u32::from_be_bytes(*b"ZSNP");
@@ -29,6 +29,8 @@ pub(crate) struct SnapshotWriter {
     header_written: bool,
     last: Option<ZPath>,
     nodes: u32,
+    /// The lists that there were when the header was written, where a bug keeps them in a table of their own.
+    lists: Option<Vec<Acl>>,
 }
 
 impl SnapshotWriter {
@@ -39,6 +41,7 @@ impl SnapshotWriter {
             header_written: false,
             last: None,
             nodes: 0,
+            lists: None,
         }
     }
 
@@ -49,6 +52,9 @@ impl SnapshotWriter {
         if !self.header_written {
             self.header_written = true;
             write_header(&mut w, self.begun, db);
+            if db.tree.bugs.has(Bug::AclTableBeforeNodes) {
+                self.lists = Some(db.tree.lists());
+            }
         }
         for _ in 0..nodes_max.max(1) {
             let Some((path, node)) = db.tree.after(self.last.as_deref()) else {
@@ -57,7 +63,14 @@ impl SnapshotWriter {
                 w.u32(self.nodes);
                 return (w.bytes.into(), true);
             };
-            write_node(&mut w, &path, node);
+            match &self.lists {
+                Some(lists) if !lists.contains(&node.acl) => {
+                    let mut node = node.clone();
+                    node.acl = Acl::OPEN;
+                    write_node(&mut w, &path, &node);
+                }
+                _ => write_node(&mut w, &path, node),
+            }
             self.nodes += 1;
             self.last = Some(path);
         }
@@ -74,10 +87,15 @@ fn write_header(w: &mut Writer, begun: Zxid, db: &Database) {
     w.u32(MAGIC);
     w.u8(VERSION);
     w.zxid(begun);
-    w.list(db.sessions().iter(), |w, (session, timeout_ms)| {
-        w.session(*session);
-        w.u32(*timeout_ms);
-    });
+    let none = db.tree.bugs.has(Bug::SnapshotWithoutSessions);
+    let sessions = db.sessions().iter().filter(|_| !none);
+    w.list(
+        sessions.collect::<Vec<_>>().into_iter(),
+        |w, (session, timeout_ms)| {
+            w.session(*session);
+            w.u32(*timeout_ms);
+        },
+    );
 }
 
 fn write_node(w: &mut Writer, path: &str, node: &Node) {

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Bound;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+use zab::{Bug, Planted};
 use zabsim_types::{Acl, Data, ErrorCode, Perms, SessionId, Stat, ZPath, Zxid};
 
 /// Hashes paths the same way in every run; only for look-ups, never walked.
@@ -59,6 +60,8 @@ pub(crate) struct Tree {
     /// Containers and TTL nodes.
     swept: BTreeSet<ZPath>,
     digest: u64,
+    /// What is wrong with this server on purpose.
+    pub(crate) bugs: Planted,
 }
 
 /// The parent's path and the last name. As in ZooKeeper a child of the root has the parent `""`, which is the root.
@@ -97,6 +100,7 @@ impl Tree {
             ephemerals: BTreeMap::new(),
             swept: BTreeSet::new(),
             digest: 0,
+            bugs: Planted::NONE,
         }
     }
 
@@ -107,6 +111,19 @@ impl Tree {
     #[cfg(test)]
     pub(crate) fn stat(&self, path: &str) -> Option<Stat> {
         self.node(path).map(Node::stat)
+    }
+
+    /// The access control lists of all nodes, one after the other.
+    pub(crate) fn lists(&self) -> Vec<Acl> {
+        let mut lists = Vec::new();
+        let mut at = self.after(None);
+        while let Some((path, node)) = at {
+            if !lists.contains(&node.acl) {
+                lists.push(node.acl.clone());
+            }
+            at = self.after(Some(&path));
+        }
+        lists
     }
 
     /// Number of nodes.
@@ -162,7 +179,11 @@ impl Tree {
             .ok_or(ErrorCode::NoNode)?;
         self.digest = self.digest.wrapping_sub(parent.digest);
         // Also where the node is there already: the snapshot may have its parent from before the create (ZOOKEEPER-1046).
-        parent.raise(parent_creates, node.czxid);
+        let creates = match self.bugs.has(Bug::CreateWithoutParentCversion) {
+            true => parent.creates + i32::from(!exists),
+            false => parent_creates,
+        };
+        parent.raise(creates, node.czxid);
         if !exists {
             parent.children.insert(name.into());
         }
@@ -179,11 +200,16 @@ impl Tree {
     pub(crate) fn delete(&mut self, path: &str, zxid: Zxid) -> Result<(), ErrorCode> {
         let (parent, name) = split(path).ok_or(ErrorCode::BadArguments)?;
         let removed = self.remove(path);
+        if removed.is_none() && self.bugs.has(Bug::ReplayOverwritesParent) {
+            return Err(ErrorCode::NoNode);
+        }
         // Also where the node is gone already (ZOOKEEPER-3125).
         if let Some(parent) = self.nodes.get_mut(resolve(parent)) {
             self.digest = self.digest.wrapping_sub(parent.digest);
             parent.children.remove(name);
-            parent.raise(parent.creates, zxid);
+            if !self.bugs.has(Bug::PzxidNotOnDelete) {
+                parent.raise(parent.creates, zxid);
+            }
             parent.rehash();
             self.digest = self.digest.wrapping_add(parent.digest);
         }

@@ -236,12 +236,17 @@ impl World {
             reconnect_us: RECONNECT_US,
             guid_seed,
             read_only: self.plan.is_read_only(client as u32 + 1),
+            bugs: self.plan.bugs,
         });
         self.clients.push(ClientProcess {
             id: ProcessId(client as u32 + 1),
             session,
             session_before: SessionId::NONE,
-            port: Port::new(guid_seed),
+            port: {
+                let port = Port::new(guid_seed);
+                port.plant(self.plan.bugs);
+                port
+            },
             program: None,
             directed: false,
             alive: true,
@@ -508,6 +513,7 @@ fn new_server(
             snap_count: snap_count as u32,
             counter_max: ensemble.counter_max,
             snap_retain: 3,
+            bugs: plan.bugs,
         },
         session_timeout_ms: (ensemble.tick_ms * 2, ensemble.tick_ms * 20),
         apply_batch: 100,

@@ -7,10 +7,10 @@ use crate::marks::mark;
 use crate::membership::{Configuration, Membership};
 use crate::storage::{Configs, Storage};
 use crate::{
-    Config, Delivery, Effect, Epoch, Message, Note, Payload, PeerId, PeerState, Phase, Role,
-    SnapshotId, SyncId, Time, Txn, Vote, Zxid,
+    Bug, Config, Delivery, Effect, Epoch, Message, Note, Payload, PeerId, PeerState, Phase,
+    Planted, Role, SnapshotId, SyncId, Time, Txn, Vote, Zxid,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Why a role ends.
@@ -49,6 +49,19 @@ pub(crate) struct Core {
     logged: u32,
     pub(crate) snapshot: Option<OwnSnapshot>,
     snapshots: u64,
+    /// What a bug makes this peer believe.
+    pub(crate) haunted: Haunted,
+}
+
+/// Beliefs that only planted bugs have.
+#[derive(Default)]
+pub(crate) struct Haunted {
+    /// History that was announced, and may never have come.
+    pub(crate) claimed: Zxid,
+    /// Transactions up to here were never handed to the log.
+    pub(crate) unlogged: Zxid,
+    /// Acknowledgements of links that may be gone.
+    pub(crate) acks: BTreeMap<PeerId, Zxid>,
 }
 
 /// A snapshot of the running server, being serialized into a file.
@@ -56,6 +69,28 @@ pub(crate) struct OwnSnapshot {
     pub(crate) id: SnapshotId,
     /// The last piece was handed to the storage.
     pub(crate) complete: bool,
+}
+
+/// Whether holes in a history are looked for. ZooKeeper knows no chain of predecessors (that is **BASE**), and its bugs that leave
+/// holes do their harm only without it.
+pub(crate) fn chained(bugs: Planted) -> bool {
+    !bugs.has_any(&[
+        Bug::SkipCommittedLogOnSyncApply,
+        Bug::VoteByTree,
+        Bug::KeepTreeOnAbortedSnap,
+        Bug::SnapshotOnLeadEntry,
+        Bug::TruncKeepsSnapshots,
+        Bug::DiffWithoutMembershipCheck,
+        Bug::NonatomicDiffAndForward,
+        Bug::CommitsBeforeUptodateNotLogged,
+        Bug::EpochFromLogAlone,
+        Bug::NoRolloverGuard,
+        Bug::ForwardOnlyAfterNewLeaderAck,
+        Bug::ClaimDiffUpFront,
+        Bug::TruncTooShort,
+        Bug::DiffSkipsFirst,
+        Bug::TruncInMemoryAlone,
+    ])
 }
 
 impl Core {
@@ -72,7 +107,7 @@ impl Core {
             rumour: None,
             storage: Storage::new(&config),
             election: Election::new(&config),
-            history: History::new(config.commit_log_count),
+            history: History::new(config.commit_log_count, config.bugs),
             memory_ahead: false,
             barriers: VecDeque::new(),
             drain_as: Delivery::Replayed,
@@ -80,6 +115,7 @@ impl Core {
             logged: 0,
             snapshot: None,
             snapshots: 0,
+            haunted: Haunted::default(),
             config,
         }
     }
@@ -133,7 +169,9 @@ impl Core {
             self.history.push(txn);
         }
         self.history.deliver_rest(out);
-        assert_eq!(self.history.delivered(), self.storage.durable());
+        if chained(self.config.bugs) {
+            assert_eq!(self.history.delivered(), self.storage.durable());
+        }
     }
 
     pub(crate) fn restore(&mut self, zxid: Zxid, chunks: Vec<Payload>, out: &mut Vec<Effect>) {
@@ -222,8 +260,8 @@ impl Core {
 
     /// Hands what is committed and durable to the application, then answers the barriers behind it.
     pub(crate) fn deliver(&mut self, delivery: Delivery, out: &mut Vec<Effect>) {
-        self.history
-            .deliver_marked(self.storage.durable(), delivery, out);
+        let durable = self.storage.durable().max(self.haunted.unlogged);
+        self.history.deliver_marked(durable, delivery, out);
         while let Some(&(zxid, id)) = self.barriers.front() {
             if zxid > self.history.delivered() {
                 break;
@@ -271,9 +309,13 @@ impl Core {
         let due = self.role.phase == Phase::Broadcast
             && self.logged >= self.config.snap_count
             && self.snapshot.is_none();
-        if !due {
-            return;
+        if due {
+            self.take_snapshot(out);
         }
+    }
+
+    /// Begins a snapshot of the running server.
+    pub(crate) fn take_snapshot(&mut self, out: &mut Vec<Effect>) {
         self.logged = 0;
         let id = self.next_snapshot(out);
         let zxid = self.history.applied();
@@ -292,6 +334,7 @@ impl Core {
             id,
             complete: false,
         }) = self.snapshot
+            && !self.config.bugs.has(Bug::SnapshotOnLeadEntry)
         {
             mark("drain-abandoned-snapshot", out);
             self.snapshot = None;
@@ -303,8 +346,10 @@ impl Core {
 
     /// Memory and disk agree and nothing is under way: vote for oneself.
     pub(crate) fn start_election(&mut self, out: &mut Vec<Effect>) {
-        assert_eq!(self.history.applied(), self.storage.durable());
-        assert_eq!(self.history.tail(), self.storage.last());
+        if chained(self.config.bugs) {
+            assert_eq!(self.history.applied(), self.storage.durable());
+            assert_eq!(self.history.tail(), self.storage.last());
+        }
         let role = Role {
             state: PeerState::Looking,
             phase: Phase::Election,
@@ -323,10 +368,22 @@ impl Core {
             .start(self.now, candidate, may_vote, configs, out);
     }
 
+    /// The end of this server's history, as it tells others: the tail of its durable log (**BASE**).
+    pub(crate) fn last(&self) -> Zxid {
+        let bugs = self.config.bugs;
+        if bugs.has_any(&[Bug::VoteByTree, Bug::KeepTreeOnAbortedSnap]) {
+            self.history.applied()
+        } else if bugs.has(Bug::ClaimDiffUpFront) {
+            self.storage.durable().max(self.haunted.claimed)
+        } else {
+            self.storage.durable()
+        }
+    }
+
     fn vote_for(&self, leader: PeerId) -> Vote {
         Vote {
             leader,
-            zxid: self.storage.durable(),
+            zxid: self.last(),
             peer_epoch: self.storage.current(),
         }
     }

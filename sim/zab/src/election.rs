@@ -23,7 +23,8 @@
 use crate::marks::mark;
 use crate::membership::{Configuration, Membership};
 use crate::{
-    Config, Effect, Epoch, Note, Notification, PeerId, PeerSet, PeerState, Time, Timer, Vote, Zxid,
+    Bug, Config, Effect, Epoch, Note, Notification, PeerId, PeerSet, PeerState, Planted, Time,
+    Timer, Vote, Zxid,
 };
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,10 +99,12 @@ impl Ballot {
 
     /// Whether two ballots stand for the same choice (`Vote.equals`). The votes of an established ensemble were cast in
     /// different rounds and at different zxids (ZOOKEEPER-1732, 1805): between those only leader and epoch count.
-    fn agrees(&self, other: &Ballot) -> bool {
+    fn agrees(&self, other: &Ballot, bugs: Planted) -> bool {
         let (a, b) = (&self.vote, &other.vote);
         let same = a.leader == b.leader && a.peer_epoch == b.peer_epoch;
-        let looking = self.state == PeerState::Looking || other.state == PeerState::Looking;
+        let looking = self.state == PeerState::Looking
+            || other.state == PeerState::Looking
+            || bugs.has(Bug::CompareAllOfEstablishedVotes);
         same && (!looking || (a.zxid == b.zxid && self.round == other.round))
     }
 }
@@ -137,6 +140,7 @@ pub(crate) struct Election {
     interval_us: u64,
     /// What the timer is set to.
     armed: Option<Time>,
+    bugs: Planted,
 }
 
 impl Election {
@@ -165,6 +169,7 @@ impl Election {
             notify_at: Time(0),
             interval_us: config.notify_us.0,
             armed: None,
+            bugs: config.bugs,
         }
     }
 
@@ -225,6 +230,10 @@ impl Election {
         }
         if self.notify_at <= now {
             self.interval_us = (self.interval_us * 2).min(self.notify_us.1);
+            if self.bugs.has(Bug::NotifyOnce) {
+                self.notify_at = Time(u64::MAX);
+                return None;
+            }
             self.broadcast(now, out);
         }
         self.arm(out);
@@ -260,7 +269,9 @@ impl Election {
 
     /// After synchronization the vote carries the new epoch, so that a joiner sees equal votes (ZOOKEEPER-1732).
     pub(crate) fn set_vote_epoch(&mut self, epoch: Epoch) {
-        self.vote.peer_epoch = epoch;
+        if !self.bugs.has(Bug::NoVoteEpochUpdate) {
+            self.vote.peer_epoch = epoch;
+        }
     }
 
     /// The round that this peer is in.
@@ -280,15 +291,17 @@ impl Election {
     /// `totalOrderPredicate`, with one repair: a peer of weight 0 clings to its own vote in ZooKeeper where that is the
     /// highest, and is told the outcome only once the others lead and follow.
     fn better(&self, new: &Vote, old: &Vote) -> bool {
-        let key = |vote: &Vote| {
-            (
-                self.configs.has_weight(vote.leader),
-                vote.peer_epoch,
-                vote.zxid,
-                vote.leader,
-            )
+        let weighty = |vote: &Vote| {
+            self.configs.has_weight(vote.leader) || self.bugs.has(Bug::ZeroWeightLeader)
         };
-        self.configs.has_weight(new.leader) && key(new) > key(old)
+        let (by_id, blind) = (Bug::VoteById, Bug::VoteIgnoresZxid);
+        let first = |vote: &Vote| self.bugs.has(by_id).then_some(vote.leader);
+        let zxid = |vote: &Vote| (!self.bugs.has(blind)).then_some(vote.zxid);
+        let key = |vote: &Vote| {
+            let history = (vote.peer_epoch, zxid(vote));
+            (weighty(vote), first(vote), history, vote.leader)
+        };
+        weighty(new) && key(new) > key(old)
     }
 
     fn answer_while_looking(
@@ -419,8 +432,9 @@ impl Election {
         } else {
             let said = ballots.get(&leader);
             said.is_some_and(|b| b.state == PeerState::Leading && b.vote.leader == leader)
+                || self.bugs.has(Bug::SkipCheckLeader)
         };
-        let followers = supporters(ballots, ballot);
+        let followers = supporters(ballots, ballot, self.bugs);
         let mut configs = self.configs.membership.configurations();
         leads && configs.any(|config| config.is_quorum(followers))
     }
@@ -439,7 +453,7 @@ impl Election {
             && self
                 .configs
                 .membership
-                .is_quorum(supporters(&self.received, &choice));
+                .is_quorum(supporters(&self.received, &choice, self.bugs));
         self.finalize_at = match (decided, self.finalize_at) {
             (false, _) => None,
             (true, Some(at)) => Some(at),
@@ -526,8 +540,10 @@ impl Election {
     }
 }
 
-fn supporters(ballots: &BTreeMap<PeerId, Ballot>, choice: &Ballot) -> PeerSet {
-    let agreeing = ballots.iter().filter(|(_, ballot)| ballot.agrees(choice));
+fn supporters(ballots: &BTreeMap<PeerId, Ballot>, choice: &Ballot, bugs: Planted) -> PeerSet {
+    let agreeing = ballots
+        .iter()
+        .filter(|(_, ballot)| ballot.agrees(choice, bugs));
     agreeing.map(|(from, _)| *from).collect()
 }
 

@@ -3,7 +3,10 @@
 //! While a snapshot is serialized and sent, everything later waits behind its last piece, in order: a NEWLEADER that
 //! overtakes a snapshot makes the learner keep a state that claims more than it holds (ZOOKEEPER-3104).
 
-use crate::{Effect, Epoch, LinkId, Message, Payload, PeerId, SnapshotId, Time, Txn, Zxid};
+use crate::sync::Decision;
+use crate::{
+    Bug, Effect, Epoch, LinkId, Message, Payload, PeerId, Planted, SnapshotId, Time, Txn, Zxid,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -52,10 +55,13 @@ pub(crate) struct Handler {
     /// The snapshot that is being sent, and what waits behind it.
     pub(crate) snapshot: Option<SnapshotId>,
     behind_snapshot: VecDeque<Message>,
+    /// A history that was chosen and is not sent yet, and where it ends: there is no such moment but for a bug.
+    pub(crate) chosen: Option<(Decision, Zxid)>,
+    bugs: Planted,
 }
 
 impl Handler {
-    pub(crate) fn new(peer: PeerId, now: Time) -> Handler {
+    pub(crate) fn new(peer: PeerId, now: Time, bugs: Planted) -> Handler {
         Handler {
             peer,
             observer: false,
@@ -72,6 +78,8 @@ impl Handler {
             unacknowledged_since: None,
             snapshot: None,
             behind_snapshot: VecDeque::new(),
+            chosen: None,
+            bugs,
         }
     }
 
@@ -82,11 +90,17 @@ impl Handler {
 
     /// Whether what it says counts towards a quorum, if it is a voter.
     pub(crate) fn counts(&self) -> bool {
-        !self.observer && !self.blank
+        !self.observer && (!self.blank || self.bugs.has(Bug::BlankPromiseCounts))
     }
 
     pub(crate) fn is_forwarding(&self) -> bool {
-        self.stage >= HandlerStage::AwaitAck
+        let late = self.bugs.has(Bug::ForwardOnlyAfterNewLeaderAck);
+        self.stage
+            >= if late {
+                HandlerStage::Acknowledged
+            } else {
+                HandlerStage::AwaitAck
+            }
     }
 
     pub(crate) fn send(&mut self, link: LinkId, message: Message, out: &mut Vec<Effect>) {

@@ -13,7 +13,8 @@
 //! The last rule is stricter than ZooKeeper, whose commit and log threads race. It keeps "applied ≤ durable log" true, so
 //! that a snapshot, named by what is applied, can never claim more than the log below it holds.
 
-use crate::{Delivery, Effect, Txn, Zxid};
+use crate::core::chained;
+use crate::{Bug, Delivery, Effect, Planted, Txn, Zxid};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -29,10 +30,11 @@ pub(crate) struct History {
     applied: Zxid,
     /// The highest transaction that was ever known here to be committed.
     committed: Zxid,
+    bugs: Planted,
 }
 
 impl History {
-    pub(crate) fn new(limit: usize) -> History {
+    pub(crate) fn new(limit: usize, bugs: Planted) -> History {
         History {
             base: Zxid::ZERO,
             recent: VecDeque::new(),
@@ -42,6 +44,7 @@ impl History {
             delivered: Zxid::ZERO,
             applied: Zxid::ZERO,
             committed: Zxid::ZERO,
+            bugs,
         }
     }
 
@@ -57,7 +60,9 @@ impl History {
 
     /// The transaction was appended to the log.
     pub(crate) fn push(&mut self, txn: Arc<Txn>) {
-        assert_eq!(txn.prev, self.tail(), "a hole in the history in memory");
+        if chained(self.bugs) {
+            assert_eq!(txn.prev, self.tail(), "a hole in the history in memory");
+        }
         self.pending.push_back(txn);
     }
 
@@ -85,10 +90,20 @@ impl History {
         delivery: Delivery,
         out: &mut Vec<Effect>,
     ) {
+        let forgets =
+            self.bugs.has(Bug::SkipCommittedLogOnSyncApply) && delivery == Delivery::Replayed;
         while self.marked > 0 && self.pending[0].zxid <= durable {
             self.marked -= 1;
             self.deliver_front(delivery, out);
+            if forgets {
+                self.recent.pop_back();
+            }
         }
+    }
+
+    /// What is logged, and not known to be committed, is not applied.
+    pub(crate) fn forget_rest(&mut self) {
+        self.pending.truncate(self.marked);
     }
 
     /// Hands everything that is left to the application: its fate is open.
@@ -163,8 +178,13 @@ impl History {
         if zxid < self.base {
             return None;
         }
+        if self.bugs.has(Bug::DiffWithoutMembershipCheck) {
+            return Some(zxid);
+        }
         let before = self.marked_after(zxid).next();
-        Some(before.map_or(self.mark(), |txn| txn.prev))
+        let floor = before.map_or(self.mark(), |txn| txn.prev);
+        // Beyond it only where there is a hole.
+        Some(floor.min(zxid))
     }
 
     /// What is delivered or marked after `zxid`, in order.

@@ -40,8 +40,8 @@ use crate::handler::{Handler, HandlerStage};
 use crate::marks::mark;
 use crate::sync::{Committed, Decision, decide};
 use crate::{
-    Delivery, Effect, Epoch, LinkId, Message, Payload, PeerId, PeerSet, Phase, SyncId, Time, Timer,
-    Zxid,
+    Bug, Delivery, Effect, Epoch, LinkId, Message, Payload, PeerId, PeerSet, Phase, SyncId, Time,
+    Timer, Zxid,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -129,6 +129,9 @@ impl Leader {
 
     pub(crate) fn begin(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
         self.set_tick(core, out);
+        if core.config.bugs.has(Bug::SnapshotOnLeadEntry) && core.snapshot.is_none() {
+            core.take_snapshot(out);
+        }
         self.choose_epoch(core, out)
     }
 
@@ -184,7 +187,8 @@ impl Leader {
             mark("link-replaced", out);
             self.drop_learner(old, out);
         }
-        self.handlers.insert(link, Handler::new(peer, core.now));
+        let handler = Handler::new(peer, core.now, core.config.bugs);
+        self.handlers.insert(link, handler);
         Ok(())
     }
 
@@ -274,9 +278,13 @@ impl Leader {
                 self.accepted
             )));
         };
-        self.epoch = Epoch(epoch);
+        let raised = !core.config.bugs.has(Bug::EpochNotRaised) || epoch == 1;
+        self.epoch = Epoch(epoch - u32::from(!raised));
         self.enter(core, Stage::WritingAcceptedEpoch);
         core.storage.set_accepted_epoch(self.epoch, out);
+        if core.config.bugs.has(Bug::EpochProposedBeforeDurable) {
+            self.on_accepted_epoch_durable(core, out);
+        }
         Ok(())
     }
 
@@ -308,7 +316,8 @@ impl Leader {
             unreachable!("the caller selects");
         };
         let ahead = current.is_some_and(|current| (current, last) > self.initial);
-        if ahead && !self.established() {
+        let goes_on = core.config.bugs.has(Bug::StaleLeaderGoesOn);
+        if ahead && !self.established() && !goes_on {
             mark("ahead-of-leader", out);
             self.drop_learner(link, out);
             return;
@@ -317,7 +326,8 @@ impl Leader {
         handler.last = last;
         handler.floor = floor;
         handler.enter(HandlerStage::AwaitCut, core.now);
-        if handler.counts() && current.is_some() {
+        let counted = current.is_some() || core.config.bugs.has(Bug::CountMinusOneAckEpoch);
+        if handler.counts() && counted {
             self.promised.insert(handler.peer);
         }
         if self.stage >= Stage::AwaitNewLeaderAcks {
@@ -328,7 +338,9 @@ impl Leader {
     }
 
     fn count_promises(&mut self, core: &mut Core, out: &mut Vec<Effect>) {
-        if self.stage == Stage::AwaitEpochAcks && core.membership.is_quorum(self.promised) {
+        if self.stage == Stage::AwaitEpochAcks
+            && is_quorum(core, self.promised, Bug::PromisesBelowQuorum)
+        {
             self.enter(core, Stage::WritingCurrentEpoch);
             core.enter(Phase::Synchronization, self.epoch, out);
             core.storage.set_current_epoch(self.epoch, out);
@@ -470,7 +482,8 @@ impl Leader {
                 return Err(Leave::StepDown("no quorum within initLimit"));
             }
         } else {
-            if whole && !core.membership.is_quorum(self.heard(core, true)) {
+            let blind = core.config.bugs.has(Bug::LeaderIgnoresLostQuorum);
+            if whole && !core.membership.is_quorum(self.heard(core, true)) && !blind {
                 mark("leader-lost-quorum", out);
                 return Err(Leave::StepDown("no quorum of synchronized followers"));
             }
@@ -562,6 +575,12 @@ impl Leader {
             },
         }
     }
+}
+
+/// Whether these peers are a quorum; with this bug, whether they are half of the voters.
+fn is_quorum(core: &Core, set: PeerSet, bug: Bug) -> bool {
+    let half = || 2 * set.len() >= core.membership.voters().len();
+    core.membership.is_quorum(set) || core.config.bugs.has(bug) && half()
 }
 
 fn decide_for(core: &Core, handler: &Handler, may_read_disk: bool) -> Decision {

@@ -25,8 +25,8 @@ mod synchronization;
 use crate::core::{Core, Flow, Leave};
 use crate::marks::mark;
 use crate::{
-    Delivery, Effect, Epoch, LinkId, Membership, Message, Payload, PeerId, SyncId, Time, Timer,
-    Txn, Zxid,
+    Bug, Delivery, Effect, Epoch, LinkId, Membership, Message, Payload, PeerId, SyncId, Time,
+    Timer, Txn, Zxid,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -190,6 +190,12 @@ impl Learner {
         } else {
             Delivery::Replayed
         }
+    }
+
+    /// Whether proposals go to the log as they come.
+    fn is_logging(&self, core: &Core) -> bool {
+        let late = core.config.bugs.has(Bug::LogSyncTxnsAtUptodate);
+        self.stage.is_logging() && !(late && self.stage <= Stage::AwaitUpToDate)
     }
 
     fn send(&self, message: Message, out: &mut Vec<Effect>) {

@@ -24,8 +24,8 @@ use crate::learner::Learner;
 use crate::marks::mark;
 use crate::storage::Event;
 use crate::{
-    Config, Effect, Epoch, Input, LinkId, Membership, Note, Payload, PeerId, PeerSet, PeerState,
-    Phase, QuorumConfig, ReconfigureRefusal, Role, SnapshotId, Time, Timer, Zxid,
+    Bug, Config, Effect, Epoch, Input, LinkId, Membership, Note, Payload, PeerId, PeerSet,
+    PeerState, Phase, QuorumConfig, ReconfigureRefusal, Role, SnapshotId, Time, Timer, Zxid,
 };
 
 /// One server of the ensemble: see the crate's documentation for the contract with its driver.
@@ -439,10 +439,16 @@ impl Peer {
         if !core.storage.idle() {
             return;
         }
+        if core.memory_ahead && core.config.bugs.has(Bug::KeepTreeOnAbortedSnap) {
+            core.memory_ahead = false;
+        }
         if core.memory_ahead {
             mark("drain-reload", out);
             core.load(out);
             return;
+        }
+        if core.config.bugs.has(Bug::VoteByTree) {
+            core.history.forget_rest();
         }
         if core.history.tail() > core.history.delivered() {
             mark("drain-replayed-tail", out);

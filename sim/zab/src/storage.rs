@@ -19,10 +19,12 @@ mod recovery;
 mod script;
 mod writer;
 
+use crate::core::chained;
 use crate::log::{self, Expect};
 use crate::membership::{Configuration, Membership};
 use crate::{
-    Config, DiskData, DiskError, DiskOp, Effect, Epoch, FileName, Note, Payload, Ticket, Txn, Zxid,
+    Bug, Config, DiskData, DiskError, DiskOp, Effect, Epoch, FileName, Note, Payload, Planted,
+    Ticket, Txn, Zxid,
 };
 use reader::{Next, Reader};
 use recovery::{Found, Recovery, Step};
@@ -179,6 +181,9 @@ pub(crate) struct Storage {
     work: Option<Work>,
     readers: BTreeMap<u64, Reader>,
     readers_begun: u64,
+    bugs: Planted,
+    /// The file that was being written when it was cut, and how much of it the writer thinks is still there.
+    stale_handle: Option<(FileName, u64)>,
 }
 
 impl Storage {
@@ -202,6 +207,8 @@ impl Storage {
             work: None,
             readers: BTreeMap::new(),
             readers_begun: 0,
+            bugs: config.bugs,
+            stale_handle: None,
         }
     }
 
@@ -220,6 +227,7 @@ impl Storage {
             "{} comes while the log is being replaced",
             txn.zxid
         );
+        self.writer.unchained = !chained(self.bugs);
         self.writer.append(txn, out);
     }
 
@@ -267,7 +275,7 @@ impl Storage {
 
     /// Whether the disk is (durably) not marked as initialized: the database may not vote.
     pub(crate) fn is_blank(&self) -> bool {
-        self.blank
+        self.blank && !self.bugs.has(Bug::BlankMayVote)
     }
 
     /// Promises to follow no leader of an earlier epoch.
@@ -276,6 +284,10 @@ impl Storage {
             epoch >= self.accepted,
             "acceptedEpoch never goes back to {epoch}"
         );
+        if self.bugs.has(Bug::VolatileAcceptedEpoch) {
+            self.accepted = epoch;
+            return self.answer(Event::AcceptedEpoch(epoch), out);
+        }
         self.replace(FileName::AcceptedEpoch, epoch, Waiter::Accepted(epoch), out);
     }
 
@@ -289,6 +301,9 @@ impl Storage {
             epoch <= self.accepted,
             "currentEpoch {epoch} was never accepted"
         );
+        if self.bugs.has(Bug::VolatileAcceptedEpoch) {
+            self.replace(FileName::AcceptedEpoch, epoch, Waiter::Nobody, out);
+        }
         self.replace(FileName::CurrentEpoch, epoch, Waiter::Current(epoch), out);
     }
 
@@ -514,6 +529,10 @@ impl Storage {
         _out: &mut Vec<Effect>,
     ) -> Vec<Event> {
         if self.stopped {
+            return Vec::new();
+        }
+        let log = matches!(file, Some(FileName::Log { .. }));
+        if log && self.bugs.has(Bug::LeaderSurvivesLogError) {
             return Vec::new();
         }
         let place = file.map_or_else(|| "the directory".to_string(), |file| file.to_string());

@@ -17,6 +17,7 @@
 use super::{Inner, store_waker};
 use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
+use zabsim_bugs::Bug;
 use zabsim_types::{RecipeEvent, RecipeStep, SessionId, ZPath, Zxid};
 
 /// What is contended for.
@@ -143,6 +144,9 @@ impl Inner {
 
     /// The connection broke.
     pub(super) fn doubt_holds(&mut self) -> Vec<Waker> {
+        if self.bugs.has(Bug::HoldsThroughDisconnection) {
+            return Vec::new();
+        }
         self.lose_holds(Standing::Doubtful)
     }
 

@@ -24,6 +24,7 @@ use super::{Caller, Inner, Wait};
 use crate::{ClientError, Outcome};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use zabsim_bugs::Bug;
 use zabsim_types::{ErrorCode, Op, Reply, SyncMode, ZPath};
 
 /// What a clean-up came to.
@@ -84,6 +85,7 @@ impl Inner {
         };
         match path {
             Some(path) => self.delete_litter(litter, path, Vec::new()),
+            None if self.bugs.has(Bug::NoBackgroundDelete) => drop(self.clean(litter, Ok(()))),
             None => self.sync_for_litter(litter),
         }
         ticket
@@ -106,7 +108,12 @@ impl Inner {
                     // Ephemeral nodes go with their session.
                     (ErrorCode::SessionExpired, _) => self.clean(litter, Ok(())),
                     // It never left, so there is no node.
-                    (_, Step::Create) if !sent => self.clean(litter, Ok(())),
+                    (_, Step::Create) if !sent || self.bugs.has(Bug::NoBackgroundDelete) => {
+                        self.clean(litter, Ok(()))
+                    }
+                    (_, Step::Delete { .. }) if self.bugs.has(Bug::NoRetryOnCleanup) => {
+                        self.clean(litter, Ok(()))
+                    }
                     (_, Step::Create | Step::Sync | Step::List) => {
                         self.sync_for_litter(litter);
                         None
@@ -120,7 +127,9 @@ impl Inner {
                 self.parked.push(litter);
                 None
             }
-            (Step::Create, Ok(Reply::Created { path, .. })) => {
+            (Step::Create, Ok(Reply::Created { path, .. }))
+                if !self.bugs.has(Bug::NoBackgroundDelete) =>
+            {
                 self.delete_litter(litter, path, Vec::new());
                 None
             }

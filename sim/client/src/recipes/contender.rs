@@ -23,6 +23,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use zabsim_bugs::Bug;
 use zabsim_types::{
     Acl, CreateMode, Data, ErrorCode, Op, OpKind, RecipeEvent, Reply, SessionId, SyncMode, ZPath,
     Zxid,
@@ -35,6 +36,8 @@ pub(super) struct Contender {
     contest: Contest,
     guid: Arc<str>,
     node: Node,
+    /// It was first once.
+    held: bool,
 }
 
 /// What the contender knows of its node.
@@ -81,6 +84,7 @@ impl Contender {
             contest,
             guid,
             node: Node::None,
+            held: false,
         };
         while !contender.create(&data).await? {}
         Ok(contender)
@@ -124,16 +128,31 @@ impl Contender {
             }
             Err(ClientError::ConnectionLoss { sent: true }) => {
                 self.node = Node::Unknown;
-                self.search().await
+                match self.search().await {
+                    Err(ClientError::SessionExpired) if self.has(Bug::AdoptFoundNode) => {
+                        self.client.open().await;
+                        self.search().await
+                    }
+                    found => found,
+                }
             }
             Err(error) => Err(error),
         }
     }
 
+    fn has(&self, bug: Bug) -> bool {
+        self.client.port().lock().bugs.has(bug)
+    }
+
     /// Looks for the node that a lost create may have made. True: found, and it is this session's.
     async fn search(&mut self) -> Result<bool, ClientError> {
+        let adopts = self.has(Bug::AdoptFoundNode);
         let names = loop {
-            match self.client.sync(&*self.object, SyncMode::Quorum).await {
+            let synced = match adopts {
+                true => Ok(()),
+                false => self.client.sync(&*self.object, SyncMode::Quorum).await,
+            };
+            match synced {
                 // What such a server lists may be from before the create.
                 Err(ClientError::Service(ErrorCode::NotReadOnly)) => {
                     self.past_read_only().await;
@@ -153,8 +172,9 @@ impl Contender {
         for name in names.iter().filter(|name| name.starts_with(&*self.guid)) {
             if let Some(sequence) = self.sequence_of(name)
                 && let Some((czxid, owner)) = self.created_by(name).await?
-                && owner == self.client.session()
+                && (owner == self.client.session() || adopts)
             {
+                let owner = self.client.session();
                 self.node = Node::Known(Standing {
                     path: child(&self.object, name),
                     sequence,
@@ -189,8 +209,13 @@ impl Contender {
 
     /// Waits until it is first in line.
     pub(super) async fn first(self) -> Result<Holder, ClientError> {
+        let mut woken = false;
         loop {
-            let before = match self.place().await? {
+            let place = match woken && self.has(Bug::WatchFiredMeansHeld) {
+                true => Place::First,
+                false => self.place().await?,
+            };
+            let before = match place {
                 Place::Behind(before) => before,
                 Place::First => match self.hold() {
                     Ok(hold) => return Ok(self.holds(hold)),
@@ -201,11 +226,24 @@ impl Contender {
                     Err(HoldRefused::SessionOver) => return Err(ClientError::SessionExpired),
                 },
             };
-            match self.client.get_data_watch(before).await {
-                Ok((_, watch)) => {
+            let watched = match self.has(Bug::ExistsWatchOnPredecessor) {
+                true => self
+                    .client
+                    .exists_watch(before)
+                    .await
+                    .map(|(_, watch)| watch),
+                false => self
+                    .client
+                    .get_data_watch(before)
+                    .await
+                    .map(|(_, watch)| watch),
+            };
+            match watched {
+                Ok(watch) => {
                     if let Watched::SessionEnded = watch.await {
                         return Err(ClientError::SessionExpired);
                     }
+                    woken = true;
                 }
                 Err(ClientError::Service(ErrorCode::NoNode))
                 | Err(ClientError::ConnectionLoss { .. }) => {}
@@ -243,13 +281,25 @@ impl Contender {
         if own.owner != self.client.session() {
             return Err(ClientError::SessionExpired);
         }
+        let (by_text, by_name) = (self.has(Bug::SortByString), self.has(Bug::SortByFullName));
         let mut present = false;
         let mut before: Option<(i32, &str)> = None;
         for name in &names {
             let Some(sequence) = self.sequence_of(name) else {
                 continue; // Not of this contest.
             };
-            let distance = sequence.wrapping_sub(own.sequence);
+            let text = |name: &str| {
+                name_of(name)
+                    .split_once(self.contest.marker())
+                    .map(|(_, n)| n.to_owned())
+            };
+            let distance = if by_name {
+                name_of(name).cmp(name_of(&own.path)) as i32
+            } else if by_text {
+                text(name).cmp(&text(&own.path)) as i32
+            } else {
+                sequence.wrapping_sub(own.sequence)
+            };
             present |= distance == 0;
             if distance < 0 && before.is_none_or(|(nearest, _)| distance > nearest) {
                 before = Some((distance, name));
@@ -280,11 +330,14 @@ impl Contender {
     fn hold(&self) -> Result<u64, HoldRefused> {
         let own = self.standing();
         let mut port = self.client.port().lock();
-        port.hold(&self.object, self.contest, own.czxid, own.owner)
+        let token = port.token_shown(&self.object, own.czxid);
+        port.hold(&self.object, self.contest, token, own.owner)
     }
 
-    fn holds(self, hold: u64) -> Holder {
-        let token = self.standing().czxid;
+    fn holds(mut self, hold: u64) -> Holder {
+        let own = self.standing().czxid;
+        let token = self.client.port().lock().token_shown(&self.object, own);
+        self.held = true;
         Holder {
             hold,
             token,
@@ -323,6 +376,9 @@ impl Contender {
 
 impl Drop for Contender {
     fn drop(&mut self) {
+        if self.has(Bug::NoCleanupOnRetryFailure) && !self.held {
+            return;
+        }
         self.discard(false);
     }
 }

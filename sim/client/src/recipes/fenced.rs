@@ -4,6 +4,7 @@
 
 use crate::Client;
 use std::sync::{Arc, Mutex, PoisonError};
+use zabsim_bugs::Bug;
 use zabsim_types::{RecipeEvent, RecipeStep, ZPath, Zxid};
 
 /// A write came with a token that is older than one seen before.
@@ -53,7 +54,8 @@ impl FencedResource {
 
     /// A side effect under `token`, recorded in the client's history with its fate.
     pub fn write(&self, client: &Client, token: Zxid) -> Result<(), StaleToken> {
-        let result = self.admit(token);
+        let blind = client.port().lock().bugs.has(Bug::ResourceIgnoresFence);
+        let result = self.admit(token, blind);
         client.record(RecipeEvent {
             object: self.object.clone(),
             step: RecipeStep::FencedWrite {
@@ -64,9 +66,9 @@ impl FencedResource {
         result
     }
 
-    fn admit(&self, token: Zxid) -> Result<(), StaleToken> {
+    fn admit(&self, token: Zxid, blind: bool) -> Result<(), StaleToken> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if token < state.newest {
+        if token < state.newest && !blind {
             state.refused += 1;
             let newest = state.newest;
             return Err(StaleToken { token, newest });

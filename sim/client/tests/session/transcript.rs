@@ -22,6 +22,7 @@ impl Transcript {
                 reconnect_us: 100_000,
                 guid_seed: 1,
                 read_only: false,
+                bugs: zabsim_bugs::Planted::NONE,
             }),
             text: String::new(),
         }
@@ -44,6 +45,7 @@ impl Transcript {
             reconnect_us: 100_000,
             guid_seed: 1,
             read_only: true,
+            bugs: zabsim_bugs::Planted::NONE,
         });
         let text = String::new();
         Transcript { session, text }

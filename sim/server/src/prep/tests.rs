@@ -34,7 +34,7 @@ impl Bench {
     fn new() -> Bench {
         let mut bench = Bench {
             overlay: Overlay::default(),
-            tracker: Tracker::new(1_000_000),
+            tracker: Tracker::new(1_000_000, zab::Planted::NONE),
             db: Database::new(),
             rules: Rules::default(),
             ids: Identities::default(),

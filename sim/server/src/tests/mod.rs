@@ -43,6 +43,7 @@ fn config(id: u8) -> Config {
             snap_count: 1_000,
             counter_max: u32::MAX,
             snap_retain: 3,
+            bugs: zab::Planted::NONE,
         },
         session_timeout_ms: (1_000, 10_000),
         apply_batch: 100,

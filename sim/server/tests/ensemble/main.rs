@@ -123,6 +123,7 @@ fn config(id: u8, quorum: &QuorumConfig) -> Config {
             snap_count: 25,
             counter_max: 400,
             snap_retain: 3,
+            bugs: zab::Planted::NONE,
         },
         session_timeout_ms: (200, 2_000),
         apply_batch: 3,

@@ -2,6 +2,7 @@
 
 use super::PeerId;
 use crate::quorum::QuorumConfig;
+use zabsim_bugs::Planted;
 
 /// How a peer is set up; the same on every server but for `id`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +32,8 @@ pub struct Config {
     pub counter_max: u32,
     /// Snapshots kept on disk when a new one is taken, with the logs that they need (autopurge.snapRetainCount, 3).
     pub snap_retain: usize,
+    /// What is wrong with this peer on purpose: nothing, outside of the museum.
+    pub bugs: Planted,
 }
 
 impl Config {
@@ -49,6 +52,7 @@ impl Config {
             snap_count: 100_000,
             counter_max: u32::MAX,
             snap_retain: 3,
+            bugs: Planted::NONE,
         }
     }
 }

@@ -7,8 +7,8 @@ use crate::handler::{Handler, HandlerStage};
 use crate::marks::mark;
 use crate::membership::Configuration;
 use crate::{
-    Delivery, Effect, LinkId, Message, Note, PeerId, PeerSet, QuorumConfig, ReconfigureRefusal,
-    SyncId, Txn, Zxid,
+    Bug, Delivery, Effect, LinkId, Message, Note, PeerId, PeerSet, QuorumConfig,
+    ReconfigureRefusal, SyncId, Txn, Zxid,
 };
 use std::sync::Arc;
 
@@ -74,7 +74,9 @@ impl Leader {
 
     fn propose_txn(&mut self, core: &mut Core, txn: Txn, out: &mut Vec<Effect>) {
         let (zxid, txn) = (txn.zxid, Arc::new(txn));
-        assert_eq!(zxid, self.proposed.next(), "a proposal out of order");
+        if !core.config.bugs.has(Bug::NoRolloverGuard) {
+            assert_eq!(zxid, self.proposed.next(), "a proposal out of order");
+        }
         self.proposed = zxid;
         out.push(Effect::Note(Note::Proposed { txn: txn.clone() }));
         core.append(txn.clone(), out);
@@ -88,6 +90,9 @@ impl Leader {
 
     pub(crate) fn proposals_left(&self, core: &Core) -> u32 {
         if self.established() && !self.retired {
+            if core.config.bugs.has(Bug::NoRolloverGuard) {
+                return u32::MAX;
+            }
             core.config.counter_max - self.proposed.counter()
         } else {
             0
@@ -109,6 +114,7 @@ impl Leader {
             return Ok(());
         }
         handler.acknowledge(zxid, self.proposed, core.now);
+        core.haunted.acks.insert(handler.peer, zxid);
         if zxid <= core.history.mark() {
             return Ok(());
         }
@@ -124,7 +130,9 @@ impl Leader {
                 break;
             }
             let mut having = PeerSet::new();
-            if core.storage.durable() >= next {
+            let bugs = core.config.bugs;
+            let unsynced = bugs.has(Bug::LeaderCountsUnsynced) && core.storage.last() >= next;
+            if core.storage.durable() >= next || unsynced {
                 having.insert(self.me);
             }
             for handler in self.handlers.values() {
@@ -132,7 +140,16 @@ impl Leader {
                     having.insert(handler.peer);
                 }
             }
-            if !core.membership.commits(next, having) {
+            if bugs.has(Bug::AckOutlivesLink) {
+                let acks = core.haunted.acks.iter();
+                having.extend(
+                    acks.filter(|(_, acked)| **acked >= next)
+                        .map(|(peer, _)| *peer),
+                );
+            }
+            let half = bugs.has(Bug::CommitBelowQuorum)
+                && 2 * having.len() >= core.membership.voters().len();
+            if !core.membership.commits(next, having) && !half {
                 break;
             }
             core.history.mark_next();
@@ -147,9 +164,14 @@ impl Leader {
             return Ok(());
         }
         core.note_committed(out);
+        let told_after = if core.config.bugs.has(Bug::CommitWithoutPredecessor) {
+            Zxid(zxid.0 - 1)
+        } else {
+            before
+        };
         for (link, handler) in &mut self.handlers {
             if handler.is_forwarding() {
-                for txn in core.history.marked_after(before) {
+                for txn in core.history.marked_after(told_after) {
                     handler.commit(*link, txn, leader, out);
                 }
             }
@@ -211,7 +233,8 @@ impl Leader {
             return Ok(());
         }
         // At once, without waiting for the tick.
-        let round = quorum.then(|| self.ping(out));
+        let proven = quorum && !core.config.bugs.has(Bug::SyncUnproven);
+        let round = proven.then(|| self.ping(out));
         self.barriers.push_back(Barrier {
             link,
             id,

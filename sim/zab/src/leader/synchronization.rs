@@ -1,13 +1,13 @@
 //! A leader brings its learners up to date, until a quorum has its history (`LearnerHandler.syncFollower`,
 //! `Leader.waitForNewLeaderAck`).
 
-use super::{Leader, Stage, decide_for};
+use super::{Leader, Stage, decide_for, is_quorum};
 use crate::core::{Core, Flow};
 use crate::handler::HandlerStage;
 use crate::marks::mark;
 use crate::sync::{Decision, Why, decide_within};
 use crate::{
-    Effect, LinkId, Message, Note, Payload, Phase, SnapshotId, SyncKind, SyncSource, Txn, Zxid,
+    Bug, Effect, LinkId, Message, Note, Payload, Phase, SnapshotId, SyncKind, SyncSource, Txn, Zxid,
 };
 use std::sync::Arc;
 
@@ -19,7 +19,12 @@ impl Leader {
     pub(super) fn synchronize(&mut self, core: &mut Core, link: LinkId, out: &mut Vec<Effect>) {
         let may_read = core.config.disk_diff_bytes_max > 0;
         let handler = &self.handlers[&link];
-        match decide_for(core, handler, may_read) {
+        let decision = decide_for(core, handler, may_read);
+        let from_memory = !matches!(decision, Decision::ReadDisk | Decision::Snap(_));
+        if from_memory && core.config.bugs.has(Bug::NonatomicDiffAndForward) {
+            return self.synchronize_later(core, link, decision, out);
+        }
+        match decision {
             Decision::ReadDisk => {
                 self.log_reads += 1;
                 let token = self.log_reads;
@@ -29,6 +34,26 @@ impl Leader {
             }
             decision => self.synchronize_with(core, link, decision, &[], out),
         }
+    }
+
+    /// The history is chosen now, and sent when the disk has answered some question; what is proposed or committed in between is
+    /// in neither.
+    fn synchronize_later(
+        &mut self,
+        core: &mut Core,
+        link: LinkId,
+        decision: Decision,
+        out: &mut Vec<Effect>,
+    ) {
+        self.log_reads += 1;
+        let token = self.log_reads;
+        let handler = self
+            .handlers
+            .get_mut(&link)
+            .expect("looked up by the caller");
+        handler.chosen = Some((decision, core.history.mark()));
+        handler.enter(HandlerStage::ReadingLog { token }, core.now);
+        core.storage.read_log_from(core.storage.last(), token, out);
     }
 
     /// The log on disk was read for a learner. Meanwhile more may have been committed: the decision is made again, now.
@@ -49,6 +74,10 @@ impl Leader {
             return Ok(());
         };
         let last = handler.last;
+        if let Some((decision, _)) = handler.chosen {
+            self.synchronize_with(core, link, decision, &[], out);
+            return Ok(());
+        }
         match decide_for(core, handler, true) {
             Decision::ReadDisk => {}
             decision => {
@@ -96,7 +125,11 @@ impl Leader {
             Decision::Trunc { to } => (SyncKind::Trunc, Message::Trunc { to }, to),
             Decision::TruncDiff { to } => (SyncKind::TruncDiff, Message::Trunc { to }, to),
             Decision::Snap(_) => {
-                let zxid = core.history.applied();
+                let zxid = if core.config.bugs.has(Bug::SnapshotClaimsCommitted) {
+                    core.history.mark()
+                } else {
+                    core.history.applied()
+                };
                 let membership = Arc::new(core.membership.up_to(zxid));
                 (SyncKind::Snap, Message::Snap { zxid, membership }, zxid)
             }
@@ -113,6 +146,12 @@ impl Leader {
             kind,
             source,
         }));
+        let first = match first {
+            Message::Trunc { to } if core.config.bugs.has(Bug::TruncTooShort) => Message::Trunc {
+                to: to.next().min(Zxid(last.0 - 1)),
+            },
+            first => first,
+        };
         handler.enter(HandlerStage::AwaitAck, core.now);
         handler.send(link, first, out);
         if let Decision::Snap(why) = decision {
@@ -120,8 +159,12 @@ impl Leader {
             // The snapshot is serialized piece by piece; all that follows waits behind the last one.
             handler.begin_snapshot(core.next_snapshot(out));
         }
+        let chosen_to = handler.chosen.map_or(Zxid(u64::MAX), |(_, to)| to);
         let memory = core.history.marked_after(from);
-        for txn in from_disk.iter().chain(memory) {
+        let memory = memory.take_while(|txn| txn.zxid <= chosen_to);
+        let skipped = core.config.bugs.has(Bug::DiffSkipsFirst);
+        let rest = from_disk.iter().chain(memory).skip(usize::from(skipped));
+        for txn in rest {
             handler.send(link, Message::Proposal(txn.clone()), out);
             handler.send(link, Message::Commit { zxid: txn.zxid }, out);
         }
@@ -131,6 +174,9 @@ impl Leader {
             }
             for txn in core.history.outstanding() {
                 handler.propose(link, txn, core.now, out);
+                if core.config.bugs.has(Bug::SyncCommitsOutstanding) {
+                    handler.send(link, Message::Commit { zxid: txn.zxid }, out);
+                }
             }
         }
         let epoch = self.epoch;
@@ -163,6 +209,9 @@ impl Leader {
         handler.enter(HandlerStage::Acknowledged, core.now);
         if handler.counts() {
             self.acknowledged.insert(handler.peer);
+        }
+        if core.config.bugs.has(Bug::UptodateBeforeQuorum) && !self.established() {
+            self.bring_up_to_date(link, out);
         }
         if self.established() {
             self.finish_synchronization(link, out);
@@ -197,7 +246,9 @@ impl Leader {
         core: &mut Core,
         out: &mut Vec<Effect>,
     ) -> Flow {
-        if self.stage == Stage::AwaitNewLeaderAcks && core.membership.is_quorum(self.acknowledged) {
+        if self.stage == Stage::AwaitNewLeaderAcks
+            && is_quorum(core, self.acknowledged, Bug::EstablishedBelowQuorum)
+        {
             self.establish(core, out);
         }
         Ok(())

@@ -1,9 +1,9 @@
 //! What a learner gets from its leader: the epoch, the history, then the broadcast; and the steps from NEWLEADER to serving.
 
 use super::{BY_LEADER, Cut, Intake, Learner, Stage};
-use crate::core::{Core, Flow, Leave};
+use crate::core::{Core, Flow, Leave, chained};
 use crate::marks::mark;
-use crate::{Delivery, Effect, Epoch, LinkId, Message, PeerId, Phase, Txn, Zxid};
+use crate::{Bug, Delivery, Effect, Epoch, LinkId, Message, PeerId, Phase, Txn, Zxid};
 use std::sync::Arc;
 
 /// Messages.
@@ -96,6 +96,12 @@ impl Learner {
         out: &mut Vec<Effect>,
     ) -> Flow {
         let accepted = core.storage.accepted();
+        if epoch < accepted && core.config.bugs.has(Bug::LowerEpochAccepted) {
+            self.epoch = epoch;
+            let current = core.storage.current();
+            self.ack_epoch(core, Some(current), out);
+            return Ok(());
+        }
         if epoch < accepted {
             mark("epoch-too-low", out);
             return Err(Leave::StepDown(
@@ -112,6 +118,10 @@ impl Learner {
         } else {
             self.stage = Stage::WritingAcceptedEpoch;
             core.storage.set_accepted_epoch(epoch, out);
+            if core.config.bugs.has(Bug::EpochPromisedBeforeDurable) {
+                let current = core.storage.current();
+                self.ack_epoch(core, Some(current), out);
+            }
         }
         Ok(())
     }
@@ -125,7 +135,7 @@ impl Learner {
         self.stage = Stage::AwaitCut;
         core.enter(Phase::Synchronization, self.epoch, out);
         let ack = Message::AckEpoch {
-            last: core.storage.durable(),
+            last: core.last(),
             current,
             floor: core.storage.floor(),
         };
@@ -163,6 +173,7 @@ impl Learner {
             }
             Message::Diff { to } => {
                 promised = to;
+                core.haunted.claimed = to;
                 (Cut::Diff, last)
             }
             _ => unreachable!("the caller selects"),
@@ -248,8 +259,18 @@ impl Learner {
                 _ => mark("commit-before-uptodate", out),
             }
         }
+        let amid = self.stage >= Stage::Preparing && self.stage <= Stage::AwaitUpToDate;
         let legal = match &message {
-            Message::Proposal(txn) => self.take(core, txn, out),
+            Message::Commit { .. }
+                if amid && core.config.bugs.has(Bug::DropUncommittedOnNewLeader) =>
+            {
+                false
+            }
+            Message::Proposal(txn) => {
+                let taken = self.take(core, txn, out);
+                self.commit_at_once(core);
+                taken
+            }
             Message::Commit { zxid } | Message::CommitAndActivate { zxid, .. } => {
                 self.commit(core, *zxid)
             }
@@ -262,7 +283,7 @@ impl Learner {
             core.illegal(&message, "it does not continue this server's history", out);
             return BY_LEADER;
         }
-        if self.stage.is_logging() {
+        if self.is_logging(core) {
             let commit = matches!(
                 message,
                 Message::Commit { .. } | Message::CommitAndActivate { .. }
@@ -277,6 +298,9 @@ impl Learner {
         }
         if self.stage > Stage::Preparing {
             core.deliver(self.delivery(), out);
+        }
+        if core.config.bugs.has(Bug::AckBeforeFsync) {
+            self.ack(core, out);
         }
         match message {
             Message::CommitAndActivate { leader, .. }
@@ -303,14 +327,19 @@ impl Learner {
 
     /// A proposal must follow the last one (**BASE**: by the chain of `prev`s, across epochs too).
     pub(super) fn take(&mut self, core: &mut Core, txn: &Arc<Txn>, out: &mut Vec<Effect>) -> bool {
-        if self.stage.is_logging() {
-            let follows = txn.prev == core.storage.last() && txn.zxid > txn.prev;
-            if follows {
+        let unchained = !chained(core.config.bugs);
+        if self.is_logging(core) {
+            let follows = unchained || txn.prev == core.storage.last() && txn.zxid > txn.prev;
+            let bug = core.config.bugs.has(Bug::CommitsBeforeUptodateNotLogged);
+            if bug && self.stage <= Stage::AwaitUpToDate {
+                core.haunted.unlogged = txn.zxid;
+                core.history.push(txn.clone());
+            } else if follows {
                 core.append(txn.clone(), out);
             }
             follows
         } else {
-            let follows = txn.prev == self.intake.tail() && txn.zxid > txn.prev;
+            let follows = unchained || txn.prev == self.intake.tail() && txn.zxid > txn.prev;
             if follows {
                 self.intake.proposals.push(txn.clone());
             }
@@ -318,8 +347,18 @@ impl Learner {
         }
     }
 
+    /// With a bug a proposal is as good as its commit.
+    fn commit_at_once(&self, core: &mut Core) {
+        if core.config.bugs.has(Bug::AppliesProposals) && self.stage == Stage::Serving {
+            core.history.mark_next();
+        }
+    }
+
     /// A COMMIT must be that of the first proposal not yet committed, logged or not.
     pub(super) fn commit(&mut self, core: &mut Core, zxid: Zxid) -> bool {
+        if core.config.bugs.has(Bug::AppliesProposals) && zxid <= core.history.mark() {
+            return true;
+        }
         if let Some(next) = core.history.next_outstanding() {
             if next == zxid {
                 core.history.mark_next();
@@ -342,10 +381,19 @@ impl Learner {
             let membership = core.replace_membership(membership, out);
             core.storage.install_snapshot(zxid, chunks, membership, out);
         }
+        if core.config.bugs.has(Bug::EpochBeforeHistory) {
+            core.storage.set_current_epoch(self.epoch, out);
+        }
         self.advance(core, out)
     }
 
     pub(super) fn on_up_to_date(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Flow {
+        if core.config.bugs.has(Bug::LogSyncTxnsAtUptodate) {
+            self.log_intake(core, out);
+        }
+        if core.config.bugs.has(Bug::CurrentEpochOnUptodate) {
+            core.storage.set_current_epoch(self.epoch, out);
+        }
         let applied = core.history.mark();
         // Now it is known: this history is a quorum's.
         core.note_committed(out);
@@ -374,7 +422,8 @@ impl Learner {
         }
         match &mut self.intake.cut {
             Cut::Trunc { done } if !*done => {
-                *done = !core.loading && core.storage.last() == self.intake.base;
+                let cut = core.storage.last() == self.intake.base;
+                *done = !core.loading && (cut || !chained(core.config.bugs));
             }
             Cut::Snap { installed, .. } if self.stage == Stage::Preparing => {
                 *installed = !core.memory_ahead;
@@ -395,7 +444,7 @@ impl Learner {
                     core.storage.set_current_epoch(self.epoch, out);
                 }
                 // What came in the meantime; it is acknowledged by itself.
-                Stage::Applying { .. } => self.log_intake(core, out),
+                Stage::Applying { .. } if self.is_logging(core) => self.log_intake(core, out),
                 Stage::AwaitUpToDate => {
                     self.acked = core.history.mark();
                     let epoch = self.epoch;
@@ -414,23 +463,34 @@ impl Learner {
 
     /// The next stage, if this one has what it waits for.
     pub(super) fn next_stage(&mut self, core: &mut Core, out: &mut Vec<Effect>) -> Option<Stage> {
+        let bugs = core.config.bugs;
         match self.stage {
             Stage::Preparing => {
                 let ready = match self.intake.cut {
                     Cut::Diff => true,
-                    Cut::Trunc { done } => done && core.history.applied() == self.intake.base,
+                    Cut::Trunc { done } => done && core.history.applied() >= self.intake.base,
                     Cut::Snap { installed, .. } => installed,
                 };
-                ready.then(|| {
-                    self.log_intake(core, out);
+                let waits =
+                    bugs.has(Bug::EpochBeforeHistory) && core.storage.current() < self.epoch;
+                (ready && !waits).then(|| {
+                    if !bugs.has(Bug::LogSyncTxnsAtUptodate) {
+                        self.log_intake(core, out);
+                    }
+                    if bugs.has(Bug::ProposalAckBeforeNewLeaderAck) {
+                        self.acked = core.storage.last();
+                    }
                     Stage::Logging {
                         durable: core.storage.last(),
                         applied: core.history.mark(),
                     }
                 })
             }
-            Stage::Logging { durable, applied } if core.storage.durable() >= durable => {
-                let written = core.storage.current() == self.epoch && !core.storage.is_blank();
+            Stage::Logging { durable, applied }
+                if core.storage.durable() >= durable || bugs.has(Bug::AckNewLeaderBeforeFsync) =>
+            {
+                let written = core.storage.current() == self.epoch && !core.storage.is_blank()
+                    || bugs.has(Bug::CurrentEpochOnUptodate);
                 Some(if written {
                     Stage::Applying { applied }
                 } else {
@@ -440,7 +500,10 @@ impl Learner {
             Stage::WritingCurrentEpoch { applied } if core.storage.current() == self.epoch => {
                 Some(Stage::Applying { applied })
             }
-            Stage::Applying { applied } if core.history.applied() >= applied => {
+            Stage::Applying { applied }
+                if core.history.applied() >= applied
+                    || bugs.has_any(&[Bug::ApplySyncTxnsAsync, Bug::AckNewLeaderBeforeFsync]) =>
+            {
                 Some(Stage::AwaitUpToDate)
             }
             Stage::WritingMarker if !core.storage.is_blank() => {
@@ -454,7 +517,10 @@ impl Learner {
                     applied: core.history.mark(),
                 })
             }
-            Stage::CatchingUp { applied } if core.history.applied() >= applied => {
+            Stage::CatchingUp { applied }
+                if core.history.applied() >= applied
+                    || bugs.has(Bug::ServeBeforeSyncCommitsApplied) =>
+            {
                 Some(Stage::Serving)
             }
             _ => None,
@@ -479,9 +545,14 @@ impl Learner {
 
     /// Acknowledges what is durable, once NEWLEADER is acknowledged; a blank server once it may vote.
     pub(super) fn ack(&mut self, core: &Core, out: &mut Vec<Effect>) {
-        let zxid = core.storage.durable();
-        let may_ack =
-            self.stage >= Stage::AwaitUpToDate && !self.observer && !core.storage.is_blank();
+        let zxid = match core.config.bugs.has(Bug::AckBeforeFsync) {
+            true => core.storage.last(),
+            false => core.storage.durable(),
+        };
+        let early =
+            core.config.bugs.has(Bug::ProposalAckBeforeNewLeaderAck) && self.is_logging(core);
+        let acknowledged = self.stage >= Stage::AwaitUpToDate;
+        let may_ack = (acknowledged || early) && !self.observer && !core.storage.is_blank();
         if may_ack && zxid > self.acked {
             self.acked = zxid;
             self.send(Message::Ack { zxid }, out);

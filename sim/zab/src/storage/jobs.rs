@@ -74,6 +74,11 @@ impl Storage {
         match then {
             Then::Recovered(found) => self.take_over(*found, out),
             Then::Truncated { to } => Event::Truncated { to },
+            Then::Installed { zxid } if self.bugs.has(Bug::SnapKeepsLogTail) => {
+                self.snapshots.insert(zxid);
+                self.writer = Writer::new(self.generation, BTreeSet::new(), zxid);
+                Event::SnapshotInstalled { zxid }
+            }
             Then::Installed { zxid } => {
                 self.generation += 1;
                 self.snapshots = [zxid].into();
@@ -92,6 +97,9 @@ impl Storage {
         self.generation = found.generation;
         self.snapshots = found.snapshots;
         self.writer = Writer::new(found.generation, found.segments, found.last);
+        if let Some((file, len)) = self.stale_handle.take() {
+            self.writer.go_on_with(file, len);
+        }
         Event::Recovered {
             last: found.last,
             floor: self.floor(),
@@ -115,7 +123,8 @@ impl Storage {
     ) {
         match (self.work.take(), data) {
             (Some(Work::Listing), DiskData::Files(files)) => {
-                self.walk(Box::new(Recovery::new(files, false)), out, events);
+                let recovery = Recovery::new(files, false, self.bugs);
+                self.walk(Box::new(recovery), out, events);
             }
             (Some(Work::Recovering { mut recovery, file }), DiskData::Bytes(bytes)) => {
                 recovery.feed(file, bytes.as_deref());
@@ -215,7 +224,14 @@ impl Storage {
     ) {
         let generation = self.generation;
         let mut script = VecDeque::new();
-        let above = self.snapshots.split_off(&log::first_after(to));
+        let kept = self
+            .bugs
+            .has_any(&[Bug::TruncKeepsSnapshots, Bug::SnapshotOnLeadEntry]);
+        let above = if kept {
+            BTreeSet::new()
+        } else {
+            self.snapshots.split_off(&log::first_after(to))
+        };
         for zxid in above.into_iter().rev() {
             script.push_back(Action::Delete(FileName::Snapshot { generation, zxid }));
         }
@@ -224,7 +240,12 @@ impl Storage {
         for first in later.into_iter().rev() {
             script.push_back(Action::Delete(FileName::Log { generation, first }));
         }
-        script.extend(at.map(|(file, len)| Action::Cut(file, len)));
+        if self.bugs.has(Bug::KeepLogHandleOverTruncate) {
+            self.stale_handle = at.and_then(|(file, len)| self.writer.stale_handle(file, len));
+        }
+        if !self.bugs.has(Bug::TruncInMemoryAlone) {
+            script.extend(at.map(|(file, len)| Action::Cut(file, len)));
+        }
         self.writer = Writer::new(generation, segments, to);
         let then = Then::Truncated { to };
         let nothing_to_do = script.is_empty();
@@ -244,7 +265,8 @@ impl Storage {
         chunks: Vec<Payload>,
         membership: &Membership,
     ) -> VecDeque<Action> {
-        let generation = self.generation + 1;
+        let keeps = self.bugs.has(Bug::SnapKeepsLogTail);
+        let generation = self.generation + u32::from(!keeps);
         let part = FileName::SnapshotPart { generation, zxid };
         let mut script = VecDeque::from([Action::Append(
             part,
@@ -257,9 +279,14 @@ impl Storage {
         }
         let trailer = format::snapshot_trailer(pieces, false);
         script.push_back(Action::Append(part, trailer));
-        script.push_back(Action::Sync(part));
+        if !self.bugs.has(Bug::InstallWithoutFsync) {
+            script.push_back(Action::Sync(part));
+        }
         let installed = FileName::Snapshot { generation, zxid };
         script.push_back(Action::Rename(part, installed));
+        if keeps {
+            return script;
+        }
         let generation = self.generation;
         for first in self.writer.segments.iter().rev() {
             let first = *first;

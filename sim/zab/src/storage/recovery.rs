@@ -21,7 +21,7 @@ use super::format::{self, Snapshot};
 use super::script::Action;
 use crate::log::{self, Expect, Segment};
 use crate::membership::{Configuration, Membership};
-use crate::{Epoch, FileName, Payload, Txn, Zxid};
+use crate::{Bug, Epoch, FileName, Payload, Planted, Txn, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -131,6 +131,7 @@ pub(super) struct Recovery {
     /// Of the file being read, the readings so far.
     readings: Vec<Reading>,
     misread: bool,
+    bugs: Planted,
 }
 
 /// A walk that stops: for a file, or for good.
@@ -146,7 +147,11 @@ impl From<String> for Stop {
 }
 
 impl Recovery {
-    pub(super) fn new(files: impl IntoIterator<Item = FileName>, reads_are_sure: bool) -> Recovery {
+    pub(super) fn new(
+        files: impl IntoIterator<Item = FileName>,
+        reads_are_sure: bool,
+        bugs: Planted,
+    ) -> Recovery {
         Recovery {
             files: files.into_iter().collect(),
             reads_are_sure,
@@ -157,6 +162,7 @@ impl Recovery {
             wanted: BTreeMap::new(),
             readings: Vec::new(),
             misread: false,
+            bugs,
         }
     }
 
@@ -256,6 +262,17 @@ impl Recovery {
             None if !marker => found.current.max(tail),
             accepted => epoch(FileName::AcceptedEpoch, accepted)?,
         };
+        if self.bugs.has(Bug::EpochFromLogAlone) {
+            let log = found.txns.last().map_or(Epoch(0), |txn| txn.zxid.epoch());
+            (found.accepted, found.current) = (log, log);
+        } else if self.bugs.has(Bug::VolatileAcceptedEpoch) {
+            found.accepted = found.accepted.max(found.current).max(tail);
+        }
+        if self.bugs.has(Bug::ReplayStopsEarly)
+            && let Some(txn) = found.txns.pop()
+        {
+            found.last = txn.prev;
+        }
         self.check_epochs(&mut found)?;
         self.tidy_up(&mut found);
         Ok(found)
@@ -341,7 +358,10 @@ impl Recovery {
         } else {
             None
         };
-        if let Some(what) = reach {
+        let bugs = [Bug::TruncKeepsSnapshots, Bug::SnapshotOnLeadEntry];
+        if self.bugs.has_any(&bugs) {
+            found.last = found.last.max(zxid);
+        } else if let Some(what) = reach {
             let file = FileName::Snapshot {
                 generation,
                 zxid: newest,
@@ -446,6 +466,14 @@ impl Recovery {
 
     fn check_epochs(&self, found: &mut Found) -> Result<(), Stop> {
         let (tail, current, accepted) = (found.last.epoch(), found.current, found.accepted);
+        if self.bugs.has(Bug::EpochFromLogAlone) {
+            return Ok(());
+        }
+        if tail > current && self.bugs.has(Bug::RefuseBootOfTailAboveEpoch) {
+            return Err(Stop::Refuse(format!(
+                "currentEpoch: found {current}, expected at least {tail}, the epoch of the log's tail"
+            )));
+        }
         if accepted < current {
             return Err(Stop::Refuse(format!(
                 "acceptedEpoch: found {accepted}, expected at least currentEpoch, which is {current}: a promise is lost"
@@ -564,7 +592,7 @@ impl Offline {
 /// assert!(zab::recover_offline(&Default::default()).unwrap().blank);
 /// ```
 pub fn recover_offline(files: &BTreeMap<FileName, Payload>) -> Result<Offline, String> {
-    let mut recovery = Recovery::new(files.keys().copied(), true);
+    let mut recovery = Recovery::new(files.keys().copied(), true, Planted::NONE);
     loop {
         match recovery.next()? {
             Step::Read(file) => recovery.feed(file, files.get(&file).map(|bytes| &bytes[..])),

@@ -7,7 +7,8 @@ impl Storage {
     /// server that lost the end of its log must not find traces of it in its snapshot.
     pub(super) fn rename_snapshot(&mut self, out: &mut Vec<Effect>) {
         let durable = self.durable();
-        let ready = |taking: &mut Taking| taking.synced && durable >= taking.reach;
+        let early = self.bugs.has(Bug::SnapshotBeforeLog);
+        let ready = |taking: &mut Taking| taking.synced && (early || durable >= taking.reach);
         let Some(taking) = self.taking.take_if(ready) else {
             return;
         };
@@ -38,7 +39,10 @@ impl Storage {
             let file = FileName::Snapshot { generation, zxid };
             self.chores.push_back(Action::Delete(file));
         }
-        let oldest = self.floor();
+        let oldest = match self.bugs.has(Bug::PurgeTooMuch) {
+            true => self.snapshots.last().copied().unwrap_or(Zxid::ZERO),
+            false => self.floor(),
+        };
         while self
             .writer
             .segments

@@ -23,6 +23,8 @@ struct Active {
     durable: u64,
     /// Bytes that the last mark declares durable.
     marked: u64,
+    /// Bytes that the writer believes to have written, and that are cut off: zeros will stand there.
+    hole: u64,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub(super) struct Writer {
     /// The next segment begins as soon as the active one is durable.
     rolling: bool,
     held: VecDeque<Arc<Txn>>,
+    /// Holes are not looked for: see [`crate::core::chained`].
+    pub(super) unchained: bool,
 }
 
 impl Writer {
@@ -82,17 +86,19 @@ impl Writer {
     }
 
     pub(super) fn append(&mut self, txn: Arc<Txn>, out: &mut Vec<Effect>) {
-        assert_eq!(
-            txn.prev, self.last,
-            "a hole would be logged before {}",
-            txn.zxid
-        );
-        assert!(
-            log::follows(txn.prev, txn.zxid),
-            "{} does not follow {}",
-            txn.zxid,
-            txn.prev
-        );
+        if !self.unchained {
+            assert_eq!(
+                txn.prev, self.last,
+                "a hole would be logged before {}",
+                txn.zxid
+            );
+            assert!(
+                log::follows(txn.prev, txn.zxid),
+                "{} does not follow {}",
+                txn.zxid,
+                txn.prev
+            );
+        }
         self.last = txn.zxid;
         self.roll_if_durable();
         if self.rolling {
@@ -103,7 +109,10 @@ impl Writer {
     }
 
     fn write(&mut self, txn: &Arc<Txn>, out: &mut Vec<Effect>) {
-        assert_eq!(txn.prev, self.written, "held transactions keep their order");
+        assert!(
+            self.unchained || txn.prev == self.written,
+            "held transactions keep their order"
+        );
         self.written = txn.zxid;
         let bytes = match &mut self.active {
             None => {
@@ -118,7 +127,14 @@ impl Writer {
                     len: 0,
                     durable: 0,
                     marked: 0,
+                    hole: 0,
                 });
+                bytes.into()
+            }
+            Some(active) if active.hole > 0 => {
+                let mut bytes = vec![0; active.hole as usize];
+                active.hole = 0;
+                bytes.extend_from_slice(&txn.record);
                 bytes.into()
             }
             Some(active) if active.durable > active.marked => {
@@ -176,7 +192,10 @@ impl Writer {
         assert_eq!(fsync.ticket, ticket, "at most one fsync is in flight");
         let active = self.active.as_mut().expect("a segment was synced");
         active.durable = fsync.len;
-        assert!(fsync.zxid > self.durable, "an fsync for nothing");
+        assert!(
+            self.unchained || fsync.zxid > self.durable,
+            "an fsync for nothing"
+        );
         self.durable = fsync.zxid;
         self.roll_if_durable();
         if !self.rolling {
@@ -190,6 +209,23 @@ impl Writer {
             None
         };
         (self.durable, next)
+    }
+
+    /// What is left of the segment being written once it is cut to `len`: its name, and the length that it had.
+    pub(super) fn stale_handle(&self, file: FileName, len: u64) -> Option<(FileName, u64)> {
+        let active = self.active.as_ref()?;
+        (active.file == file && active.len > len).then(|| (file, active.len - len))
+    }
+
+    /// Writes on where a cut segment once ended.
+    pub(super) fn go_on_with(&mut self, file: FileName, hole: u64) {
+        self.active = Some(Active {
+            file,
+            len: 0,
+            durable: 0,
+            marked: 0,
+            hole,
+        });
     }
 
     /// From the next transaction that can do so without a gap, a new segment is written.

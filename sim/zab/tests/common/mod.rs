@@ -149,6 +149,7 @@ pub fn config(id: u8, quorum: &QuorumConfig) -> Config {
         snap_count: 1_000_000,
         counter_max: u32::MAX,
         snap_retain: 3,
+        bugs: zab::Planted::NONE,
     }
 }
 

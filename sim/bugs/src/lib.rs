@@ -1,0 +1,158 @@
+//! The museum: documented bugs of ZooKeeper, Curator and kazoo, and mutations that an engineer would fear, each as a switch.
+//!
+//! A harness that has never caught anything is a hope. Each [`Bug`] is one named policy point in the rooms that it haunts: the
+//! code asks [`Planted::has`] there, and does what the real code did. Nothing else knows of it: no check, no generator, no
+//! fault looks at what is planted.
+//!
+//! **It compiles out.** Without the feature `planted` a [`Planted`] holds nothing, [`Planted::has`] is the constant `false`, and
+//! nothing can be planted. The harness enables the feature; who uses the protocol's crate by itself does not have it.
+//!
+//! Sources: the issue trackers of ZooKeeper, Curator and kazoo, by the id that each entry carries.
+
+mod table;
+
+pub use table::{Bug, Entry, Kind, Room};
+
+use std::fmt;
+
+/// The bugs that are planted in one run.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Planted {
+    #[cfg(feature = "planted")]
+    set: u128,
+}
+
+impl Planted {
+    /// A sound system.
+    pub const NONE: Planted = Planted {
+        #[cfg(feature = "planted")]
+        set: 0,
+    };
+
+    /// One bug.
+    #[cfg(feature = "planted")]
+    pub const fn one(bug: Bug) -> Planted {
+        Planted {
+            set: 1 << bug as u32,
+        }
+    }
+
+    /// This one too.
+    #[cfg(feature = "planted")]
+    #[must_use]
+    pub const fn and(self, bug: Bug) -> Planted {
+        Planted {
+            set: self.set | 1 << bug as u32,
+        }
+    }
+
+    /// Whether nothing is planted.
+    pub fn is_empty(self) -> bool {
+        self == Planted::NONE
+    }
+
+    /// Whether this bug is planted.
+    #[inline]
+    pub const fn has(self, bug: Bug) -> bool {
+        #[cfg(feature = "planted")]
+        {
+            self.set >> (bug as u32) & 1 == 1
+        }
+        #[cfg(not(feature = "planted"))]
+        {
+            _ = bug;
+            false
+        }
+    }
+
+    /// Whether one of these bugs is planted.
+    #[inline]
+    pub fn has_any(self, bugs: &[Bug]) -> bool {
+        bugs.iter().any(|bug| self.has(*bug))
+    }
+
+    /// What is planted, in the table's order.
+    pub fn iter(self) -> impl Iterator<Item = Bug> {
+        Bug::ALL.iter().copied().filter(move |bug| self.has(*bug))
+    }
+}
+
+/// The ids, with a comma between.
+impl fmt::Display for Planted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, bug) in self.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{bug}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Planted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Planted({self})")
+    }
+}
+
+/// The id.
+impl fmt::Display for Bug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.entry().id)
+    }
+}
+
+impl Bug {
+    /// The bug of this id or alias.
+    pub fn by_name(name: &str) -> Option<Bug> {
+        let named = |entry: &&Entry| entry.id.eq_ignore_ascii_case(name) || entry.alias == name;
+        Bug::ALL
+            .iter()
+            .copied()
+            .find(|bug| Some(bug.entry()).iter().any(named))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_tell_them_apart() {
+        let names: BTreeSet<&str> = Bug::ALL
+            .iter()
+            .flat_map(|bug| [bug.entry().id, bug.entry().alias])
+            .collect();
+        assert_eq!(names.len(), 2 * Bug::ALL.len());
+        assert!(Bug::ALL.len() <= 128, "one word holds them");
+    }
+
+    #[test]
+    fn a_bug_is_found_by_its_id_and_by_its_alias() {
+        for bug in Bug::ALL {
+            let entry = bug.entry();
+            assert_eq!(Bug::by_name(entry.id), Some(*bug));
+            assert_eq!(Bug::by_name(&entry.id.to_lowercase()), Some(*bug));
+            assert_eq!(Bug::by_name(entry.alias), Some(*bug));
+        }
+        assert_eq!(Bug::by_name("ZOOKEEPER-1"), None);
+    }
+
+    #[test]
+    #[cfg(feature = "planted")]
+    fn what_is_planted_is_there_and_nothing_else() {
+        for bug in Bug::ALL {
+            let planted = Planted::one(*bug);
+            assert_eq!(planted.iter().collect::<Vec<_>>(), [*bug]);
+            assert_eq!(planted.to_string(), bug.entry().id);
+        }
+        assert_eq!(Planted::NONE.iter().count(), 0);
+    }
+
+    #[test]
+    #[cfg(not(feature = "planted"))]
+    fn nothing_can_be_planted() {
+        assert_eq!(size_of::<Planted>(), 0);
+        assert!(Bug::ALL.iter().all(|bug| !Planted::NONE.has(*bug)));
+    }
+}
