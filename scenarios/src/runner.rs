@@ -72,6 +72,10 @@ pub(crate) fn run_as(scenario: &Scenario, named: &str, seed: u64, how: How<'_>) 
     let mut report = outcome.report;
     report.seed = seed_text(seed);
     report.reproduce = reproduce(named, &report.seed, corpus.map(Corpus::dir));
+    for bug in drawn.plan.bugs.iter() {
+        report.reproduce += &format!(" --bug {bug}");
+        report.about += &format!(" Planted: {bug}, {}.", bug.entry().title);
+    }
     // What is repeated without the corpus is what was drawn from it.
     report.scenario_toml = match corpus {
         Some(_) => drawn.to_toml(),

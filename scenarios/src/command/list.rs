@@ -4,13 +4,14 @@ use super::Output;
 use crate::format::{OUTCOMES, TARGETS, spelling};
 use crate::library::LIBRARY;
 use crate::workload::WorkloadKind;
+use zab::Bug;
 use zabsim::{DISK_OPS, FAULT_KINDS, MESSAGES, NOTES, PROFILES};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Only one of the lists; `format` is a scenario with every key that there is
     #[arg(value_parser = [
-        "scenarios", "workloads", "faults", "targets", "triggers", "operations", "profiles", "checks", "marks", "format"
+        "scenarios", "workloads", "faults", "targets", "triggers", "operations", "profiles", "checks", "marks", "bugs", "format"
     ])]
     what: Option<String>,
 }
@@ -95,7 +96,21 @@ fn lists() -> Result<Vec<(&'static str, Vec<Entry>)>, String> {
         ("profiles", entries(PROFILES)),
         ("checks", entries(&zabsim::checks())),
         ("marks", entries(&zabsim::marks())),
+        ("bugs", Bug::ALL.iter().map(|bug| museum(*bug)).collect()),
     ])
+}
+
+/// A bug that `run --bug` plants.
+fn museum(bug: Bug) -> Entry {
+    let known = bug.entry();
+    let affected = match known.affected {
+        "" => "nobody has reported it",
+        releases => releases,
+    };
+    entry(
+        known.id,
+        format!("{}: {} ({affected})", known.alias, known.title),
+    )
 }
 
 /// Longer names push their sentences aside.

@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, 
     let mut scenario = library::find(&arguments.name).map_err(|error| error.to_string())?;
     for name in &arguments.bugs {
         let bug = Bug::by_name(name).ok_or_else(|| {
-            format!("\"{name}\" is no bug of the museum: `zabsim bugs` lists them")
+            format!("\"{name}\" is no bug of the museum: `zabsim list bugs` shows them")
         })?;
         scenario.plan.bugs = scenario.plan.bugs.and(bug);
     }

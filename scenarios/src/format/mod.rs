@@ -454,7 +454,7 @@ fn read_bugs(value: &reader::Value<'_>) -> Result<Planted, FormatError> {
     for name in value.list()? {
         let found = Bug::by_name(name.str()?);
         bugs = bugs.and(found.ok_or_else(|| {
-            let why = "is no bug of the museum: `zabsim bugs` lists them";
+            let why = "is no bug of the museum: `zabsim list bugs` shows them";
             name.error(format!("`{}` {why}", name.str().unwrap_or_default()))
         })?);
     }

@@ -20,6 +20,7 @@ fn config(id: u8, quorum: &QuorumConfig) -> Config {
         snap_count: 1000,
         counter_max: u32::MAX,
         snap_retain: 3,
+        bugs: Planted::NONE,
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn config() -> Config {
         snap_count: 1000,
         counter_max: u32::MAX,
         snap_retain: 2,
+        bugs: Planted::NONE,
     }
 }
 

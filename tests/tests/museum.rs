@@ -1,0 +1,74 @@
+//! The museum of planted bugs: every switch is consulted somewhere, and a handful of them is caught by the check that is there for
+//! it, in the everyday scenario and with every one of a few seeds.
+
+use std::fs;
+use std::path::Path;
+use zab::Bug;
+use zabsim_tests::zabsim;
+
+#[test]
+fn every_switch_is_consulted() {
+    let mut sources = String::new();
+    for room in ["zab", "server", "client"] {
+        let sim = concat!(env!("CARGO_MANIFEST_DIR"), "/../sim");
+        read_all(&Path::new(sim).join(room).join("src"), &mut sources);
+    }
+    let words: std::collections::BTreeSet<&str> = sources
+        .split(|c: char| !c.is_alphanumeric() && c != ':')
+        .collect();
+    for bug in Bug::ALL {
+        let switch = format!("Bug::{bug:?}");
+        assert!(words.contains(&*switch), "{bug}: nothing asks for {switch}");
+    }
+}
+
+fn read_all(dir: &Path, out: &mut String) {
+    for entry in fs::read_dir(dir).expect("a directory of sources") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            read_all(&path, out);
+        } else {
+            *out += &fs::read_to_string(path).expect("text");
+        }
+    }
+}
+
+/// One of each room.
+const CAUGHT: &[(&str, &str)] = &[
+    ("ZOOKEEPER-4643", "durability-before-ack"),
+    ("zab#commit-order", "no-illegal-event"),
+    ("applies-proposals", "integrity"),
+    ("sequence-from-children", "linearizable-writes"),
+    ("pzxid-not-on-delete", "same-zxid-same-digest"),
+    ("watches-forgotten", "watches"),
+    ("ZOOKEEPER-2931", "mutual-exclusion"),
+];
+
+#[test]
+fn what_is_planted_is_caught_and_said() {
+    for (bug, check) in CAUGHT {
+        let ran = zabsim(["run", "standard", "--seeds", "1..2", "--bug", bug]);
+        assert_eq!(ran.code, 1, "{bug}: {ran:?}");
+        let caught = ran.out.matches(&format!("fail  {check}: ")).count();
+        assert_eq!(caught, 2, "{bug}: {}", ran.out);
+    }
+    let ran = zabsim([
+        "run",
+        "standard",
+        "--seed",
+        "1",
+        "--bug",
+        "epoch-before-history",
+    ]);
+    assert!(ran.out.contains("Planted: ZOOKEEPER-4643"), "{}", ran.out);
+    assert!(ran.out.contains("--bug ZOOKEEPER-4643"), "{}", ran.out);
+}
+
+#[test]
+fn what_is_no_bug_is_refused() {
+    let ran = zabsim(["run", "standard", "--bug", "ZOOKEEPER-1"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("zabsim list bugs"), "{}", ran.err);
+    let listed = zabsim(["list", "bugs"]).out;
+    assert!(listed.contains("ZOOKEEPER-4643"), "{listed}");
+}
