@@ -233,3 +233,26 @@ fn check_standard_input() {
     let ran = zabsim(["check", "-"]);
     println!("{}{}exit code {}", ran.out, ran.err, ran.code);
 }
+
+/// The clock of a run is the world's: a line that stands behind a later one makes it no history at all.
+#[test]
+fn a_clock_that_goes_back_in_a_run_of_ours_is_bad_input() {
+    let dir = run_of("leader-crash");
+    let file = history_of(&dir);
+    let text = fs::read_to_string(&file).expect("it was saved");
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let last = lines.len() - 1;
+    let mut event: Value = serde_json::from_str(&lines[last]).expect("JSON");
+    event["time_us"] = Value::from(5);
+    lines[last] = event.to_string();
+    fs::write(&file, lines.join("\n")).expect("it can be written");
+    let ran = check(&file, &[]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let line = format!("line {}: the clock goes back by ", lines.len());
+    assert!(ran.err.contains(&line), "{}", ran.err);
+    assert!(
+        ran.err.contains("the clock of a run never does"),
+        "{}",
+        ran.err
+    );
+}
