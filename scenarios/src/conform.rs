@@ -56,8 +56,8 @@ pub enum OnEnsemble {
     Played(Outcome),
     /// An ensemble rightly answers otherwise.
     StandaloneOnly,
-    /// Something in it cannot be done yet.
-    NotYet(String),
+    /// It wants a setting that no server knows.
+    Unplayable(String),
 }
 
 /// Plays `case` on a simulated ensemble of three and compares every answer.
@@ -67,7 +67,7 @@ pub fn run_on_ensemble(case: &Case, placement: Placement, seed: u64) -> OnEnsemb
     }
     let rules = match recorded_settings(case.config.as_ref()) {
         Ok(settings) => rules(settings),
-        Err(unknown) => return OnEnsemble::NotYet(unknown.to_string()),
+        Err(unknown) => return OnEnsemble::Unplayable(unknown.to_string()),
     };
     let by_hand = by_hand::is_by_hand(case);
     let found: Arc<Mutex<Vec<Difference>>> = Arc::default();

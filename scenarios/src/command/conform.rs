@@ -36,7 +36,6 @@ struct Count {
     agree: usize,
     differ: usize,
     standalone_only: usize,
-    not_yet: usize,
 }
 
 pub(super) fn conform(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
@@ -55,10 +54,7 @@ pub(super) fn conform(arguments: &Arguments, output: &mut Output<'_>) -> Result<
                     count.standalone_only += 1;
                     String::new()
                 }
-                OnEnsemble::NotYet(why) => {
-                    count.not_yet += 1;
-                    format!("{}: not yet on an ensemble: {why}\n", case.id)
-                }
+                OnEnsemble::Unplayable(why) => return Err(format!("case {}: {why}", case.id)),
             },
         };
         if !output.print(&told) {
@@ -118,12 +114,11 @@ impl Count {
             agree,
             differ,
             standalone_only,
-            not_yet,
         } = self;
         let mut line = format!("{cases} cases, {steps} steps: {agree} agree, {differ} differ");
         if on == On::Ensemble {
             line.push_str(&format!(
-                ", {standalone_only} left out (for a standalone server only), {not_yet} not yet played"
+                ", {standalone_only} left out (for a standalone server only)"
             ));
         }
         line.push('\n');
