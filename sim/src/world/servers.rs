@@ -361,7 +361,12 @@ impl World {
             }
             Note::SnapshotInstalled { .. } => self.reached("snapshot-installed"),
             Note::SnapshotTaken { .. } => self.reached("snapshot-taken"),
-            Note::Mark(name) => self.reached(name),
+            Note::Mark(name) => {
+                self.reached(name);
+                if name == &"blank-ready" {
+                    self.brought_up_to_date(server);
+                }
+            }
             _ => {}
         }
     }

@@ -147,10 +147,15 @@ impl World {
         self.observed(server, &Observed::Damaged(harm));
     }
 
-    /// A leader has brought a server up to date.
+    /// A leader has brought a server up to date. It may speak of a life before the damage, whose last word was still on its way:
+    /// a disk that was wiped is whole again once it is marked as fit to vote.
     pub(super) fn brought_up_to_date(&mut self, server: usize) {
         let process = &mut self.servers[server];
-        if process.damaged && !process.disk.is_rotten() {
+        let marked = process
+            .disk
+            .durable()
+            .contains_key(&zab::FileName::Initialized);
+        if process.damaged && marked && !process.disk.is_rotten() {
             process.damaged = false;
             self.observed(server, &Observed::Resynchronized);
         }
