@@ -71,15 +71,7 @@ pub(super) fn play(script: &[(u8, u8)]) -> Run {
             _ => world.deliver_all(client),
         }
     }
-    for client in 1..=CLIENTS {
-        while !world.is_connected(client) {
-            world.catch_up(0);
-            world.deliver_all(client);
-            world.reconnect(client, 0);
-        }
-    }
-    world.settle();
-    world.finish()
+    world.come_to_rest()
 }
 
 pub(super) fn script(len: usize) -> impl Strategy<Value = Vec<(u8, u8)>> {

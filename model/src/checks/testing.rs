@@ -337,6 +337,19 @@ impl World {
         }
     }
 
+    /// Every client is connected again, at a server that has caught up; everything outstanding is carried out and delivered; over.
+    pub fn come_to_rest(mut self) -> Run {
+        for client in 1..=self.clients.len() as u32 {
+            while !self.is_connected(client) {
+                self.catch_up(0);
+                self.deliver_all(client);
+                self.reconnect(client, 0);
+            }
+        }
+        self.settle();
+        self.finish()
+    }
+
     /// The connection breaks: what was on its way is lost.
     pub fn lose(&mut self, client: u32) {
         let own = self.at(client);

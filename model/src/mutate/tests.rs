@@ -3,27 +3,10 @@
 
 use super::{Corruption, Mutator};
 use crate::checks::definitions::broken;
-use crate::znode::{Recording, Settings, judge, options_for, read};
+use crate::znode::recorded::{NAMES, recording};
+use crate::znode::{Settings, judge, options_for};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::PathBuf;
 use zabsim_types::run::Verdict;
-
-const NAMES: [&str; 6] = [
-    "r01-seq-1c-1n",
-    "r02-calm-5c-1n",
-    "r04-calm-10c-5n-pipelined",
-    "r05-killleader-10c-3n",
-    "r08-followers-10c-3n",
-    "r12-restart-5c-1n",
-];
-
-fn recording(name: &str) -> Recording {
-    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/histories");
-    let file =
-        File::open(data.join(format!("{name}.jsonl.gz"))).expect("it is part of the sources");
-    read(file, &mut |_| {}).expect("a history")
-}
 
 /// What became of the corruptions of one kind.
 #[derive(Clone, Copy, Default)]

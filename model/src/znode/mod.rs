@@ -35,6 +35,8 @@ mod part;
 mod quiet;
 mod read;
 #[cfg(test)]
+pub(crate) mod recorded;
+#[cfg(test)]
 mod refusals;
 mod search;
 #[cfg(test)]

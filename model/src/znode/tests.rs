@@ -1,30 +1,11 @@
 //! The recorded histories of real servers: accepted, in the order of the servers' own logs, and refused once corrupted.
 
+use super::recorded::{NAMES, file, recording};
 use super::*;
 use crate::intake::source::Source;
 use crate::witness::TxnKind;
 use serde_json::Value;
-use std::fs::File;
-use std::path::PathBuf;
 use zabsim_types::{ErrorCode, Op, Reply, Zxid};
-
-const NAMES: [&str; 6] = [
-    "r01-seq-1c-1n",
-    "r02-calm-5c-1n",
-    "r04-calm-10c-5n-pipelined",
-    "r05-killleader-10c-3n",
-    "r08-followers-10c-3n",
-    "r12-restart-5c-1n",
-];
-
-fn file(name: &str) -> File {
-    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/histories");
-    File::open(data.join(name)).expect("it is part of the sources")
-}
-
-fn recording(name: &str) -> Recording {
-    read(file(&format!("{name}.jsonl.gz")), &mut |_| {}).expect("a history")
-}
 
 fn judged(recording: &Recording) -> Judged {
     judge(recording, &Settings::default()).expect("completions fit")

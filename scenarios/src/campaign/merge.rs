@@ -466,6 +466,23 @@ mod tests {
         [2, 1, 0],
     ];
 
+    /// What three journals come to, which is the same in whatever order they are named, and where two of them are merged first and
+    /// the third is named before or behind what comes of them.
+    fn merged_in_every_way(home: &Path, all: &[PathBuf; 3]) -> Summary {
+        let mut found = Vec::new();
+        for order in ORDERS {
+            let named = order.map(|at| all[at].clone());
+            found.push(without_times(merge(&named, None).expect("merges")));
+            let half = home.join(format!("half-{order:?}"));
+            merge(&named[..2], Some(&half)).expect("merges");
+            for nested in [[half.clone(), named[2].clone()], [named[2].clone(), half]] {
+                found.push(without_times(merge(&nested, None).expect("merges")));
+            }
+        }
+        assert!(found.iter().all(|other| *other == found[0]), "{found:#?}");
+        found.swap_remove(0)
+    }
+
     #[test]
     fn of_what_was_said_of_one_run_the_worse_counts_in_any_order() {
         let home = tempfile::tempdir().expect("a directory");
@@ -489,18 +506,8 @@ mod tests {
                 &[ended("stuck", passed(1)), passed(3)],
             ),
         ];
-        let mut found = Vec::new();
-        for order in ORDERS {
-            let named = order.map(|at| all[at].clone());
-            found.push(without_times(merge(&named, None).expect("merges")));
-            // Two first, and the third to what comes of them.
-            let half = home.path().join(format!("half-{order:?}"));
-            merge(&named[..2], Some(&half)).expect("merges");
-            let nested = merge(&[half, named[2].clone()], None);
-            found.push(without_times(nested.expect("merges")));
-        }
-        assert!(found.iter().all(|other| *other == found[0]), "{found:#?}");
-        let verdicts: Vec<_> = found[0]
+        let found = merged_in_every_way(home.path(), &all);
+        let verdicts: Vec<_> = found
             .verdicts
             .iter()
             .map(|(w, n)| (w.as_str(), *n))
@@ -531,18 +538,9 @@ mod tests {
                 &[ended("hung", other("", 0))],
             ),
         ];
-        let mut found = Vec::new();
-        for order in ORDERS {
-            let named = order.map(|at| all[at].clone());
-            found.push(without_times(merge(&named, None).expect("merges")));
-            let half = home.path().join(format!("half-{order:?}"));
-            merge(&named[..2], Some(&half)).expect("merges");
-            let nested = merge(&[named[2].clone(), half], None);
-            found.push(without_times(nested.expect("merges")));
-        }
-        assert!(found.iter().all(|other| *other == found[0]), "{found:#?}");
-        assert_eq!(found[0].verdicts["diverged"], 1);
-        assert_eq!(found[0].failures[0].check, "determinism");
+        let found = merged_in_every_way(home.path(), &all);
+        assert_eq!(found.verdicts["diverged"], 1);
+        assert_eq!(found.failures[0].check, "determinism");
     }
 
     #[test]

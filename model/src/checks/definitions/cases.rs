@@ -130,15 +130,7 @@ pub(super) fn play(script: &Script, about: About) -> Run {
             _ => world.deliver_all(client),
         }
     }
-    for client in 1..=CLIENTS {
-        while !world.is_connected(client) {
-            world.catch_up(0);
-            world.deliver_all(client);
-            world.reconnect(client, 0);
-        }
-    }
-    world.settle();
-    world.finish()
+    world.come_to_rest()
 }
 
 /// Programs that contend, claim, give up and write as the script says, mostly as they should.
