@@ -3,12 +3,12 @@
 use super::Output;
 use crate::corpus::Corpus;
 use crate::format::Scenario;
+use crate::format::bug_named;
 use crate::library;
 use crate::runner::{Finished, How, run_as};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use zab::Bug;
 use zabsim::{parse_seed, seed_text};
 use zabsim_model::znode::settings_line;
 use zabsim_reports::{Detail, Saved, obstacle, render, save};
@@ -50,10 +50,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
     let mut scenario = library::find(&arguments.name).map_err(|error| error.to_string())?;
     for name in &arguments.bugs {
-        let bug = Bug::by_name(name).ok_or_else(|| {
-            format!("\"{name}\" is no bug of the museum: `zabsim list bugs` shows them")
-        })?;
-        scenario.plan.bugs = scenario.plan.bugs.and(bug);
+        scenario.plan.bugs = scenario.plan.bugs.and(bug_named(name)?);
     }
     if let Some(remark) = remark(&scenario) {
         output.complain(&remark);

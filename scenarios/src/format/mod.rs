@@ -452,13 +452,15 @@ fn read_clients(value: &reader::Value<'_>) -> Result<Vec<u32>, FormatError> {
 fn read_bugs(value: &reader::Value<'_>) -> Result<Planted, FormatError> {
     let mut bugs = Planted::NONE;
     for name in value.list()? {
-        let found = Bug::by_name(name.str()?);
-        bugs = bugs.and(found.ok_or_else(|| {
-            let why = "is no bug of the museum: `zabsim list bugs` shows them";
-            name.error(format!("`{}` {why}", name.str().unwrap_or_default()))
-        })?);
+        bugs = bugs.and(bug_named(name.str()?).map_err(|why| name.error(why))?);
     }
     Ok(bugs)
+}
+
+/// The bug of this id or alias.
+pub(crate) fn bug_named(name: &str) -> Result<Bug, String> {
+    let unknown = || format!("`{name}` is no bug of the museum: `zabsim list bugs` shows them");
+    Bug::by_name(name).ok_or_else(unknown)
 }
 
 /// What is said of clients that are content with a server that only reads.

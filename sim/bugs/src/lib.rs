@@ -29,11 +29,22 @@ impl Planted {
         set: 0,
     };
 
-    /// One bug.
-    #[cfg(feature = "planted")]
-    pub const fn one(bug: Bug) -> Planted {
-        Planted {
-            set: 1 << bug as u32,
+    /// These bugs; without the feature, none. In a constant it costs nothing to ask for many.
+    #[inline]
+    pub const fn of(bugs: &[Bug]) -> Planted {
+        #[cfg(feature = "planted")]
+        {
+            let (mut set, mut at) = (0, 0);
+            while at < bugs.len() {
+                set |= 1 << bugs[at] as u32;
+                at += 1;
+            }
+            Planted { set }
+        }
+        #[cfg(not(feature = "planted"))]
+        {
+            _ = bugs;
+            Planted::NONE
         }
     }
 
@@ -42,7 +53,7 @@ impl Planted {
     #[must_use]
     pub const fn and(self, bug: Bug) -> Planted {
         Planted {
-            set: self.set | 1 << bug as u32,
+            set: self.set | Planted::of(&[bug]).set,
         }
     }
 
@@ -54,21 +65,21 @@ impl Planted {
     /// Whether this bug is planted.
     #[inline]
     pub const fn has(self, bug: Bug) -> bool {
-        #[cfg(feature = "planted")]
-        {
-            self.set >> (bug as u32) & 1 == 1
-        }
-        #[cfg(not(feature = "planted"))]
-        {
-            _ = bug;
-            false
-        }
+        self.has_any(Planted::of(&[bug]))
     }
 
     /// Whether one of these bugs is planted.
     #[inline]
-    pub fn has_any(self, bugs: &[Bug]) -> bool {
-        bugs.iter().any(|bug| self.has(*bug))
+    pub const fn has_any(self, bugs: Planted) -> bool {
+        #[cfg(feature = "planted")]
+        {
+            self.set & bugs.set != 0
+        }
+        #[cfg(not(feature = "planted"))]
+        {
+            _ = bugs;
+            false
+        }
     }
 
     /// What is planted, in the table's order.
@@ -104,11 +115,10 @@ impl fmt::Display for Bug {
 impl Bug {
     /// The bug of this id or alias.
     pub fn by_name(name: &str) -> Option<Bug> {
-        let named = |entry: &&Entry| entry.id.eq_ignore_ascii_case(name) || entry.alias == name;
-        Bug::ALL
-            .iter()
-            .copied()
-            .find(|bug| Some(bug.entry()).iter().any(named))
+        Bug::ALL.iter().copied().find(|bug| {
+            let Entry { id, alias, .. } = bug.entry();
+            id.eq_ignore_ascii_case(name) || *alias == name
+        })
     }
 }
 
@@ -142,7 +152,7 @@ mod tests {
     #[cfg(feature = "planted")]
     fn what_is_planted_is_there_and_nothing_else() {
         for bug in Bug::ALL {
-            let planted = Planted::one(*bug);
+            let planted = Planted::of(&[*bug]);
             assert_eq!(planted.iter().collect::<Vec<_>>(), [*bug]);
             assert_eq!(planted.to_string(), bug.entry().id);
         }

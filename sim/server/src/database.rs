@@ -213,8 +213,10 @@ impl Database {
                     Owner::Session(session) => self.sessions.contains_key(session),
                     Owner::Nobody | Owner::Container | Owner::Ttl { .. } => true,
                 };
-                let ownerless = [Bug::NoClosingFlagInPrep, Bug::TouchRevivesClosing];
-                let owned = owned || self.tree.bugs.has_any(&ownerless);
+                let bugs = self.tree.bugs;
+                let owned = owned
+                    || bugs.has(Bug::NoClosingFlagInPrep)
+                    || bugs.has(Bug::TouchRevivesClosing);
                 self.must_fit(
                     zxid,
                     txn,

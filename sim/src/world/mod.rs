@@ -238,15 +238,13 @@ impl World {
             read_only: self.plan.is_read_only(client as u32 + 1),
             bugs: self.plan.bugs,
         });
+        let port = Port::new(guid_seed);
+        port.plant(self.plan.bugs);
         self.clients.push(ClientProcess {
             id: ProcessId(client as u32 + 1),
             session,
             session_before: SessionId::NONE,
-            port: {
-                let port = Port::new(guid_seed);
-                port.plant(self.plan.bugs);
-                port
-            },
+            port,
             program: None,
             directed: false,
             alive: true,

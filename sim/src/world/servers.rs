@@ -361,12 +361,11 @@ impl World {
             }
             Note::SnapshotInstalled { .. } => self.reached("snapshot-installed"),
             Note::SnapshotTaken { .. } => self.reached("snapshot-taken"),
-            Note::Mark(name) => {
-                self.reached(name);
-                if name == &"blank-ready" {
-                    self.brought_up_to_date(server);
-                }
+            Note::Mark("blank-ready") => {
+                self.reached("blank-ready");
+                self.brought_up_to_date(server);
             }
+            Note::Mark(name) => self.reached(name),
             _ => {}
         }
     }

@@ -71,26 +71,28 @@ pub(crate) struct OwnSnapshot {
     pub(crate) complete: bool,
 }
 
-/// Whether holes in a history are looked for. ZooKeeper knows no chain of predecessors (that is **BASE**), and its bugs that leave
-/// holes do their harm only without it.
+/// The bugs that leave holes in a history, and do their harm only where nobody looks for them.
+const UNCHAINED: Planted = Planted::of(&[
+    Bug::SkipCommittedLogOnSyncApply,
+    Bug::VoteByTree,
+    Bug::KeepTreeOnAbortedSnap,
+    Bug::SnapshotOnLeadEntry,
+    Bug::TruncKeepsSnapshots,
+    Bug::DiffWithoutMembershipCheck,
+    Bug::NonatomicDiffAndForward,
+    Bug::CommitsBeforeUptodateNotLogged,
+    Bug::EpochFromLogAlone,
+    Bug::NoRolloverGuard,
+    Bug::ForwardOnlyAfterNewLeaderAck,
+    Bug::ClaimDiffUpFront,
+    Bug::TruncTooShort,
+    Bug::DiffSkipsFirst,
+    Bug::TruncInMemoryAlone,
+]);
+
+/// Whether holes in a history are looked for. ZooKeeper knows no chain of predecessors: that is **BASE**.
 pub(crate) fn chained(bugs: Planted) -> bool {
-    !bugs.has_any(&[
-        Bug::SkipCommittedLogOnSyncApply,
-        Bug::VoteByTree,
-        Bug::KeepTreeOnAbortedSnap,
-        Bug::SnapshotOnLeadEntry,
-        Bug::TruncKeepsSnapshots,
-        Bug::DiffWithoutMembershipCheck,
-        Bug::NonatomicDiffAndForward,
-        Bug::CommitsBeforeUptodateNotLogged,
-        Bug::EpochFromLogAlone,
-        Bug::NoRolloverGuard,
-        Bug::ForwardOnlyAfterNewLeaderAck,
-        Bug::ClaimDiffUpFront,
-        Bug::TruncTooShort,
-        Bug::DiffSkipsFirst,
-        Bug::TruncInMemoryAlone,
-    ])
+    !bugs.has_any(UNCHAINED)
 }
 
 impl Core {
@@ -371,7 +373,7 @@ impl Core {
     /// The end of this server's history, as it tells others: the tail of its durable log (**BASE**).
     pub(crate) fn last(&self) -> Zxid {
         let bugs = self.config.bugs;
-        if bugs.has_any(&[Bug::VoteByTree, Bug::KeepTreeOnAbortedSnap]) {
+        if bugs.has(Bug::VoteByTree) || bugs.has(Bug::KeepTreeOnAbortedSnap) {
             self.history.applied()
         } else if bugs.has(Bug::ClaimDiffUpFront) {
             self.storage.durable().max(self.haunted.claimed)

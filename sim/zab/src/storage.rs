@@ -582,6 +582,11 @@ impl Storage {
     }
 }
 
+/// Whether a bug leaves snapshots beyond the cut where they are.
+fn snapshots_survive_cuts(bugs: Planted) -> bool {
+    bugs.has(Bug::TruncKeepsSnapshots) || bugs.has(Bug::SnapshotOnLeadEntry)
+}
+
 /// A new ensemble's disk: the empty database, marked as initialized, that has followed nobody yet.
 pub fn format_files() -> Vec<(FileName, Payload)> {
     let epoch_file = |file| (file, format::small_file(file, Epoch(0)));

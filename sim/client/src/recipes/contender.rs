@@ -281,7 +281,8 @@ impl Contender {
         if own.owner != self.client.session() {
             return Err(ClientError::SessionExpired);
         }
-        let (by_text, by_name) = (self.has(Bug::SortByString), self.has(Bug::SortByFullName));
+        let bugs = self.client.port().lock().bugs;
+        let (by_text, by_name) = (bugs.has(Bug::SortByString), bugs.has(Bug::SortByFullName));
         let mut present = false;
         let mut before: Option<(i32, &str)> = None;
         for name in &names {
@@ -327,16 +328,16 @@ impl Contender {
             .discard(object, guid, Some(path), false);
     }
 
-    fn hold(&self) -> Result<u64, HoldRefused> {
+    /// The hold's name, and the token that goes with it.
+    fn hold(&self) -> Result<(u64, Zxid), HoldRefused> {
         let own = self.standing();
         let mut port = self.client.port().lock();
         let token = port.token_shown(&self.object, own.czxid);
-        port.hold(&self.object, self.contest, token, own.owner)
+        let hold = port.hold(&self.object, self.contest, token, own.owner)?;
+        Ok((hold, token))
     }
 
-    fn holds(mut self, hold: u64) -> Holder {
-        let own = self.standing().czxid;
-        let token = self.client.port().lock().token_shown(&self.object, own);
+    fn holds(mut self, (hold, token): (u64, Zxid)) -> Holder {
         self.held = true;
         Holder {
             hold,

@@ -502,7 +502,8 @@ impl Learner {
             }
             Stage::Applying { applied }
                 if core.history.applied() >= applied
-                    || bugs.has_any(&[Bug::ApplySyncTxnsAsync, Bug::AckNewLeaderBeforeFsync]) =>
+                    || bugs.has(Bug::ApplySyncTxnsAsync)
+                    || bugs.has(Bug::AckNewLeaderBeforeFsync) =>
             {
                 Some(Stage::AwaitUpToDate)
             }

@@ -74,14 +74,12 @@ impl Storage {
         match then {
             Then::Recovered(found) => self.take_over(*found, out),
             Then::Truncated { to } => Event::Truncated { to },
-            Then::Installed { zxid } if self.bugs.has(Bug::SnapKeepsLogTail) => {
-                self.snapshots.insert(zxid);
-                self.writer = Writer::new(self.generation, BTreeSet::new(), zxid);
-                Event::SnapshotInstalled { zxid }
-            }
             Then::Installed { zxid } => {
-                self.generation += 1;
-                self.snapshots = [zxid].into();
+                if !self.bugs.has(Bug::SnapKeepsLogTail) {
+                    self.generation += 1;
+                    self.snapshots.clear();
+                }
+                self.snapshots.insert(zxid);
                 self.writer = Writer::new(self.generation, BTreeSet::new(), zxid);
                 Event::SnapshotInstalled { zxid }
             }
@@ -224,10 +222,7 @@ impl Storage {
     ) {
         let generation = self.generation;
         let mut script = VecDeque::new();
-        let kept = self
-            .bugs
-            .has_any(&[Bug::TruncKeepsSnapshots, Bug::SnapshotOnLeadEntry]);
-        let above = if kept {
+        let above = if snapshots_survive_cuts(self.bugs) {
             BTreeSet::new()
         } else {
             self.snapshots.split_off(&log::first_after(to))

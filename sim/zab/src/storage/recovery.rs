@@ -358,8 +358,7 @@ impl Recovery {
         } else {
             None
         };
-        let bugs = [Bug::TruncKeepsSnapshots, Bug::SnapshotOnLeadEntry];
-        if self.bugs.has_any(&bugs) {
+        if super::snapshots_survive_cuts(self.bugs) {
             found.last = found.last.max(zxid);
         } else if let Some(what) = reach {
             let file = FileName::Snapshot {
