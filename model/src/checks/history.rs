@@ -121,7 +121,7 @@ pub(crate) struct History<'a> {
     /// The identities that every connection has.
     common: Vec<Id>,
     /// The identities of each client that has proven some: from when on, which.
-    identities: Lookup<u32, Vec<(At, Vec<Id>)>>,
+    identities: Lookup<u32, Vec<Proven>>,
     slots: Lookup<i64, u32>,
     by_id: Lookup<u64, u32>,
 }
@@ -140,6 +140,17 @@ fn is_refusal(code: ErrorCode) -> bool {
             | ErrorCode::NewConfigNoQuorum
             | ErrorCode::ReconfigInProgress
     )
+}
+
+/// The identities that a client has from some event on.
+#[derive(Clone, Debug)]
+struct Proven {
+    /// Where it began to prove the last of them.
+    begun: At,
+    /// Those of which a server said that they are proven.
+    answered: Vec<Id>,
+    /// Those, and the ones that it never heard back about.
+    asked: Vec<Id>,
 }
 
 impl<'a> History<'a> {
@@ -315,19 +326,28 @@ impl<'a> History<'a> {
 
     /// The identities of the call's client when it made the call and when it was answered: those of everybody, and what it had
     /// proven or begun to prove. A proof may overtake requests before it. A client proves itself again on each connection.
+    /// A proof that was never answered may count for all that its client asks later, and need not.
     pub fn identities(&self, call: &Call<'_>) -> (&[Id], &[Id]) {
-        if self.identities.is_empty() {
-            return (&self.common, &self.common);
-        }
-        let Some(proven) = self.identities.get(&call.process.0) else {
-            return (&self.common, &self.common);
-        };
-        let upto = |at: At| {
-            let count = proven.partition_point(|(begun, _)| *begun < at);
-            let last = proven[..count].last();
-            last.map_or(&*self.common, |(_, ids)| ids)
-        };
-        (upto(call.invoked), upto(call.done))
+        let early = self.proven_at(call, call.invoked);
+        let late = self.proven_at(call, call.done);
+        (
+            early.map_or(&self.common, |proven| &proven.answered),
+            late.map_or(&self.common, |proven| &proven.asked),
+        )
+    }
+
+    /// The identities by which a call was carried out that was never answered: all that its client had begun to prove. Servers
+    /// carry out what comes by one connection in its order, and the client proves itself again on the next one.
+    pub fn identities_of_unanswered(&self, call: &Call<'_>) -> &[Id] {
+        let proven = self.proven_at(call, call.invoked);
+        proven.map_or(&self.common, |proven| &proven.asked)
+    }
+
+    /// What the call's client has proven by that event, if anything.
+    fn proven_at(&self, call: &Call<'_>, at: At) -> Option<&Proven> {
+        let proven = self.identities.get(&call.process.0)?;
+        let count = proven.partition_point(|proven| proven.begun < at);
+        proven[..count].last()
     }
 
     /// The identities of every connection.
@@ -340,27 +360,42 @@ impl<'a> History<'a> {
         let proven = self.identities.get(&process.0);
         proven
             .and_then(|proven| proven.last())
-            .map_or(&self.common, |(_, ids)| ids)
+            .map_or(&self.common, |proven| &proven.asked)
     }
 
     fn fill_identities(&mut self, super_digest: Option<&str>) {
         for call in &self.calls {
-            if let (Op::AddAuth { scheme, auth }, Outcome::Ok(_)) = (call.op, call.outcome)
-                && &**scheme == "digest"
-            {
-                let proven = self.identities.entry(call.process.0).or_default();
-                let mut ids = proven
-                    .last()
-                    .map_or_else(|| self.common.clone(), |(_, ids)| ids.clone());
-                let id = Id::new("digest", &digest(auth));
+            let Op::AddAuth { scheme, auth } = call.op else {
+                continue;
+            };
+            let is_answered = matches!(call.outcome, Outcome::Ok(_));
+            if &**scheme != "digest" || !is_answered && call.outcome != Outcome::Unknown {
+                continue;
+            }
+            let proven = self.identities.entry(call.process.0).or_default();
+            let mut next = match proven.last() {
+                Some(last) => last.clone(),
+                None => Proven {
+                    begun: 0,
+                    answered: self.common.clone(),
+                    asked: self.common.clone(),
+                },
+            };
+            next.begun = call.invoked;
+            let id = Id::new("digest", &digest(auth));
+            let add = |ids: &mut Vec<Id>| {
                 if !ids.contains(&id) {
                     if Some(&*id.id) == super_digest {
                         ids.push(Id::new("super", ""));
                     }
-                    ids.push(id);
-                    proven.push((call.invoked, ids));
+                    ids.push(id.clone());
                 }
+            };
+            add(&mut next.asked);
+            if is_answered {
+                add(&mut next.answered);
             }
+            proven.push(next);
         }
     }
 

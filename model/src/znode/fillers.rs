@@ -333,7 +333,7 @@ impl<'h, 'a> Search<'h, 'a> {
         let ids = match filler {
             Filler::Loose(at) => {
                 let call = self.known.loose[*at as usize].call;
-                history.identities(&history.calls[call as usize]).0
+                history.identities_of_unanswered(&history.calls[call as usize])
             }
             _ => history.common(),
         };
