@@ -7,8 +7,9 @@
 //! (Herlihy and Wing, TOPLAS 1990).
 
 use crate::reference::Life;
+use std::fmt;
 use zabsim_types::{
-    Acl, CONFIG_NODE, CreateMode, Data, ErrorCode, Op, SessionId, Xid, ZPath, Zxid,
+    Acl, CONFIG_NODE, CreateMode, Data, ErrorCode, Op, SessionId, Xid, ZPath, Zxid, spell,
 };
 
 /// The committed transactions of a run, in the order of their zxids, strictly increasing.
@@ -102,6 +103,49 @@ pub enum TxnKind {
         code: ErrorCode,
     },
 }
+
+impl fmt::Display for TxnKind {
+    /// In words, for messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TxnKind::CreateSession { timeout_ms } => {
+                write!(f, "a session made, of {timeout_ms} ms")
+            }
+            TxnKind::CloseSession => f.write_str("a session ended"),
+            TxnKind::Create {
+                path,
+                data,
+                ephemeral,
+                ..
+            } => {
+                let kind = if *ephemeral { "ephemeral " } else { "" };
+                let (path, data) = (spell::quoted(path), spell::data(data));
+                write!(
+                    f,
+                    "{kind}{path} made, holding {}",
+                    spell::short(data, DATA_MAX)
+                )
+            }
+            TxnKind::SetAcl { path, acl } => {
+                write!(f, "{} given {}", spell::quoted(path), spell::acl(acl))
+            }
+            TxnKind::Delete { path } => write!(f, "{} removed", spell::quoted(path)),
+            TxnKind::SetData { path, data } => {
+                let data = spell::short(spell::data(data), DATA_MAX);
+                write!(f, "{} set to {data}", spell::quoted(path))
+            }
+            TxnKind::Check { path } => write!(f, "{} checked", spell::quoted(path)),
+            TxnKind::Multi { parts } => {
+                let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+                write!(f, "a multi [{}]", parts.join("; "))
+            }
+            TxnKind::Error { code } => write!(f, "a failure with {}", code.name()),
+        }
+    }
+}
+
+/// How much of a node's data a message shows.
+const DATA_MAX: usize = 60;
 
 impl TxnKind {
     /// Whether a client's request led to it (a session's end can be either's).

@@ -22,7 +22,7 @@ use zabsim_model::conformance::{
     recorded_settings,
 };
 use zabsim_types::run::Verdict;
-use zabsim_types::{Op, OpResult, ServerId, SessionChange, WatchEvent, Zxid};
+use zabsim_types::{Op, OpResult, ServerId, SessionChange, WatchEvent, Zxid, spell};
 
 /// Half of the shortest timeout that a case asks for (500 ms) must not be less: sessions last at least two ticks.
 const TICK: Duration = Duration::from_millis(200);
@@ -270,7 +270,7 @@ impl Play {
     async fn resume(&mut self, step: &Step, of: &str) -> Result<(), Mismatch> {
         let Conn { client, server, .. } = &self.conns[of];
         if client.state() != SessionState::Connecting {
-            let got = format!("{:?}, before it was told", client.state());
+            let got = format!("{}, before it was told", said(client.state()));
             return Err(differs("sessionId", &step.reply["sessionId"], got));
         }
         self.sim.heal().await;
@@ -280,7 +280,7 @@ impl Play {
             .await;
         let recorded = &step.reply["sessionId"];
         if (recorded == 0) != (state == SessionState::Expired) {
-            return Err(differs("sessionId", recorded, format!("{state:?}")));
+            return Err(differs("sessionId", recorded, said(state)));
         }
         Ok(())
     }
@@ -290,7 +290,9 @@ impl Play {
             let outcome = self.conns[&step.conn].client.submit(op.clone()).await;
             return match outcome {
                 Answered::Lost { .. } => Ok(()),
-                replied => Err(differs("closed", true, format!("{replied:?}"))),
+                Answered::Replied { result, .. } => {
+                    Err(differs("closed", true, spell::result(result.as_ref())))
+                }
             };
         }
         let answer = self.conns[&step.conn].client.submit(op.clone()).await;
@@ -355,6 +357,19 @@ impl Play {
     }
 }
 
+/// A session's state in words.
+fn said(state: SessionState) -> &'static str {
+    match state {
+        SessionState::NotOpen => "not opened",
+        SessionState::Connecting => "without a connection",
+        SessionState::Connected { .. } => "connected",
+        SessionState::ConnectedReadOnly { .. } => "connected to a server that only reads",
+        SessionState::Expired => "expired",
+        SessionState::AuthFailed => "refused for its identity",
+        SessionState::Closed => "closed",
+    }
+}
+
 fn is_closed(event: &Value) -> bool {
     event["kind"] == "closed"
 }
@@ -362,7 +377,7 @@ fn is_closed(event: &Value) -> bool {
 fn replied(outcome: Answered) -> Result<(Zxid, OpResult), Mismatch> {
     match outcome {
         Answered::Replied { zxid, result, .. } => Ok((zxid, result)),
-        lost => Err(differs("reply", "one", format!("{lost:?}"))),
+        Answered::Lost { error, .. } => Err(differs("reply", "one", error.name())),
     }
 }
 

@@ -83,7 +83,7 @@ fn one_transaction_each(evidence: &Evidence<'_>, finding: &mut Finding) {
             }
             Claim::Missing(Blame::Nobody) => finding.fail(evidence.seen(txn.zxid), || {
                 format!(
-                    "transaction {} of session {} was asked for by nobody: {:?}",
+                    "transaction {} of session {} was asked for by nobody: {}",
                     txn.zxid, txn.session, txn.what
                 )
             }),

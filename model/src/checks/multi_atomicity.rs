@@ -15,7 +15,7 @@ use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding, stat_of};
 use crate::witness::TxnKind;
 use std::collections::BTreeMap;
-use zabsim_types::{ErrorCode, Op, Reply, Stat, Zxid};
+use zabsim_types::{ErrorCode, Op, Reply, Stat, Zxid, spell};
 
 pub(super) const CHECK: Check = Check {
     name: "multi-atomicity",
@@ -87,7 +87,18 @@ fn misshapen(ops: &[Op], reply: &Reply) -> Option<String> {
         }
         _ => false,
     };
-    (!fits).then(|| format!("no answer to {} parts: {reply:?}", ops.len()))
+    (!fits).then(|| {
+        let parts = match reply {
+            Reply::Multi { results } => format!("{} results", results.len()),
+            Reply::MultiFailed { errors } => format!("{} errors", errors.len()),
+            _ => "no results".to_owned(),
+        };
+        format!(
+            "no answer to {} parts: {parts}, {}",
+            ops.len(),
+            spell::reply(reply)
+        )
+    })
 }
 
 fn answers(op: &Op, reply: &Reply) -> bool {
@@ -109,7 +120,7 @@ fn mislogged(evidence: &Evidence<'_>, at: u32, ops: &[Op], reply: &Reply) -> Opt
         (TxnKind::Error { .. }, Reply::MultiFailed { .. }) => true,
         _ => false,
     };
-    (!fits).then(|| format!("the log holds {:?} at {}", txn.what, txn.zxid))
+    (!fits).then(|| format!("the log holds {} at {}", txn.what, txn.zxid))
 }
 
 fn path_changed<'a>(op: &'a Op, reply: &'a Reply) -> Option<&'a str> {
@@ -157,9 +168,10 @@ fn visible(
     if is_older(stat, last) {
         finding.fail(evidence.history.time(call.done), || {
             format!(
-                "{} was answered at {} and misses its part of the multi {last}: {stat:?}",
+                "{} was answered at {} and misses its part of the multi {last}: it shows mzxid {}",
                 said(call),
-                call.zxid
+                call.zxid,
+                stat.mzxid
             )
         });
     }

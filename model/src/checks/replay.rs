@@ -25,7 +25,7 @@ use crate::reference::{
 };
 use crate::witness::{CommittedTxn, TxnKind, Witness};
 use std::collections::BTreeSet;
-use zabsim_types::spell::{contrast, differences};
+use zabsim_types::spell::{self, contrast, differences};
 use zabsim_types::{
     Acl, AddWatchMode, CreateMode, ErrorCode, HistoryKind, Op, OpResult, Perms, Reply, SessionId,
     WatchKind, Xid, ZPath, Zxid, parent_of,
@@ -331,10 +331,12 @@ impl<'a> Replay<'a> {
         {
             return Err(wrong(
                 format!(
-                    "the log to hold {:?}, number {} of {}",
-                    call.op, call.xid.0, call.session
+                    "the log to hold {}, number {} of {}",
+                    spell::op(call.op),
+                    call.xid.0,
+                    call.session
                 ),
-                format!("{:?}, number {} of {}", txn.what, txn.cxid.0, txn.session),
+                format!("{}, number {} of {}", txn.what, txn.cxid.0, txn.session),
             ));
         }
         Ok(())
@@ -394,8 +396,8 @@ impl<'a> Replay<'a> {
         let wrong = |call, result: &OpResult| Wrong {
             call,
             zxid: txn.zxid,
-            expected: format!("{result:?}"),
-            observed: format!("{:?}", txn.what),
+            expected: spell::result(result.as_ref()),
+            observed: txn.what.to_string(),
         };
         if let Some((at, result)) = unlike {
             return Err(wrong(Some(at), &result));

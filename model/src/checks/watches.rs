@@ -483,8 +483,10 @@ impl<'a> Scan<'_, 'a> {
                 let about = self.about(watch.left, None);
                 self.finding.fail_about(at.time, &about, || {
                     format!(
-                        "client {} was told {kind:?} at {} when it set its watches again at {zr} from {rel}; it should be {expected:?}",
-                        at.process.0, key.1
+                        "client {} was told {kind:?} at {} when it set its watches again at {zr} from {rel}; it should be {}",
+                        at.process.0,
+                        key.1,
+                        expected.map_or("nothing".to_owned(), |kind| format!("{kind:?}"))
                     )
                 });
             }

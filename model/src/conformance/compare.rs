@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use zabsim_types::{
     AclEntry, Data, ErrorCode, Op, OpResult, Reply, SessionId, Stat, WatchEvent, WatchKind, Zxid,
+    spell,
 };
 
 /// What differs: where in the reply, what was recorded, what we got.
@@ -152,12 +153,8 @@ impl Comparison {
         any_order: bool,
     ) -> Result<(), Mismatch> {
         if recorded.len() != got.len() {
-            let list: Vec<_> = got.iter().map(|(_, event)| event).collect();
-            return Err(mismatch(
-                "events",
-                Value::from(recorded),
-                format!("{list:?}"),
-            ));
+            let got = said(got.iter().map(|(_, event)| event));
+            return Err(mismatch("events", Value::from(recorded), got));
         }
         let mut left: Vec<_> = got.iter().collect();
         for recorded in recorded {
@@ -311,7 +308,10 @@ impl Comparison {
             (Some(recorded), Some(got)) => self.stat(&at, recorded, got),
             (recorded, got) => {
                 let recorded = recorded.cloned().unwrap_or(Value::Null);
-                Err(mismatch(&at, recorded, format!("{got:?}")))
+                let got = got.map_or("none".to_owned(), |stat| {
+                    serde_json::to_string(stat).expect("numbers are JSON")
+                });
+                Err(mismatch(&at, recorded, got))
             }
         }
     }
@@ -480,7 +480,7 @@ fn same_text(at: &str, recorded: &Value, got: &str) -> Result<(), Mismatch> {
     if text_fits(recorded, got) {
         Ok(())
     } else {
-        Err(mismatch(at, recorded, format!("{got:?}")))
+        Err(mismatch(at, recorded, Value::from(got).to_string()))
     }
 }
 
@@ -495,7 +495,18 @@ fn same_names(at: &str, recorded: &Value, got: &[Arc<str>]) -> Result<(), Mismat
     if all_found && left.is_empty() {
         Ok(())
     } else {
-        Err(mismatch(at, recorded, format!("{got:?}")))
+        let got: Vec<&str> = got.iter().map(|name| &**name).collect();
+        Err(mismatch(at, recorded, Value::from(got).to_string()))
+    }
+}
+
+/// Notifications in words.
+pub(super) fn said<'e>(events: impl Iterator<Item = &'e WatchEvent>) -> String {
+    let each = events.map(|event| format!("{:?} {}", event.kind, spell::quoted(&event.path)));
+    let each: Vec<String> = each.collect();
+    match each.is_empty() {
+        true => "none".to_owned(),
+        false => each.join(", "),
     }
 }
 
@@ -520,8 +531,7 @@ fn same_data(at: &str, recorded: &Value, got: &Data) -> Result<(), Mismatch> {
     if fits {
         Ok(())
     } else {
-        let got = got.as_ref().map(|_| String::from_utf8_lossy(bytes));
-        Err(mismatch(at, recorded.clone(), format!("{got:?}")))
+        Err(mismatch(at, recorded.clone(), spell::data(got)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Playing a case on the model.
 
-use super::compare::{Comparison, Mismatch};
+use super::compare::{Comparison, Mismatch, said};
 use super::read::{Action, Case, Connect, Request, Resume, Step};
 use crate::reference::{Notice, Service, Settings};
 use serde_json::{Value, json};
@@ -535,7 +535,10 @@ impl Play {
             Some((name, got)) => Err(differs(
                 &format!("events of {name}"),
                 "nothing",
-                format!("closed: {}, {:?}", got.closed, got.events),
+                match got.closed {
+                    true => "the end of the connection".to_owned(),
+                    false => said(got.events.iter().map(|(_, event)| event)),
+                },
             )),
             None => Ok(()),
         }

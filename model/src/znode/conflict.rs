@@ -462,7 +462,11 @@ impl Scene<'_, '_> {
             },
             HistoryKind::Recipe(recipe) => told(
                 None,
-                format!("{:?} of {}", recipe.step, spell::quoted(&recipe.object)),
+                format!(
+                    "{} {}",
+                    spell::step(&recipe.step),
+                    spell::quoted(&recipe.object)
+                ),
             ),
         })
     }

@@ -2,8 +2,8 @@
 //! names can be put into a scenario.
 
 use crate::{
-    Acl, AddWatchMode, CreateMode, Data, ErrorCode, Op, OpResult, Perms, Reply, Stat, SyncMode,
-    WatcherType, ZPath,
+    Acl, AddWatchMode, CreateMode, Data, ErrorCode, Op, OpResult, Perms, RecipeStep, Reply, Stat,
+    SyncMode, WatcherType, ZPath,
 };
 use std::sync::Arc;
 
@@ -292,6 +292,23 @@ pub fn reply(reply: &Reply) -> String {
             let parts: Vec<String> = results.iter().map(|part| result(part.as_ref())).collect();
             format!("[{}]", parts.join("; "))
         }
+    }
+}
+
+/// A step of a recipe, to be followed by the object that it is about.
+pub fn step(step: &RecipeStep) -> String {
+    match step {
+        RecipeStep::LockWanted => "wants the lock".to_owned(),
+        RecipeStep::LockAcquired { token } => format!("acquired, with token {token}, the lock"),
+        RecipeStep::LockReleased { token } => format!("released, with token {token}, the lock"),
+        RecipeStep::LockLost { token } => format!("gave up, with token {token}, the lock"),
+        RecipeStep::FencedWrite { token, accepted } => {
+            let came = if *accepted { "taken" } else { "refused" };
+            format!("wrote with token {token}, and it was {came}, under the lock")
+        }
+        RecipeStep::ElectionEntered => "stands for election at".to_owned(),
+        RecipeStep::LeaderElected { term } => format!("leads, in term {term}, by"),
+        RecipeStep::LeaderResigned { term } => format!("leads no longer, in term {term}, by"),
     }
 }
 
