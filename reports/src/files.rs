@@ -42,8 +42,10 @@ pub struct Saved<'a> {
     pub report: &'a RunReport,
     /// The first line of `history.jsonl`, without its end: what the servers were told.
     pub settings: &'a str,
-    /// The rest of `history.jsonl`: one event a line.
+    /// What follows it in `history.jsonl`: one event a line.
     pub history: &'a [HistoryEvent],
+    /// The last line of `history.jsonl`, without its end: that it is whole.
+    pub end: &'a str,
     /// `scenario.toml`: the scenario as drawn for this seed.
     pub scenario: &'a str,
     /// `trace.txt`, where a trace was kept.
@@ -232,7 +234,8 @@ fn write_all(
         run.history.iter().try_for_each(|event| {
             serde_json::to_writer(&mut *out, event)?;
             out.write_all(b"\n")
-        })
+        })?;
+        writeln!(out, "{}", run.end)
     })?;
     write_part(dir, "scenario.toml", parts, |out| {
         out.write_all(run.scenario.as_bytes())
@@ -276,6 +279,7 @@ mod tests {
             report,
             settings: "{}",
             history: &[],
+            end: "{}",
             scenario: "name = \"x\"\n",
             trace: None,
         }

@@ -7,6 +7,8 @@ use std::path::Path;
 use zabsim::seed_text;
 use zabsim::{Program, RunOptions, Trace};
 use zabsim_model::Options;
+use zabsim_model::znode::{end_line, settings_line};
+use zabsim_reports::{SaveError, Saved, save};
 use zabsim_types::HistoryEvent;
 use zabsim_types::run::{RunReport, Verdict};
 
@@ -22,6 +24,22 @@ pub struct Finished {
     pub trace: Option<Trace>,
     /// The scenario as drawn for this seed.
     pub drawn: Scenario,
+}
+
+impl Finished {
+    /// Writes it into `dir`, with its trace if that was kept.
+    pub(crate) fn save(&self, dir: &Path) -> Result<(), SaveError> {
+        let trace = self.trace.as_ref().map(|trace| trace.to_string());
+        let saved = Saved {
+            report: &self.report,
+            settings: &settings_line(&self.options),
+            history: &self.history,
+            end: &end_line(&self.history),
+            scenario: &self.drawn.to_toml(),
+            trace: trace.as_deref(),
+        };
+        save(dir, &saved).map(drop)
+    }
 }
 
 /// Runs `scenario` with `seed`. `named` is how the user named it, for the line that repeats the run.

@@ -19,4 +19,4 @@ mod read;
 
 pub use compare::{Comparison, Mismatch};
 pub use play::{Difference, Outcome, recorded_settings, run_on_model};
-pub use read::{Action, Case, CaseError, Connect, Request, Resume, Step, parse};
+pub use read::{Action, Case, Connect, Request, Resume, Step, parse};

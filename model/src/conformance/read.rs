@@ -1,12 +1,15 @@
 //! Reading the cases: one JSON object a line.
 
+use crate::intake::{Fault, said_of_json};
 use crate::reference::WatchesToSet;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use zabsim_types::{Acl, AddWatchMode, CreateMode, Data, Op, SyncMode, WatcherType, ZPath, Zxid};
+use zabsim_types::{
+    Acl, AddWatchMode, CreateMode, Data, Op, SyncMode, WatcherType, ZPath, Zxid, spell,
+};
 
 /// A recorded case.
 #[derive(Clone, PartialEq, Debug)]
@@ -56,7 +59,7 @@ pub struct Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |request: &Request| match request {
-            Request::Op(op) => format!("{op:?}"),
+            Request::Op(op) => spell::op(op),
             Request::Ping => "ping".to_owned(),
             Request::SetWatches(_) => "setWatches".to_owned(),
         };
@@ -140,31 +143,17 @@ pub enum Request {
     SetWatches(WatchesToSet),
 }
 
-/// A line that is no case.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CaseError {
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub what: String,
-}
-
-impl fmt::Display for CaseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.what)
-    }
-}
-
-impl std::error::Error for CaseError {}
-
 /// Reads cases, one a line; empty lines are skipped.
-pub fn parse(text: &str) -> Result<Vec<Case>, CaseError> {
+pub fn parse(text: &str) -> Result<Vec<Case>, Fault> {
     let lines = text.lines().enumerate();
     lines
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(at, line)| {
-            let fail = |what: String| CaseError { line: at + 1, what };
-            let value = serde_json::from_str(line).map_err(|e| fail(e.to_string()))?;
+            let fail = |what: String| Fault::new(at as u64 + 1, what);
+            let value = serde_json::from_str(line).map_err(|error| {
+                let what = "this is no case: a JSON object a line was expected";
+                fail(format!("{what} ({})", said_of_json(&error)))
+            })?;
             case(&value).map_err(fail)
         })
         .collect()
@@ -172,7 +161,7 @@ pub fn parse(text: &str) -> Result<Vec<Case>, CaseError> {
 
 fn case(value: &Value) -> Result<Case, String> {
     let flag = |key: &str| value[key].as_bool().unwrap_or(false);
-    let id = text(value, "id")?;
+    let id = text(value, "id").map_err(|why| format!("this is no case: {why}"))?;
     let steps = value["steps"]
         .as_array()
         .ok_or(format!("case {id}: `steps` must be a list"))?;

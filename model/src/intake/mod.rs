@@ -10,6 +10,7 @@
 
 pub mod bind;
 pub mod calls;
+mod drain;
 pub mod edn;
 pub mod entries;
 pub mod source;
@@ -31,6 +32,26 @@ impl Fault {
         Fault {
             line,
             what: what.into(),
+        }
+    }
+}
+
+/// What is wrong with the JSON of one line, without the line that its parser counts.
+pub(crate) fn said_of_json(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(what) => format!("{what} at column {}", error.column()),
+        None => text,
+    }
+}
+
+impl Fault {
+    /// With the file's name and the line, as compilers say it: `history.edn:12: …`.
+    pub fn in_file(&self, name: &str) -> String {
+        match self.line {
+            0 => format!("{name}: {}", self.what),
+            line => format!("{name}:{line}: {}", self.what),
         }
     }
 }

@@ -53,10 +53,7 @@ impl<'a> Source<'a> {
         let line = self.line;
         match self.input.fill_buf() {
             Ok(bytes) => Ok(bytes.first().copied()),
-            Err(error) => Err(Fault::new(
-                line,
-                format!("the file ends badly here: {error}"),
-            )),
+            Err(error) => Err(ends_badly(line, &error)),
         }
     }
 
@@ -71,12 +68,40 @@ impl<'a> Source<'a> {
         Ok(byte)
     }
 
+    /// Skips bytes as long as they are such. More than an entry has is no gap between two, and refused: a file of blanks, however
+    /// large, is not read to its end.
+    pub fn skip_while(&mut self, is_such: impl Fn(u8) -> bool) -> Result<(), Fault> {
+        let began = self.read;
+        loop {
+            let line = self.line;
+            let bytes = self.input.fill_buf();
+            let bytes = bytes.map_err(|error| ends_badly(line, &error))?;
+            let all = bytes.len();
+            let count = (bytes.iter().position(|byte| !is_such(*byte))).unwrap_or(all);
+            let lines = bytes[..count].iter().filter(|byte| **byte == b'\n').count();
+            self.input.consume(count);
+            self.read += count as u64;
+            self.line += lines as u64;
+            if self.read - began > ENTRY_BYTES_MAX as u64 {
+                return Err(Fault::new(
+                    self.line,
+                    format!(
+                        "more than {} MiB without an entry; this is no history",
+                        ENTRY_BYTES_MAX >> 20
+                    ),
+                ));
+            }
+            if count < all || all == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     /// Whether what follows begins with a key as JSON writes it, in quotes.
     pub fn looks_like_json(&mut self) -> Result<bool, Fault> {
         let line = self.line;
         let bytes = self.input.fill_buf();
-        let bytes = bytes
-            .map_err(|error| Fault::new(line, format!("the file ends badly here: {error}")))?;
+        let bytes = bytes.map_err(|error| ends_badly(line, &error))?;
         let mut rest =
             (bytes.iter()).skip_while(|byte| byte.is_ascii_whitespace() || b"{[".contains(byte));
         Ok(rest.next() == Some(&b'"'))
@@ -88,8 +113,7 @@ impl<'a> Source<'a> {
         let mut bytes = Vec::new();
         let limit = ENTRY_BYTES_MAX as u64 + 1;
         let read = (&mut self.input).take(limit).read_until(b'\n', &mut bytes);
-        let read =
-            read.map_err(|error| Fault::new(line, format!("the file ends badly here: {error}")))?;
+        let read = read.map_err(|error| ends_badly(line, &error))?;
         if read == 0 {
             return Ok(None);
         }
@@ -108,6 +132,14 @@ impl<'a> Source<'a> {
         text.map(Some)
             .map_err(|_| Fault::new(line, "this is no text (not UTF-8)"))
     }
+}
+
+fn ends_badly(line: u64, error: &std::io::Error) -> Fault {
+    let what = match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "it was cut off".to_owned(),
+        _ => error.to_string(),
+    };
+    Fault::new(line, format!("the file ends badly here: {what}"))
 }
 
 pub(crate) fn too_long(line: u64) -> Fault {

@@ -86,6 +86,7 @@ mod tests {
 {"time_us":9,"process":2,"session":8,"type":"ok","id":4,"zxid":4,"xid":2,"conn":1,"result":{"reply":"closed"}}
 {"time_us":10,"process":1,"session":7,"type":"invoke","id":5,"request":{"op":"closeSession"}}
 {"time_us":11,"process":1,"session":7,"type":"ok","id":5,"zxid":5,"xid":3,"conn":1,"result":{"reply":"closed"}}
+{"time_us":11,"type":"end","events":12}
 "#;
 
     fn judged(local_sessions: bool) -> Judged {

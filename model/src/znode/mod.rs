@@ -31,6 +31,7 @@ pub mod fill;
 mod fillers;
 mod known;
 mod local;
+mod own;
 mod part;
 mod quiet;
 mod read;
@@ -48,7 +49,8 @@ pub use conflict::{Conflict, Operation};
 use fill::{Asked, Proof};
 
 pub use fill::{Fill, Filled};
-pub use read::{CLOCK_SLACK_MS, Format, Recording, begins, read, settings_line};
+pub use own::{end_line, settings_line};
+pub use read::{CLOCK_SLACK_MS, Format, Recording, begins, read};
 
 use crate::checks::history::{History, Outcome};
 use crate::checks::{Options, Report, check_all};
@@ -106,6 +108,8 @@ pub struct Understood {
     pub span: (Time, Time),
     /// Faults and other notes, by kind.
     pub notes: BTreeMap<String, u64>,
+    /// Whether faults would be noted in it: what a run of ours suffered stands in its report.
+    pub notes_faults: bool,
 }
 
 impl fmt::Display for Understood {
@@ -113,7 +117,7 @@ impl fmt::Display for Understood {
         let (from, to) = self.span;
         writeln!(
             f,
-            "{}: {} operations of {} clients in {} sessions over {}; {} answered, {} updates of unknown outcome, {} without effect",
+            "{}\n{} operations of {} clients in {} sessions over {}: {} answered, {} updates of unknown outcome, {} without effect",
             self.source,
             self.operations,
             self.processes,
@@ -126,11 +130,14 @@ impl fmt::Display for Understood {
         let (made, lost) = self.connections;
         write!(
             f,
-            "{} notifications, {made} connections made, {lost} lost; ",
+            "{} notifications; {made} connections made, {lost} lost; ",
             self.notifications
         )?;
         if self.notes.is_empty() {
-            return write!(f, "no faults are noted");
+            return f.write_str(match self.notes_faults {
+                true => "no faults are noted",
+                false => "faults are not noted here (run.json has them)",
+            });
         }
         write!(f, "noted:")?;
         for (at, (kind, count)) in self.notes.iter().enumerate() {
@@ -172,6 +179,22 @@ impl Judged {
             (None, None) => Verdict::Pass,
         }
     }
+
+    /// What one of the reports comes to. What a check found in a log that is only a guess is undecided, and so is that it found
+    /// nothing where the log does not explain everything.
+    pub fn verdict_of(&self, report: &Report) -> Verdict {
+        let is_named = |conflict: &Conflict| conflict.check == report.name;
+        if self.conflict.as_ref().is_some_and(is_named) {
+            return Verdict::Fail;
+        }
+        match (&self.filled.fill, report.ok()) {
+            (Fill::Whole, true) => Verdict::Pass,
+            (Fill::Torn { .. }, _) if report.name == WRITE_ORDER && self.conflict.is_some() => {
+                Verdict::Fail
+            }
+            _ => Verdict::Undecided,
+        }
+    }
 }
 
 /// Reads a history, plain or gzip, and judges it. `progress` is told now and then how many bytes were read.
@@ -198,6 +221,15 @@ pub fn check_file(
 
 /// Judges a history that was read.
 pub fn judge(recording: &Recording, settings: &Settings) -> Result<Judged, Fault> {
+    judge_telling(recording, settings, &mut |_| {})
+}
+
+/// [`judge`], and `tell` is told what was understood before anything is searched for: a search may take long.
+pub fn judge_telling(
+    recording: &Recording,
+    settings: &Settings,
+    tell: &mut dyn FnMut(&Understood),
+) -> Result<Judged, Fault> {
     let events = &recording.events;
     let options = match &settings.options {
         Some(options) => options.clone(),
@@ -210,6 +242,7 @@ pub fn judge(recording: &Recording, settings: &Settings) -> Result<Judged, Fault
         local::mark_closes(&mut history);
     }
     let understood = understood(recording, &history);
+    tell(&understood);
     let scene = Scene {
         recording,
         history: &history,
@@ -352,7 +385,7 @@ fn understood(recording: &Recording, history: &History<'_>) -> Understood {
     let events = &recording.events;
     let source = match (recording.format, &recording.server) {
         (Format::Own, _) => "a run of zabsim".to_owned(),
-        (Format::Recorded, Some(server)) => format!("recorded from servers: {server}"),
+        (Format::Recorded, Some(server)) => format!("recorded from {server}"),
         (Format::Recorded, None) => "recorded".to_owned(),
     };
     let mut understood = Understood {
@@ -365,6 +398,7 @@ fn understood(recording: &Recording, history: &History<'_>) -> Understood {
             events.last().map_or(Time::ZERO, |event| event.time),
         ),
         notes: recording.notes.clone(),
+        notes_faults: recording.format == Format::Recorded,
         ..Understood::default()
     };
     for call in &history.calls {

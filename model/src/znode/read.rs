@@ -2,9 +2,15 @@
 //!
 //! - *Recorded*: what a recorder beside the clients of a real ensemble wrote. It begins and ends with a `meta` line, counts
 //!   nanoseconds in `time_ns`, and numbers what each client was given (`rseq`).
-//! - *Own*: what `zabsim run --out` saves as `history.jsonl`: one [`HistoryEvent`] a line, microseconds in `time_us`. The first
-//!   line says what the servers were told and how the run ended ([`settings_line`]); without it, they were told nothing, and of the
-//!   end nothing is known.
+//! - *Own*: what `zabsim run --out` saves as `history.jsonl` (`own`): one [`HistoryEvent`] a line, microseconds in `time_us`.
+//!
+//! Both have a last line by which a file shows that it is whole, and one without it is refused: what was cut off could be what
+//! makes the history illegal. What a nemesis says is a note, whatever its words: a line of type `nemesis`, or one of a process
+//! that is none, having a name or a negative number.
+//!
+//! A process may have several requests on their way, as clients of ZooKeeper do that call asynchronously (`pipelined` recordings,
+//! and programs of our own): the order of a session is that of the `xid`s on a connection, and an answer says by its `id` which
+//! request it ends. So it is an `id` that may be invoked once, and not a process that may wait for one answer.
 //!
 //! What is read is kept, nothing else: memory grows with the operations of the history, and what is no history ends at its
 //! first line. The order of the lines is the order of things; the clock may not contradict it by more than
@@ -12,12 +18,11 @@
 
 use super::arrange::arrange;
 use super::fields::{Fields, brief};
+use super::own::{END, End, EndLine, SETTINGS, SettingsLine};
 use super::words;
-use crate::checks::{Options, Staleness};
-use crate::intake::Fault;
 use crate::intake::source::Source;
+use crate::intake::{Fault, said_of_json};
 use crate::reference::{Lookup, Settings};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -66,54 +71,6 @@ pub struct Recording {
     pub(super) end: End,
 }
 
-/// What a run of ours says of its end. A recorded history says nothing of it.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct End {
-    /// Whether it was quiet: [`Options::quiet_end`].
-    pub quiet: bool,
-    /// How old the state of an answer may be: [`Options::staleness`].
-    pub staleness: Option<Staleness>,
-}
-
-/// The type of the line that says what the servers were told.
-const SETTINGS: &str = "settings";
-
-/// The first line of a history of ours.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SettingsLine {
-    time_us: u64,
-    r#type: String,
-    settings: Settings,
-    #[serde(default)]
-    quiet_end: bool,
-    #[serde(default)]
-    staleness: Option<Staleness>,
-}
-
-/// The line with which a history of ours begins, without its end: what the servers were told, and what the checks must know of the
-/// run's end.
-///
-/// ```
-/// use zabsim_model::znode::{read, settings_line};
-/// use zabsim_model::{Options, Settings};
-///
-/// let told = Settings { local_sessions: true, ..Settings::default() };
-/// let options = Options { settings: told.clone(), ..Options::default() };
-/// let recording = read(settings_line(&options).as_bytes(), &mut |_| {}).expect("a history");
-/// assert_eq!(recording.settings, Some(told));
-/// ```
-pub fn settings_line(options: &Options) -> String {
-    let line = SettingsLine {
-        time_us: 0,
-        r#type: SETTINGS.to_owned(),
-        settings: options.settings.clone(),
-        quiet_end: options.quiet_end,
-        staleness: options.staleness.clone(),
-    };
-    serde_json::to_string(&line).expect("it has neither maps nor floats")
-}
-
 /// Whether a file that begins with this line is a history of znodes: every line of one says when, in a way that no other
 /// format does.
 pub fn begins(line: &str) -> bool {
@@ -129,12 +86,11 @@ pub fn read(input: impl Read, progress: &mut dyn FnMut(u64)) -> Result<Recording
     let mut reader = Reader::default();
     let mut told = 0;
     while let Some(text) = {
+        source.skip_while(|byte| byte.is_ascii_whitespace())?;
         reader.line = source.line();
         source.take_line()?
     } {
-        if !text.trim().is_empty() {
-            reader.line(&text)?;
-        }
+        reader.line(&text)?;
         if source.read() - told >= 16 << 20 {
             told = source.read();
             progress(told);
@@ -192,12 +148,20 @@ impl Reader {
             Ok(value) => value,
             Err(error) if self.lines == 1 => {
                 return self.fault(format!(
-                    "this is no history: a JSON object a line was expected ({error})"
+                    "this is no history: a JSON object a line was expected ({})",
+                    said_of_json(&error)
                 ));
             }
-            Err(error) => return self.fault(format!("this is no complete JSON object: {error}")),
+            Err(error) => {
+                let what = said_of_json(&error);
+                return self.fault(format!("this is no complete JSON object: {what}"));
+            }
         };
         let fields = Fields::new(&value, self.line)?;
+        // A nemesis may have a clock of its own, or none. Behind the end it has nothing to say either.
+        if self.lines > 1 && !self.ended && self.is_note(&fields) {
+            return Ok(());
+        }
         let format = match (fields.get("time_ns"), fields.get("time_us")) {
             (Some(_), None) => Format::Recorded,
             (None, Some(_)) => Format::Own,
@@ -241,13 +205,26 @@ impl Reader {
     }
 
     fn own(&mut self, text: &str, fields: &Fields<'_>) -> Result<(), Fault> {
+        if self.ended {
+            return self.fault("a line behind the last one (of type `end`)");
+        }
+        if self.is_note(fields) {
+            return Ok(());
+        }
         let at = fields.u64("time_us")?;
-        if fields.get("type").and_then(Value::as_str) == Some(SETTINGS) {
-            return self.told(text);
+        match fields.get("type").and_then(Value::as_str) {
+            Some(SETTINGS) => return self.told(text),
+            Some(END) => return self.ends(text),
+            _ => {}
         }
         let event: HistoryEvent = match serde_json::from_str(text) {
             Ok(event) => event,
-            Err(error) => return self.fault(format!("this is no event of a history: {error}")),
+            Err(error) => {
+                return self.fault(format!(
+                    "this is no event of a history: {}",
+                    said_of_json(&error)
+                ));
+            }
         };
         // Our own clock is the world's, and starts at zero: its times are kept.
         let _ = self.time(at, 1_000, 0)?;
@@ -284,10 +261,54 @@ impl Reader {
                 };
             }
             Err(error) => {
-                return self.fault(format!("this is not what servers can be told: {error}"));
+                return self.fault(format!(
+                    "this is not what servers can be told: {}",
+                    said_of_json(&error)
+                ));
             }
         }
         Ok(())
+    }
+
+    fn ends(&mut self, text: &str) -> Result<(), Fault> {
+        let line: EndLine = match serde_json::from_str(text) {
+            Ok(line) => line,
+            Err(error) => {
+                return self.fault(format!(
+                    "this is no end of a history: {}",
+                    said_of_json(&error)
+                ));
+            }
+        };
+        let found = self.events.len() as u64;
+        if line.events != found {
+            return self.fault(format!(
+                "the last line counts {} events, and {found} come before it: lines are missing, or were added",
+                line.events
+            ));
+        }
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Takes what a nemesis says for a note.
+    fn is_note(&mut self, fields: &Fields<'_>) -> bool {
+        let is_nobody = match fields.get("process") {
+            Some(Value::String(name)) => name.parse::<u64>().is_err(),
+            Some(number) => number.as_i64().is_some_and(|number| number < 0),
+            None => false,
+        };
+        let is_note = is_nobody || fields.get("type").and_then(Value::as_str) == Some("nemesis");
+        if is_note {
+            let index = fields.get("i").and_then(Value::as_u64);
+            self.index = self.index.max(index);
+            let mut words = ["op", "f", "kind"]
+                .iter()
+                .filter_map(|name| fields.get(name));
+            let word = words.find_map(Value::as_str).unwrap_or("note");
+            *self.notes.entry(word.to_owned()).or_default() += 1;
+        }
+        is_note
     }
 
     fn push(&mut self, event: HistoryEvent, number: u64) {
@@ -354,14 +375,8 @@ impl Reader {
                  nodes that the rest speaks of"
             ));
         }
-        match kind {
-            "meta" => return self.meta(fields),
-            "nemesis" => {
-                let word = fields.get("op").and_then(Value::as_str).unwrap_or("note");
-                *self.notes.entry(word.to_owned()).or_default() += 1;
-                return Ok(());
-            }
-            _ => {}
+        if kind == "meta" {
+            return self.meta(fields);
         }
         let process = ProcessId(fields.u32("process")?);
         let number = match fields.get("rseq") {
@@ -421,9 +436,11 @@ impl Reader {
         let nodes = fields.get("nodes").and_then(Value::as_u64);
         self.alone = nodes == Some(1);
         self.server = match (version, nodes) {
-            (Some(version), Some(nodes)) => Some(format!("{nodes} of version {version}")),
-            (Some(version), None) => Some(format!("of version {version}")),
-            (None, Some(nodes)) => Some(format!("{nodes}")),
+            (Some(version), Some(1)) => Some(format!("one server of version {version}")),
+            (Some(version), Some(nodes)) => Some(format!("{nodes} servers of version {version}")),
+            (Some(version), None) => Some(format!("servers of version {version}")),
+            (None, Some(1)) => Some("one server".to_owned()),
+            (None, Some(nodes)) => Some(format!("{nodes} servers")),
             (None, None) => None,
         };
         Ok(())
@@ -544,11 +561,14 @@ impl Reader {
                 "the file is empty: there is no history in it",
             ));
         };
-        if format == Format::Recorded && !self.ended {
-            return self.fault(
-                "the file ends without its last line (`meta` with `event: end`): it was cut off, and what happened in the rest \
-                 is not known",
-            );
+        if !self.ended {
+            let last = match format {
+                Format::Recorded => "`meta` with `event: end`",
+                Format::Own => "of type `end`, with the number of events",
+            };
+            return self.fault(format!(
+                "the file ends without its last line ({last}): it was cut off, and what happened in the rest is not known"
+            ));
         }
         let (events, line_of_event) = arrange(self.events, self.line_of_event, &self.numbers);
         Ok(Recording {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::checks::Staleness;
+use crate::reference::digest;
 use proptest::prelude::*;
 
 const GOOD: &[&str] = &[
@@ -162,7 +163,7 @@ fn what_is_wrong_is_said_with_its_line() {
             "stands behind number 4",
         ),
         (
-            replaced(5, "5000", "99000000000000"),
+            replaced(4, "4000", "99000000000000"),
             6,
             "the clock goes back",
         ),
@@ -201,11 +202,6 @@ fn what_is_wrong_is_said_with_its_line() {
             replaced(4, "\"zxid\":2,\"xid\"", "\"xid\""),
             4,
             "`zxid` is missing",
-        ),
-        (
-            replaced(7, "{\"err\":-2}", "{\"err\":-2},{\"err\":-2}"),
-            7,
-            "3 results of a multi with 2 parts",
         ),
         (
             replaced(7, "-103", "-999"),
@@ -258,15 +254,156 @@ fn a_gzip_that_ends_early_is_refused() {
     );
 }
 
+/// The lines that a run of ours would save of such events, but for the first.
+fn as_ours(events: &[HistoryEvent]) -> Vec<String> {
+    let lines = events.iter().map(serde_json::to_string);
+    let mut lines: Vec<String> = lines.collect::<Result<_, _>>().expect("JSON");
+    lines.push(end_line(events));
+    lines
+}
+
+/// However a history of ours is cut, the last line is missing or counts what is not there.
+#[test]
+fn a_history_of_ours_that_was_cut_is_refused() {
+    let own = as_ours(&read_lines(&lines()).expect("a history").events);
+    let count = own.len() - 1;
+    for kept in 1..own.len() {
+        let fault = read_lines(&own[..kept]).expect_err("cut at a line's end");
+        let what = "the file ends without its last line (of type `end`, with the number of events)";
+        assert!(fault.what.starts_with(what), "{fault}");
+        assert_eq!(fault.line, kept as u64 + 1);
+    }
+    for left_out in 0..count {
+        let mut lines = own.clone();
+        lines.remove(left_out);
+        let fault = read_lines(&lines).expect_err("a line is missing");
+        let counted = format!(
+            "the last line counts {count} events, and {} come before it",
+            count - 1
+        );
+        let pairs = ["no line before invokes it", &counted];
+        assert!(
+            pairs.iter().any(|what| fault.what.contains(what)),
+            "{fault}"
+        );
+    }
+    let mut more = own.clone();
+    more.push(own[0].clone());
+    let fault = read_lines(&more).expect_err("a line behind the end");
+    assert_eq!(
+        fault.to_string(),
+        format!(
+            "line {}: a line behind the last one (of type `end`)",
+            count + 2
+        )
+    );
+}
+
+/// What a nemesis says is a note in either format, whatever its words and its clock.
+#[test]
+fn what_a_nemesis_says_is_never_an_error() {
+    let recorded = lines();
+    let own = as_ours(&read_lines(&recorded).expect("a history").events);
+    let notes = [
+        r#"{"type":"nemesis","op":"meteor"}"#,
+        r#"{"type":"nemesis","process":-1,"op":"meteor","time_ns":7}"#,
+        r#"{"type":"nemesis","f":"meteor","time_us":7}"#,
+        r#"{"type":"impact","process":"nemesis","kind":"meteor","value":{"of":[1,2]}}"#,
+        r#"{"type":"info","process":-1,"op":"meteor"}"#,
+    ];
+    for (lines, before) in [(recorded, 1), (own, 0)] {
+        for note in notes {
+            for at in 1..lines.len() {
+                let mut lines = lines.clone();
+                lines.insert(at, note.to_owned());
+                let recording =
+                    read_lines(&lines).unwrap_or_else(|fault| panic!("{note}: {fault}"));
+                assert_eq!(recording.notes["meteor"], before + 1, "{note}");
+            }
+        }
+        let mut lines = lines.clone();
+        lines.insert(1, notes[0].replace("nemesis", "meteor"));
+        assert!(
+            read_lines(&lines).is_err(),
+            "nobody says that it is a nemesis's"
+        );
+    }
+}
+
+/// Half a multi can be read, and is no answer.
+#[test]
+fn half_a_multi_is_not_legal() {
+    let two = r#""results":[{"err":-103},{"err":-2}]"#;
+    let asked = r#"{"i":5,"type":"invoke","process":0,"session":"0x7","id":2,"op":"multi","ops":[{"op":"create","path":"/b","data":"y"},{"op":"delete","path":"/a","version":0}],"time_ns":6000}"#;
+    let judged = |asked: Option<&str>, results: &str| {
+        let mut lines = lines();
+        if let Some(asked) = asked {
+            lines[5] = asked.to_owned();
+        }
+        lines[6] = lines[6].replace(two, results);
+        let recording = read_lines(&lines).unwrap_or_else(|fault| panic!("{results}: {fault}"));
+        judge(&recording, &Settings::default()).expect("completions fit")
+    };
+    let whole = r#""results":[{"path":"/b"},{}]"#;
+    assert!(judged(Some(asked), whole).is_legal());
+    assert!(judged(None, two).is_legal());
+    let halves = [
+        (None, r#""results":[{"err":-103}]"#),
+        (None, r#""results":[{"err":-103},{"err":-2},{"err":-2}]"#),
+        (None, r#""results":[]"#),
+        (None, r#""results":[{"err":-103},null]"#),
+        (Some(asked), r#""results":[{"path":"/b"}]"#),
+        (Some(asked), r#""results":[{"path":"/b"},null]"#),
+        (Some(asked), r#""results":[{},{}]"#),
+        (Some(asked), r#""results":[{"path":"/b"},{},{"path":"/c"}]"#),
+        (Some(asked), r#""results":[{"path":"/b"},{"err":-103}]"#),
+    ];
+    for (asked, results) in halves {
+        let judged = judged(asked, results);
+        assert_eq!(judged.verdict(), Verdict::Fail, "{results}");
+        let conflict = judged.conflict.expect("it failed");
+        let lines: Vec<(u64, u64)> = (conflict.parts.iter())
+            .map(|part| (part.line, part.answer_line))
+            .collect();
+        assert!(lines.contains(&(6, 7)), "{results}: {conflict:?}");
+    }
+}
+
+/// A proof of identity of which no answer came counts for what was asked behind it.
+#[test]
+fn a_proof_that_was_never_answered_may_count() {
+    let list = format!(
+        r#"[[1,"world","anyone"],[31,"digest","{}"]]"#,
+        digest("me:secret")
+    );
+    let proof = r#"{"type":"invoke","process":0,"session":"0x7","id":20,"op":"auth","scheme":"digest","auth":"me:secret","time_ns":4100}"#;
+    let set = r#"{"type":"invoke","process":0,"session":"0x7","id":21,"op":"setData","path":"/a","data":"new","version":-1,"time_ns":4200}"#;
+    let lost = r#"{"type":"session","event":"disconnected","process":0,"session":"0x7","conn":1,"time_ns":5200}"#;
+    let other = r#"{"type":"session","event":"connected","process":1,"session":"0x8","server":"127.0.0.1:2181","conn":1,"rseq":1,"time_ns":6000}"#;
+    let look = r#"{"type":"invoke","process":1,"session":"0x8","id":30,"op":"exists","path":"/a","time_ns":6100}"#;
+    let saw = r#"{"type":"ok","process":1,"session":"0x8","id":30,"result":{"stat":{"czxid":2,"mzxid":3,"ctime":5,"mtime":6,"version":1,"cversion":0,"aversion":0,"ephemeralOwner":0,"dataLength":3,"numChildren":0,"pzxid":2}},"zxid":4,"xid":1,"conn":1,"rseq":2,"time_ns":6200}"#;
+    let judged = |more: &[&str]| {
+        let mut all = lines();
+        all.truncate(4);
+        all[2] = all[2].replace(r#"[[31,"world","anyone"]]"#, &list);
+        all.extend(more.iter().map(|line| (*line).to_owned()));
+        all.push(r#"{"type":"meta","event":"end","time_ns":10000}"#.to_owned());
+        let recording = read_lines(&all).unwrap_or_else(|fault| panic!("{fault}"));
+        judge(&recording, &Settings::default()).expect("completions fit")
+    };
+    let proven = judged(&[proof, set, lost, other, look, saw]);
+    assert!(proven.is_legal(), "{:?}", proven.conflict);
+    let unproven = judged(&[set, lost, other, look, saw]);
+    assert_eq!(unproven.verdict(), Verdict::Fail);
+    let too_late = judged(&[set, proof, lost, other, look, saw]);
+    assert_eq!(too_late.verdict(), Verdict::Fail);
+}
+
 /// What a run of ours saves is read by the same function.
 #[test]
 fn our_own_histories_are_read() {
     let recording = read_lines(&lines()).expect("a history");
-    let own: Vec<String> = recording
-        .events
-        .iter()
-        .map(|event| serde_json::to_string(event).expect("JSON"))
-        .collect();
+    let own = as_ours(&recording.events);
     let again = read_lines(&own).expect("a history of ours");
     assert_eq!(
         (again.format, &again.events),
@@ -350,15 +487,19 @@ fn what_the_servers_were_told_is_read_or_refused() {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         read_lines(&lines)
     };
-    let recording = lines(&[&line, event]).expect("a history");
+    let end = r#"{"time_us":5,"type":"end","events":1}"#;
+    let recording = lines(&[&line, event, end]).expect("a history");
     assert_eq!(recording.events.len(), 1);
     assert_eq!(options_for(&recording), options);
-    let of_old = lines(&[r#"{"time_us":0,"type":"settings","settings":SETTINGS}"#
-        .replace("SETTINGS", &serde_json::to_string(&told).expect("JSON"))
-        .as_str()]);
+    let of_old = lines(&[
+        r#"{"time_us":0,"type":"settings","settings":SETTINGS}"#
+            .replace("SETTINGS", &serde_json::to_string(&told).expect("JSON"))
+            .as_str(),
+        &end_line(&[]),
+    ]);
     let of_old = options_for(&of_old.expect("a history"));
     assert_eq!((of_old.settings, of_old.quiet_end), (told, false));
-    let without = lines(&[event]).expect("a history");
+    let without = lines(&[event, end]).expect("a history");
     assert_eq!(options_for(&without).settings, Default::default());
 
     let refused = |text: &[&str]| lines(text).expect_err("it is refused").to_string();

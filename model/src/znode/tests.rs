@@ -287,7 +287,8 @@ fn a_guess_that_would_make_a_watch_late_is_not_taken() {
         event(1, &ok(6, 7, 4, &created("/c"))),
     ];
     let judged = |events: &[String]| {
-        let lines = events.join("\n");
+        let end = format!(r#"{{"time_us":99,"type":"end","events":{}}}"#, events.len());
+        let lines = events.join("\n") + "\n" + &end;
         check(lines.as_bytes(), &Settings::default(), &mut |_| {}).expect("a history")
     };
     let guessed = judged(&events);
@@ -314,7 +315,8 @@ fn a_guess_that_would_make_a_watch_late_is_not_taken() {
 #[test]
 fn what_a_watch_was_told_of_lies_before_a_later_request() {
     let lines = r#"{"time_us":1,"process":1,"session":7,"type":"watch","zxid":6,"conn":1,"event":{"kind":"NodeDataChanged","path":"/a"}}
-{"time_us":2,"process":2,"session":8,"type":"invoke","id":1,"request":{"op":"setData","path":"/b","data":[],"version":-1}}"#;
+{"time_us":2,"process":2,"session":8,"type":"invoke","id":1,"request":{"op":"setData","path":"/b","data":[],"version":-1}}
+{"time_us":2,"type":"end","events":2}"#;
     let recording = read(lines.as_bytes(), &mut |_| {}).expect("a history");
     let history = History::new(&recording.events, &[], None).expect("completions fit");
     let known = super::known::Known::new(&history, &Default::default(), true);

@@ -298,24 +298,30 @@ fn identities(result: &Fields<'_>) -> Result<Vec<Id>, Fault> {
     result.list("clientInfo")?.iter().map(one).collect()
 }
 
-/// Each part of a multiRead has a result of its own, or an error of its own.
+/// Each part of a multiRead has a result of its own, or an error of its own. Whether there is one for each is for the judge to
+/// say: too few or too many are an answer that no server gives, not a line that cannot be read.
 fn multi_read(ops: &[Op], result: &Fields<'_>) -> Result<Vec<OpResult>, Fault> {
     let results = result.list("results")?;
-    if results.len() != ops.len() {
-        return result.fault(format!(
-            "{} results of a multiRead with {} parts",
-            results.len(),
-            ops.len()
-        ));
-    }
-    let part = |(op, part): (&Op, &Value)| {
+    let part = |(at, part): (usize, &Value)| {
         let part = result.element(part)?;
         Ok(match part.get("err").and_then(Value::as_i64) {
-            None | Some(0) => Ok(reply(op, &part)?),
+            None | Some(0) => Ok(part_reply(ops.get(at), &part)?),
             Some(_) => Err(error_of(&part)?),
         })
     };
-    ops.iter().zip(results).map(part).collect()
+    results.iter().enumerate().map(part).collect()
+}
+
+/// The result of a part of a multi or multiRead; of one that was never asked for, what it looks like.
+fn part_reply(op: Option<&Op>, part: &Fields<'_>) -> Result<Reply, Fault> {
+    match op {
+        Some(op) => reply(op, part),
+        None if part.get("path").is_some() => Ok(Reply::Created {
+            path: part.path("path")?,
+            stat: None,
+        }),
+        None => Ok(Reply::Checked),
+    }
 }
 
 fn error_of(part: &Fields<'_>) -> Result<ErrorCode, Fault> {
@@ -326,28 +332,35 @@ fn error_of(part: &Fields<'_>) -> Result<ErrorCode, Fault> {
     }
 }
 
+/// What a multi came to. A vector that is no answer to such a multi (a part without a result, one too many, successes beside an
+/// error) is read as what it shows to have happened: half of it, which the judge knows to be none.
 fn multi(ops: &[Op], result: &Fields<'_>) -> Result<Reply, Fault> {
-    let results = result.list("results")?;
-    if results.len() != ops.len() {
-        return result.fault(format!(
-            "{} results of a multi with {} parts",
-            results.len(),
-            ops.len()
-        ));
+    let results = result.list("results")?.iter().enumerate();
+    let shown = results.filter(|(_, part)| !part.is_null());
+    let parts = shown.map(|(at, part)| Ok((at, result.element(part)?)));
+    let parts: Vec<(usize, Fields<'_>)> = parts.collect::<Result<_, _>>()?;
+    let (told, done): (Vec<_>, Vec<_>) = (parts.into_iter())
+        .filter(|(at, part)| !is_bare(ops.get(*at), part))
+        .partition(|(_, part)| part.get("err").is_some());
+    let errors = told.iter().map(|(_, part)| error_of(part));
+    let errors: Vec<ErrorCode> = errors.collect::<Result<_, _>>()?;
+    if done.is_empty() && !errors.is_empty() {
+        return Ok(Reply::MultiFailed { errors });
     }
-    let parts = results.iter().map(|part| result.element(part));
-    let parts: Vec<Fields<'_>> = parts.collect::<Result<_, _>>()?;
-    let failed = |part: &Fields<'_>| part.get("err").is_some();
-    if parts.iter().any(failed) {
-        let errors = parts.iter().map(error_of);
-        return Ok(Reply::MultiFailed {
-            errors: errors.collect::<Result<_, _>>()?,
-        });
-    }
-    let results = ops.iter().zip(&parts).map(|(op, part)| reply(op, part));
+    let done = done.iter().map(|(at, part)| part_reply(ops.get(*at), part));
     Ok(Reply::Multi {
-        results: results.collect::<Result<_, _>>()?,
+        results: done.collect::<Result<_, _>>()?,
     })
+}
+
+/// Whether a part says nothing where its operation has something to say.
+fn is_bare(op: Option<&Op>, part: &Fields<'_>) -> bool {
+    let says_nothing = part.get("err").is_none() && part.get("stat").is_none();
+    match op {
+        Some(Op::SetData { .. }) => says_nothing,
+        Some(Op::Create { .. }) => says_nothing && part.get("path").is_none(),
+        _ => false,
+    }
 }
 
 fn sorted<T: From<ZPath> + Ord>(result: &Fields<'_>, name: &str) -> Result<Vec<T>, Fault> {

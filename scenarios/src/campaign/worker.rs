@@ -18,8 +18,6 @@ use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use xxhash_rust::xxh3::xxh3_64;
-use zabsim_model::znode::settings_line;
-use zabsim_reports::{Saved, save};
 use zabsim_types::run::{RunReport, Verdict};
 
 /// What a worker is told to do.
@@ -171,16 +169,7 @@ impl Worker<'_> {
                 dir,
             } => {
                 let finished = self.run(scenario, seed);
-                let drawn = finished.drawn.to_toml();
-                let settings = settings_line(&finished.options);
-                let saved = Saved {
-                    report: &finished.report,
-                    settings: &settings,
-                    history: &finished.history,
-                    scenario: &drawn,
-                    trace: None,
-                };
-                let error = save(&dir, &saved).err();
+                let error = finished.save(&dir).err();
                 Ok(Some(Answer::Saved(error.map(|error| error.to_string()))))
             }
         }

@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use zabsim::{parse_seed, seed_text};
-use zabsim_model::znode::settings_line;
-use zabsim_reports::{Detail, Saved, obstacle, render, save};
+use zabsim_reports::{Detail, obstacle, render};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -96,17 +95,8 @@ fn run_one(
     }
     let finished = run(seed);
     if let Some(dir) = &arguments.out {
-        let trace = finished.trace.as_ref().map(|trace| trace.to_string());
-        let drawn = finished.drawn.to_toml();
-        let settings = settings_line(&finished.options);
-        let saved = Saved {
-            report: &finished.report,
-            settings: &settings,
-            history: &finished.history,
-            scenario: &drawn,
-            trace: trace.as_deref(),
-        };
-        save(dir, &saved).map_err(|error| error.to_string())?;
+        let saved = finished.save(dir);
+        saved.map_err(|error| error.to_string())?;
     }
     if arguments.json {
         output.print(&format!("{}\n", json(&finished)?));
