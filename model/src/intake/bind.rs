@@ -2,10 +2,11 @@
 
 use super::Fault;
 use super::calls::{Calls, Fate, RawCall};
+use super::drain::drained;
 use super::entries::brief;
 use crate::linear::models::{
-    Counter, CounterAction, Fenced, FencedAction, Mutex, MutexAction, Queue, QueueAction, Register,
-    RegisterAction, Set, SetAction, Text, TextAction,
+    Counter, CounterAction, Drained, Fenced, FencedAction, Mutex, MutexAction, Queue, QueueAction,
+    Register, RegisterAction, Set, SetAction, Text, TextAction,
 };
 use crate::linear::{Call, History, NEVER, Spec};
 use serde_json::Value;
@@ -24,7 +25,7 @@ pub enum Object {
     Counter,
     /// A set: add, remove, contains, read.
     Set,
-    /// A queue, first in first out: enqueue, dequeue.
+    /// A queue, first in first out: enqueue, dequeue, and drain, which returns all that it took.
     Queue,
     /// A lock: acquire, release; with fencing tokens where acquisitions return numbers.
     Mutex,
@@ -81,7 +82,7 @@ impl Object {
             Object::Kv => &["get", "put", "append"],
             Object::Counter => &["read", "add", "inc", "dec"],
             Object::Set => &["read", "add", "remove", "contains"],
-            Object::Queue => &["enqueue", "dequeue"],
+            Object::Queue => &["enqueue", "dequeue", "drain"],
             Object::Mutex => &["acquire", "release"],
         }
     }
@@ -140,14 +141,23 @@ pub enum Bound {
     Sets(Vec<Part<Set>>),
     /// A queue.
     Queue(Part<Queue>),
+    /// A queue of which drains took more than one element.
+    Drained(Part<Drained>),
     /// A mutex.
     Mutex(Part<Mutex>),
     /// A mutex with tokens.
     Fenced(Part<Fenced>),
 }
 
-/// Tells calls in the words of an object.
-pub fn bind(calls: &Calls, object: Object) -> Result<Bound, Fault> {
+/// Tells calls in the words of an object. `initial`: what registers hold at first, if it is not nil.
+pub fn bind(calls: &Calls, object: Object, initial: Option<&Value>) -> Result<Bound, Fault> {
+    if initial.is_some() && !matches!(object, Object::Register | Object::Cas) {
+        let what = format!(
+            "a first value was given, and the history is about a {}; only a register and a cas can have one",
+            object.title()
+        );
+        return Err(Fault::new(0, what));
+    }
     for call in &calls.calls {
         if !object.operations().contains(&call.f.as_str()) {
             return Err(Fault::new(
@@ -162,23 +172,25 @@ pub fn bind(calls: &Calls, object: Object) -> Result<Bound, Fault> {
         }
     }
     match object {
-        Object::Register | Object::Cas => registers(calls, keyed(calls)).map(Bound::Registers),
+        Object::Register | Object::Cas => {
+            registers(calls, keyed(calls), initial.unwrap_or(&Value::Null)).map(Bound::Registers)
+        }
         Object::Kv => stores(calls),
         Object::Counter => {
             let actions = each(calls, counter_action)?;
             Ok(Bound::Counter(part(String::new(), Counter, actions)))
         }
         Object::Set => sets(calls).map(Bound::Sets),
-        Object::Queue => queue(calls).map(Bound::Queue),
+        Object::Queue => queue(calls),
         Object::Mutex => mutex(calls),
     }
 }
 
 /// An action, and whether its outcome is known.
-type Told<A> = (A, bool);
+pub(super) type Told<A> = (A, bool);
 
 /// A call with its place among all calls, told.
-type Placed<'a, A> = (u32, &'a RawCall, Told<A>);
+pub(super) type Placed<'a, A> = (u32, &'a RawCall, Told<A>);
 
 fn part<S: Spec>(name: String, spec: S, actions: Vec<Placed<'_, S::Action>>) -> Part<S> {
     let places = actions.iter().map(|(place, ..)| *place).collect();
@@ -219,7 +231,7 @@ fn change<A>(call: &RawCall, action: A) -> Option<Told<A>> {
     }
 }
 
-fn wrong<T>(call: &RawCall, what: &str, found: &Value) -> Result<T, Fault> {
+pub(super) fn wrong<T>(call: &RawCall, what: &str, found: &Value) -> Result<T, Fault> {
     let found = brief(found);
     Err(Fault::new(
         call.line,
@@ -241,8 +253,8 @@ fn number(call: &RawCall, value: &Value, what: &str) -> Result<i64, Fault> {
 struct Names(BTreeMap<String, u32>);
 
 impl Names {
-    fn new() -> Names {
-        Names(BTreeMap::from([(Value::Null.to_string(), 0)]))
+    fn new(initial: &Value) -> Names {
+        Names(BTreeMap::from([(initial.to_string(), 0)]))
     }
 
     fn of(&mut self, value: &Value) -> u32 {
@@ -258,7 +270,7 @@ fn keyed(calls: &Calls) -> bool {
     reads().next().is_some() && reads().all(|call| is_pair(&call.argument))
 }
 
-fn registers(calls: &Calls, keyed: bool) -> Result<Vec<Part<Register>>, Fault> {
+fn registers(calls: &Calls, keyed: bool, initial: &Value) -> Result<Vec<Part<Register>>, Fault> {
     let mut by_key: BTreeMap<String, Vec<(u32, &RawCall)>> = BTreeMap::new();
     for (place, call) in calls.calls.iter().enumerate() {
         let key = match keyed {
@@ -269,7 +281,7 @@ fn registers(calls: &Calls, keyed: bool) -> Result<Vec<Part<Register>>, Fault> {
     }
     let mut parts = Vec::new();
     for (key, group) in by_key {
-        let mut names = Names::new();
+        let mut names = Names::new(initial);
         let mut actions = Vec::new();
         for (place, call) in group {
             if let Some(told) = register_action(call, keyed, &mut names)? {
@@ -465,7 +477,7 @@ fn sets(calls: &Calls) -> Result<Vec<Part<Set>>, Fault> {
         .collect())
 }
 
-fn queue(calls: &Calls) -> Result<Part<Queue>, Fault> {
+fn queue(calls: &Calls) -> Result<Bound, Fault> {
     let mut elements = Names(BTreeMap::new());
     let mut enqueued = 0;
     let actions = each(calls, |call| {
@@ -474,6 +486,7 @@ fn queue(calls: &Calls) -> Result<Part<Queue>, Fault> {
                 enqueued += 1;
                 change(call, QueueAction::Enqueue(elements.of(&call.argument)))
             }
+            "drain" => None,
             _ => match call.fate {
                 Fate::Ok if call.result.is_null() => Some((QueueAction::Empty, true)),
                 Fate::Ok => Some((QueueAction::Dequeue(elements.of(&call.result)), true)),
@@ -483,7 +496,12 @@ fn queue(calls: &Calls) -> Result<Part<Queue>, Fault> {
             },
         })
     })?;
-    Ok(part(String::new(), Queue::new(enqueued), actions))
+    if calls.calls.iter().all(|call| call.f != "drain") {
+        let queue = Queue::new(enqueued);
+        return Ok(Bound::Queue(part(String::new(), queue, actions)));
+    }
+    let drained = drained(calls, actions, enqueued, |value| elements.of(value))?;
+    Ok(Bound::Drained(drained))
 }
 
 fn mutex(calls: &Calls) -> Result<Bound, Fault> {

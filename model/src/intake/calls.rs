@@ -62,6 +62,11 @@ pub struct Calls {
 }
 
 impl Calls {
+    /// How many calls were neither answered nor given up by the last entry.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
     /// Takes the next entry.
     pub fn push(&mut self, entry: Entry) -> Result<(), Fault> {
         let line = entry.line;
@@ -84,7 +89,7 @@ impl Calls {
             }
             self.span = Some((first, time));
         }
-        let Some(process) = entry.process.as_i64() else {
+        let Some(process) = entry.process.as_i64().filter(|process| *process >= 0) else {
             // The nemesis, and whoever else writes notes.
             self.notes += 1;
             return Ok(());

@@ -19,6 +19,10 @@ pub struct Reader<'s, 'a> {
     json: bool,
 }
 
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | 0x0c)
+}
+
 impl<'s, 'a> Reader<'s, 'a> {
     /// Reads on from where the source is.
     pub fn new(source: &'s mut Source<'a>, json: bool) -> Reader<'s, 'a> {
@@ -39,15 +43,11 @@ impl<'s, 'a> Reader<'s, 'a> {
     pub fn skip(&mut self) -> Result<Option<u8>, Fault> {
         loop {
             match self.source.peek()? {
-                Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | 0x0c) => {
-                    self.source.take()?;
-                }
+                Some(byte) if is_blank(byte) => self.source.skip_while(is_blank)?,
                 Some(b':') if self.json => {
                     self.source.take()?;
                 }
-                Some(b';') if !self.json => {
-                    while !matches!(self.source.take()?, None | Some(b'\n')) {}
-                }
+                Some(b';') if !self.json => self.source.skip_while(|byte| byte != b'\n')?,
                 other => return Ok(other),
             }
         }

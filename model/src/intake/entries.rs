@@ -69,6 +69,8 @@ pub struct Entries<'s, 'a> {
     format: Format,
     /// Whether all entries lie in one vector, which was begun.
     in_vector: bool,
+    /// Whether the history shows where it ends.
+    marks_end: bool,
     /// Whether a log has had an entry in it.
     found: bool,
 }
@@ -98,6 +100,7 @@ impl<'s, 'a> Entries<'s, 'a> {
             source,
             format,
             in_vector,
+            marks_end: in_vector,
             found: false,
         })
     }
@@ -105,6 +108,11 @@ impl<'s, 'a> Entries<'s, 'a> {
     /// How it is written.
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// Whether it shows where it ends: a vector is closed. One map after another may have been cut off between two.
+    pub fn marks_end(&self) -> bool {
+        self.marks_end
     }
 
     /// How many bytes were read.
@@ -172,16 +180,19 @@ fn entry(value: Value, line: u64) -> Result<Entry, Fault> {
     };
     let mut take = |name: &str| map.remove(name).filter(|value| !value.is_null());
     let Some(process) = take("process") else {
-        return Err(Fault::new(
-            line,
-            "an entry has a `process`; this one has none",
-        ));
+        let found = brief(&Value::Object(map));
+        let what =
+            format!("an entry has a `process`, a `type` and an operation `f`; found {found}");
+        return Err(Fault::new(line, what));
     };
+    // A nemesis says what it likes: only calls of clients must be in the words that are known.
+    let is_note = process.as_i64().is_none_or(|number| number < 0);
     let kind = match take("type").as_ref().and_then(Value::as_str) {
         Some("invoke") => Kind::Invoke,
         Some("ok") => Kind::Ok,
         Some("fail") => Kind::Fail,
         Some("info") => Kind::Info,
+        _ if is_note => Kind::Info,
         other => {
             let other = other.map_or("nothing".to_owned(), |other| format!("`{other}`"));
             return Err(Fault::new(
@@ -193,7 +204,7 @@ fn entry(value: Value, line: u64) -> Result<Entry, Fault> {
     let f = match take("f") {
         Some(Value::String(f)) => f,
         Some(other) => brief(&other),
-        None if kind == Kind::Info => String::new(),
+        None if is_note || kind == Kind::Info => String::new(),
         None => {
             return Err(Fault::new(
                 line,

@@ -49,6 +49,7 @@ pub fn decide(calls: &Calls, bound: Bound, effort: Effort) -> Verdict {
         Bound::Sets(parts) => decide_parts(calls, parts, effort),
         Bound::Counter(part) => decide_parts(calls, vec![part], effort),
         Bound::Queue(part) => decide_parts(calls, vec![part], effort),
+        Bound::Drained(part) => decide_parts(calls, vec![part], effort),
         Bound::Mutex(part) => decide_parts(calls, vec![part], effort),
         Bound::Fenced(part) => decide_parts(calls, vec![part], effort),
     }
@@ -77,10 +78,14 @@ fn decide_parts<S: Spec>(calls: &Calls, parts: Vec<Part<S>>, effort: Effort) -> 
         Outcome::Illegal(refutation) => {
             let core = core(&mut spec, &history, &refutation);
             let say = |at: u32| calls.calls[places[at as usize] as usize].to_string();
+            let mut contradicting: Vec<u32> =
+                (core.calls.iter().map(|at| places[*at as usize])).collect();
+            // A drain is one call, however much of what it took is part of it.
+            contradicting.dedup();
             Verdict::Illegal(Counterexample {
                 part: name,
                 reason: reason(&refutation, &core, say),
-                calls: core.calls.iter().map(|at| places[*at as usize]).collect(),
+                calls: contradicting,
                 is_minimal: core.is_minimal,
                 prefix: core.prefix.len(),
             })

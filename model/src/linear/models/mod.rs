@@ -1,6 +1,7 @@
 //! Objects that people's histories are about.
 
 mod counter;
+mod drain;
 mod keyed;
 mod mutex;
 mod queue;
@@ -9,6 +10,7 @@ mod set;
 mod text;
 
 pub use counter::{Counter, CounterAction};
+pub use drain::{DrainAction, Drained};
 pub use keyed::check_store;
 pub use mutex::{Fenced, FencedAction, Mutex, MutexAction};
 pub use queue::{Queue, QueueAction};
