@@ -1,42 +1,36 @@
 //! `zabsim check`: histories from anywhere, and whether they are linearizable.
 //!
-//! What a file holds its first line says: a history of znodes goes to `znodes`, everything else to the search.
+//! What a file holds its first line says: a history of znodes goes to `znodes`, everything else to `objects`. Both say what they
+//! understood before they search, which may take long, and then the verdict.
 
-mod input;
+mod objects;
 mod znodes;
 
 use super::Output;
-use input::Input;
+use super::input::Input;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::PathBuf;
-use zabsim_model::intake::bind::{Bound, Object, bind};
-use zabsim_model::intake::calls::{Calls, Fate};
-use zabsim_model::intake::entries::{Entries, Format};
-use zabsim_model::intake::source::Source;
-use zabsim_model::intake::verdict::{Verdict, decide};
-use zabsim_model::linear::Effort;
+use zabsim_model::intake::Fault;
+use zabsim_model::intake::bind::Object;
+use zabsim_types::run::Verdict;
 
 #[derive(clap::Args)]
-#[command(after_help = "\
-Reads Jepsen's histories (EDN, JSON, or log lines of jepsen.util), the key-value logs that
-Porcupine's tests use, and histories of znodes: recorded from ZooKeeper servers, or the
-history.jsonl that `run --out` saves. All of them plain or gzip. Exit codes: 0 every history keeps
-what the service promises, 1 one does not, 2 one cannot be read, 6 the effort was spent before an
-answer was found.")]
+#[command(after_help = after_help())]
 pub(super) struct Arguments {
     /// Histories; `-` is the standard input
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// What the history is about; without it, its operations tell
+    /// What the history is about; without it, its first line or its operations tell
     #[arg(long, value_parser = models())]
     model: Option<String>,
-    /// Print one JSON object
+    /// What a register holds before anything is written: 0, "a", nil. Without it nil, which is no value
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    initial: Option<String>,
+    /// Print one JSON object, when all is done
     #[arg(long)]
     json: bool,
-    /// Operations that the search may place before it gives up [default: 200000000; of znodes 2000000]
-    #[arg(long)]
+    /// How many operations the search may place before it gives up [default: 200000000; of znodes 2000000 transactions]
+    #[arg(long, value_name = "N")]
     effort: Option<u64>,
 }
 
@@ -45,80 +39,74 @@ fn models() -> Vec<&'static str> {
     std::iter::once(znodes::MODEL).chain(others).collect()
 }
 
+fn after_help() -> String {
+    let mut text = "\
+What is read, plain or gzip:
+  Jepsen      EDN or JSON, one map after another or all in one vector; log lines of jepsen.util
+  Porcupine   the key-value logs that its tests use
+  znodes      what was recorded from ZooKeeper servers, and the history.jsonl of `run --out`
+
+The models, with the operations that they know:
+"
+    .to_owned();
+    for object in Object::ALL {
+        text.push_str(&format!(
+            "  {:<10}  {}\n",
+            object.name(),
+            object.operations().join(", ")
+        ));
+    }
+    text.push_str(
+        "  znode       all of ZooKeeper's; sessions, watches and ephemerals are judged too
+
+Exit codes:
+  0  every history is linearizable; of znodes: keeps all that ZooKeeper promises
+  1  one is not
+  2  bad usage, or one cannot be read
+  6  undecided: the effort was spent, or the answer rests on what nobody saw
+Of several files the worst counts: 2, then 1, then 6.",
+    );
+    text
+}
+
 /// What became of one file.
 struct Checked {
-    file: PathBuf,
-    format: Format,
-    object: Object,
-    calls: Calls,
     verdict: Verdict,
-    wall_ms: f64,
+    /// All that was found, for `--json`.
+    json: Value,
+    /// Whether anybody reads on.
+    is_heard: bool,
 }
 
 pub(super) fn check(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
-    let named = arguments.model.as_deref();
-    let model = Object::ALL
-        .into_iter()
-        .find(|object| Some(object.name()) == named);
-    let effort = arguments.effort.map_or_else(Effort::default, Effort);
+    let initial = arguments.initial.as_deref().map(objects::value);
+    let initial = initial.transpose()?;
     let (mut code, mut printed) = (0, Vec::new());
     for file in &arguments.files {
-        let input = match Input::open(file) {
-            Ok(input) => input,
+        let done = Input::open(file).and_then(|input| match arguments.model.as_deref() {
+            Some(znodes::MODEL) => znodes::check(input, arguments, output),
+            None if znodes::is_one(&input) => znodes::check(input, arguments, output),
+            _ => objects::check(input, arguments, initial.as_ref(), output),
+        });
+        match done {
+            Ok(checked) => {
+                code = worse(code, checked.verdict.exit_code());
+                printed.push(checked.json);
+                if !checked.is_heard {
+                    break;
+                }
+            }
             Err(why) => {
                 output.complain(&why);
                 code = super::USAGE;
                 printed.push(json!({ "file": file, "verdict": "error", "detail": why }));
-                continue;
             }
-        };
-        if named == Some(znodes::MODEL) || named.is_none() && znodes::is_one(&input) {
-            let done = znodes::check(input, arguments.effort, output);
-            match done {
-                Ok(checked) => {
-                    code = worse(code, checked.exit_code());
-                    if arguments.json {
-                        printed.push(checked.as_json());
-                    } else if !output.print(&checked.as_text()) {
-                        break;
-                    }
-                }
-                Err(why) => {
-                    output.complain(&why);
-                    code = super::USAGE;
-                    printed.push(json!({ "file": file, "verdict": "error", "detail": why }));
-                }
-            }
-            continue;
-        }
-        let checked = match check_input(input, model, effort, output) {
-            Ok(checked) => checked,
-            Err(why) => {
-                output.complain(&why);
-                code = super::USAGE;
-                printed.push(json!({ "file": file, "verdict": "error", "detail": why }));
-                continue;
-            }
-        };
-        code = worse(code, exit_code(&checked.verdict));
-        if arguments.json {
-            printed.push(as_json(&checked));
-        } else if !output.print(&as_text(&checked)) {
-            break;
         }
     }
     if arguments.json {
         output.print(&format!("{}\n", json!({ "files": printed })));
     }
     Ok(code)
-}
-
-fn exit_code(verdict: &Verdict) -> u8 {
-    match verdict {
-        Verdict::Legal { .. } => 0,
-        Verdict::Illegal(_) => 1,
-        Verdict::Unknown { .. } => 6,
-    }
 }
 
 /// What several files come to: one that could not be read first, then one that is wrong, then one that is undecided.
@@ -132,58 +120,9 @@ fn worse(one: u8, other: u8) -> u8 {
     std::cmp::max_by_key(one, other, rank)
 }
 
-fn check_input(
-    input: Input,
-    model: Option<Object>,
-    effort: Effort,
-    output: &mut Output<'_>,
-) -> Result<Checked, String> {
-    let start = now();
-    let (file, name) = (input.file().to_owned(), input.name());
-    let fault = |what: String| format!("{name}: {what}");
-    let mut source = Source::new(input.into_read()).map_err(|error| fault(error.to_string()))?;
-    let mut entries = Entries::new(&mut source).map_err(|error| fault(error.to_string()))?;
-    let format = entries.format();
-    let mut calls = Calls::default();
-    let mut told = 0;
-    while let Some(entry) = entries
-        .read_next()
-        .map_err(|error| fault(error.to_string()))?
-    {
-        calls
-            .push(entry)
-            .map_err(|error| fault(error.to_string()))?;
-        let read = entries.read() / PROGRESS_BYTES;
-        if read > told {
-            told = read;
-            let megabytes = (read * PROGRESS_BYTES) >> 20;
-            let count = calls.calls.len();
-            output.complain(&format!(
-                "{name}: {megabytes} MiB read, {count} operations so far"
-            ));
-        }
-    }
-    if calls.calls.is_empty() {
-        return Err(fault(format!(
-            "no operation in it ({}, {} notes)",
-            format.name(),
-            calls.notes
-        )));
-    }
-    let object = match model.or_else(|| Object::guess(&calls)) {
-        Some(object) => object,
-        None => return Err(fault(no_guess(&calls))),
-    };
-    let bound: Bound = bind(&calls, object).map_err(|error| fault(error.to_string()))?;
-    let verdict = decide(&calls, bound, effort);
-    Ok(Checked {
-        file,
-        format,
-        object,
-        calls,
-        verdict,
-        wall_ms: start.elapsed().as_secs_f64() * 1_000.0,
-    })
+/// Where and what, as compilers say it.
+fn at(name: &str) -> impl Fn(Fault) -> String + Copy {
+    move |fault| fault.in_file(name)
 }
 
 /// The wall clock, for the one figure that says how long it took.
@@ -198,143 +137,36 @@ fn now() -> std::time::Instant {
 /// How often to tell how far it has come.
 const PROGRESS_BYTES: u64 = 64 << 20;
 
-fn no_guess(calls: &Calls) -> String {
-    // Each with the line on which it is called first.
-    let mut found: BTreeMap<&str, u64> = BTreeMap::new();
-    for call in &calls.calls {
-        found.entry(&call.f).or_insert(call.line);
-    }
-    let found: Vec<String> = found
-        .iter()
-        .map(|(f, line)| format!("{f} (line {line})"))
-        .collect();
-    let mut text = format!(
-        "its operations are {}; no model has exactly these:",
-        found.join(", ")
-    );
-    for object in Object::ALL {
-        let _ = write!(
-            text,
-            "\n  --model {:<9} {}",
-            object.name(),
-            object.operations().join(", ")
-        );
-    }
-    text
+/// Tells how far the reading of a large file has come.
+struct Progress<'o, 'w> {
+    name: String,
+    told: u64,
+    output: &'o mut Output<'w>,
 }
 
-fn counts(calls: &Calls) -> [usize; 3] {
-    [Fate::Ok, Fate::Refused, Fate::Unknown]
-        .map(|fate| calls.calls.iter().filter(|call| call.fate == fate).count())
-}
+impl<'o, 'w> Progress<'o, 'w> {
+    fn new(name: &str, output: &'o mut Output<'w>) -> Progress<'o, 'w> {
+        Progress {
+            name: name.to_owned(),
+            told: 0,
+            output,
+        }
+    }
 
-fn as_text(checked: &Checked) -> String {
-    let Checked { calls, object, .. } = checked;
-    let [ok, refused, unknown] = counts(calls);
-    let mut text = format!(
-        "{}: {}, about a {}\n",
-        checked.file.display(),
-        checked.format.name(),
-        object.title()
-    );
-    let _ = write!(
-        text,
-        "  {} processes, {} operations: {ok} ok, {refused} refused, {unknown} with unknown outcome",
-        calls.processes,
-        calls.calls.len()
-    );
-    if calls.notes > 0 {
-        let _ = write!(text, "; {} notes of others", calls.notes);
-    }
-    if let Some((first, last)) = calls.span {
-        let _ = write!(text, "; {:.3} s", (last - first) as f64 / 1e9);
-    }
-    text.push('\n');
-    match &checked.verdict {
-        Verdict::Legal { parts: 0 | 1 } => {
-            text.push_str("  linearizable: an order was found and replayed")
-        }
-        Verdict::Legal { parts } => {
-            let _ = write!(
-                text,
-                "  linearizable: an order was found and replayed for each of {parts} {}",
-                object.parts()
-            );
-        }
-        Verdict::Unknown { part, reached, of } => {
-            let _ = write!(
-                text,
-                "  UNDECIDED: the effort was spent; an order was found for {reached} of {of} events{}",
-                of_part(*object, part)
-            );
-        }
-        Verdict::Illegal(why) => {
-            let _ = writeln!(
-                text,
-                "  NOT LINEARIZABLE{}: {}",
-                of_part(*object, &why.part),
-                why.reason
-            );
-            for at in &why.calls {
-                let _ = writeln!(text, "    {}", calls.calls[*at as usize]);
-            }
-            let core = match why.is_minimal {
-                true => "None of these can be left out.",
-                false => "Perhaps not all of these are needed.",
-            };
-            let _ = write!(
-                text,
-                "  {core} There is an order for {} operations up to there.",
-                why.prefix
-            );
+    /// So many bytes were read.
+    fn read(&mut self, bytes: u64) {
+        if bytes / PROGRESS_BYTES > self.told {
+            self.told = bytes / PROGRESS_BYTES;
+            let text = format!("{}: {} MiB read so far", self.name, bytes >> 20);
+            self.output.complain(&text);
         }
     }
-    let _ = writeln!(text, " ({:.1} ms)", checked.wall_ms);
-    text
-}
 
-fn of_part(object: Object, part: &str) -> String {
-    match part {
-        "" => String::new(),
-        part => format!(" ({} {part})", object.parts().trim_end_matches('s')),
-    }
-}
-
-fn as_json(checked: &Checked) -> Value {
-    let Checked { calls, .. } = checked;
-    let [ok, failed, unknown] = counts(calls);
-    let mut value = json!({
-        "file": checked.file,
-        "format": checked.format.name(),
-        "model": checked.object.name(),
-        "processes": calls.processes,
-        "operations": { "ok": ok, "failed": failed, "unknown": unknown },
-        "notes": calls.notes,
-        "span": calls.span.map(|(first, last)| [first, last]),
-        "wall_ms": checked.wall_ms,
-    });
-    let more = match &checked.verdict {
-        Verdict::Legal { parts } => json!({ "verdict": "pass", "parts": parts }),
-        Verdict::Unknown { part, reached, of } => {
-            json!({ "verdict": "unknown", "part": part, "reached": reached, "events": of })
+    /// All of it was read; of a large file it is said that the search begins.
+    fn done(self) {
+        if self.told > 0 {
+            let text = format!("{}: read; now the search begins", self.name);
+            self.output.complain(&text);
         }
-        Verdict::Illegal(why) => {
-            let operations = why.calls.iter().map(|at| &calls.calls[*at as usize]);
-            let lines: Vec<Value> = operations
-                .map(|call| json!({ "line": call.line, "process": call.process, "says": call.to_string() }))
-                .collect();
-            json!({
-                "verdict": "fail",
-                "part": why.part,
-                "detail": why.reason,
-                "operations_in_conflict": lines,
-                "is_minimal": why.is_minimal,
-                "longest_prefix": why.prefix,
-            })
-        }
-    };
-    if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
-        value.extend(more);
     }
-    value
 }

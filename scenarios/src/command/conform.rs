@@ -1,15 +1,23 @@
 //! `zabsim conform`: recorded answers of a real server, and what differs from them.
 
 use super::Output;
+use super::input::Input;
 use crate::conform::{OnEnsemble, Placement, run_on_ensemble};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use zabsim_model::conformance::{Case, Outcome, parse, run_on_model};
+use zabsim_model::intake::Fault;
 use zabsim_model::intake::source::Source;
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Each step that differs is printed with what was expected and what came; the last line counts.
+
+Exit codes:
+  0  every case that was played agrees
+  1  one differs
+  2  bad usage, or a file cannot be read")]
 pub(super) struct Arguments {
-    /// Recorded cases, one JSON object a line
+    /// Recorded cases, one JSON object a line, plain or gzip; `-` is the standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Who is held to them: the reference model, or clients of a simulated ensemble of three servers, which leaves out what
@@ -67,23 +75,24 @@ pub(super) fn conform(arguments: &Arguments, output: &mut Output<'_>) -> Result<
 
 /// Plain or gzip, as `check` reads histories.
 fn read(file: &Path) -> Result<Vec<Case>, String> {
-    let named = |why: String| format!("{}: {why}", file.display());
-    let opened = File::open(file).map_err(|why| named(why.to_string()))?;
-    let mut source = Source::new(opened).map_err(|fault| named(fault.to_string()))?;
+    let input = Input::open(file)?;
+    let name = input.name();
+    let at = |fault: Fault| fault.in_file(&name);
+    let mut source = Source::new(input.into_read()).map_err(at)?;
     let mut text = String::new();
-    while let Some(line) = source
-        .take_line()
-        .map_err(|fault| named(fault.to_string()))?
-    {
+    while let Some(line) = source.take_line().map_err(at)? {
         text.push_str(&line);
         text.push('\n');
         if source.read() > BYTES_MAX {
-            return Err(named(format!("larger than {} MiB", BYTES_MAX >> 20)));
+            return Err(format!(
+                "{name}: larger than {} MiB, as no file of cases is",
+                BYTES_MAX >> 20
+            ));
         }
     }
-    let cases = parse(&text).map_err(|why| format!("{}, {why}", file.display()))?;
+    let cases = parse(&text).map_err(at)?;
     if cases.is_empty() {
-        return Err(format!("{}: there is no case in it", file.display()));
+        return Err(format!("{name}: there is no case in it"));
     }
     Ok(cases)
 }

@@ -8,6 +8,7 @@ mod adopt;
 mod campaign;
 mod check;
 mod conform;
+mod input;
 mod list;
 mod merge;
 mod replay;
@@ -31,8 +32,9 @@ Without a command it gives a short tour. What to try:
   zabsim run standard --seeds 1..200
   zabsim campaign --for 60s
   zabsim list scenarios
+  zabsim check history.edn
 
-Exit codes:
+Exit codes (`check --help` and `conform --help` say what they mean there):
   0  as the scenario expects
   1  a check failed, or the run was not what the scenario expects
   2  bad usage or input
@@ -66,7 +68,7 @@ enum Command {
     Campaign(campaign::Arguments),
     /// Join the results of campaigns: shards, or nights
     Merge(merge::Arguments),
-    /// Check a history from anywhere for linearizability
+    /// Say whether a history is linearizable: Jepsen's, Porcupine's, a recorded ZooKeeper's, or one of a run
     Check(check::Arguments),
     /// Hold the reference model, or a simulated ensemble, to the recorded answers of a real ZooKeeper server
     Conform(conform::Arguments),

@@ -28,7 +28,7 @@ impl Input {
         let mut rest: Box<dyn Read> = if file == Path::new(STDIN) {
             Box::new(io::stdin())
         } else if file.is_dir() {
-            return Err(fault("is a directory; `check` reads files".to_owned()));
+            return Err(fault("is a directory; a file was expected".to_owned()));
         } else {
             Box::new(File::open(file).map_err(unreadable)?)
         };

@@ -1,0 +1,270 @@
+//! Histories of small objects: what was understood of one, the verdict, and the operations that contradict each other.
+
+use super::super::Output;
+use super::super::input::Input;
+use super::{Arguments, Checked, Progress, at, now};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+use zabsim_model::intake::bind::{Object, bind};
+use zabsim_model::intake::calls::{Calls, Fate};
+use zabsim_model::intake::edn::Reader;
+use zabsim_model::intake::entries::{Entries, Format};
+use zabsim_model::intake::source::Source;
+use zabsim_model::intake::verdict::{Counterexample, Verdict, decide};
+use zabsim_model::linear::Effort;
+use zabsim_types::run;
+
+/// A history that was read.
+struct History {
+    file: PathBuf,
+    name: String,
+    format: Format,
+    /// Whether its format shows where it ends.
+    marks_end: bool,
+    object: Object,
+    calls: Calls,
+}
+
+pub(super) fn check(
+    input: Input,
+    arguments: &Arguments,
+    initial: Option<&Value>,
+    output: &mut Output<'_>,
+) -> Result<Checked, String> {
+    let start = now();
+    let named = arguments.model.as_deref();
+    let model = Object::ALL
+        .into_iter()
+        .find(|object| Some(object.name()) == named);
+    let history = read(input, model, output)?;
+    let bound = bind(&history.calls, history.object, initial).map_err(at(&history.name))?;
+    if !arguments.json {
+        output.print(&history.understood());
+    }
+    let effort = arguments.effort.map_or_else(Effort::default, Effort);
+    let found = decide(&history.calls, bound, effort);
+    let wall_ms = start.elapsed().as_secs_f64() * 1_000.0;
+    let is_heard = match arguments.json {
+        true => true,
+        false => output.print(&format!("{} ({wall_ms:.1} ms)\n", history.verdict(&found))),
+    };
+    Ok(Checked {
+        verdict: match found {
+            Verdict::Legal { .. } => run::Verdict::Pass,
+            Verdict::Illegal(_) => run::Verdict::Fail,
+            Verdict::Unknown { .. } => run::Verdict::Undecided,
+        },
+        json: history.as_json(&found, wall_ms),
+        is_heard,
+    })
+}
+
+fn read(input: Input, model: Option<Object>, output: &mut Output<'_>) -> Result<History, String> {
+    let (file, name) = (input.file().to_owned(), input.name());
+    let mut source = Source::new(input.into_read()).map_err(at(&name))?;
+    let mut entries = Entries::new(&mut source).map_err(at(&name))?;
+    let format = entries.format();
+    let mut calls = Calls::default();
+    let mut progress = Progress::new(&name, output);
+    while let Some(entry) = entries.read_next().map_err(at(&name))? {
+        calls.push(entry).map_err(at(&name))?;
+        progress.read(entries.read());
+    }
+    progress.done();
+    if calls.calls.is_empty() && calls.notes == 0 && format == Format::Log {
+        return Err(format!(
+            "{name}: this is no history: it is neither EDN nor JSON, and has no line of jepsen.util in it"
+        ));
+    }
+    if calls.calls.is_empty() {
+        return Err(format!(
+            "{name}: no operation in it ({}, {} notes)",
+            format.name(),
+            calls.notes
+        ));
+    }
+    let object = match model.or_else(|| Object::guess(&calls)) {
+        Some(object) => object,
+        None => return Err(format!("{name}: {}", no_guess(&calls))),
+    };
+    Ok(History {
+        file,
+        name,
+        format,
+        marks_end: entries.marks_end(),
+        object,
+        calls,
+    })
+}
+
+/// A value of the command line, as histories write it.
+pub(super) fn value(text: &str) -> Result<Value, String> {
+    let read = || {
+        let mut source = Source::new(text.as_bytes())?;
+        let mut reader = Reader::new(&mut source, false);
+        let value = reader.value()?;
+        Ok((value, reader.skip()?))
+    };
+    match read() {
+        Ok((Some(value), None)) => Ok(value),
+        Ok(_) => Err(format!("--initial: `{text}` is not one value")),
+        Err::<_, zabsim_model::intake::Fault>(fault) => {
+            Err(format!("--initial: `{text}`: {}", fault.what))
+        }
+    }
+}
+
+fn no_guess(calls: &Calls) -> String {
+    // Each with the line on which it is called first.
+    let mut found: BTreeMap<&str, u64> = BTreeMap::new();
+    for call in &calls.calls {
+        found.entry(&call.f).or_insert(call.line);
+    }
+    let found: Vec<String> = found
+        .iter()
+        .map(|(f, line)| format!("{f} (line {line})"))
+        .collect();
+    let mut text = format!(
+        "its operations are {}; no model has exactly these:",
+        found.join(", ")
+    );
+    for object in Object::ALL {
+        let _ = write!(
+            text,
+            "\n  --model {:<9} {}",
+            object.name(),
+            object.operations().join(", ")
+        );
+    }
+    text
+}
+
+impl History {
+    fn counts(&self) -> [usize; 3] {
+        let calls = &self.calls.calls;
+        [Fate::Ok, Fate::Refused, Fate::Unknown]
+            .map(|fate| calls.iter().filter(|call| call.fate == fate).count())
+    }
+
+    /// What is told before the search.
+    fn understood(&self) -> String {
+        let calls = &self.calls;
+        let [ok, refused, unknown] = self.counts();
+        let mut text = format!(
+            "{}: {}, about a {}\n  {} processes, {} operations: {ok} ok, {refused} refused, {unknown} with unknown outcome",
+            self.name,
+            self.format.name(),
+            self.object.title(),
+            calls.processes,
+            calls.calls.len()
+        );
+        if calls.notes > 0 {
+            let _ = write!(text, "; {} notes of others", calls.notes);
+        }
+        if let Some((first, last)) = calls.span {
+            let _ = write!(text, "; {:.3} s", (last - first) as f64 / 1e9);
+        }
+        text.push('\n');
+        let open = calls.open();
+        if open > 0 && !self.marks_end {
+            let _ = writeln!(
+                text,
+                "  {open} still open at the last line: the format has no end mark, so that a file that was cut off looks the same"
+            );
+        }
+        text
+    }
+
+    /// The verdict, without the end of its last line.
+    fn verdict(&self, verdict: &Verdict) -> String {
+        match verdict {
+            Verdict::Legal { parts: 0 | 1 } => {
+                "  linearizable: an order was found and replayed".to_owned()
+            }
+            Verdict::Legal { parts } => format!(
+                "  linearizable: an order was found and replayed for each of {parts} {}",
+                self.object.parts()
+            ),
+            Verdict::Unknown { part, reached, of } => format!(
+                "  UNDECIDED{}: the effort was spent; an order was found for {reached} of {of} events",
+                self.of_part(part)
+            ),
+            Verdict::Illegal(why) => self.contradiction(why),
+        }
+    }
+
+    fn contradiction(&self, why: &Counterexample) -> String {
+        let mut text = format!(
+            "  NOT LINEARIZABLE{}: {}\n",
+            self.of_part(&why.part),
+            why.reason
+        );
+        for at in &why.calls {
+            let _ = writeln!(text, "    {}", self.calls.calls[*at as usize]);
+        }
+        let core = match why.is_minimal {
+            true => "None of these can be left out.",
+            false => "Perhaps not all of these are needed.",
+        };
+        let _ = write!(
+            text,
+            "  {core} There is an order for {} operations up to there.",
+            why.prefix
+        );
+        text
+    }
+
+    fn of_part(&self, part: &str) -> String {
+        match part {
+            "" => String::new(),
+            part => format!(" ({} {part})", self.object.parts().trim_end_matches('s')),
+        }
+    }
+
+    fn as_json(&self, verdict: &Verdict, wall_ms: f64) -> Value {
+        let calls = &self.calls;
+        let [ok, failed, unknown] = self.counts();
+        let mut value = json!({
+            "file": self.file,
+            "format": self.format.name(),
+            "model": self.object.name(),
+            "processes": calls.processes,
+            "operations": { "all": calls.calls.len(), "ok": ok, "failed": failed, "unknown": unknown },
+            "open_at_end": calls.open(),
+            "notes": calls.notes,
+            "span": calls.span.map(|(first, last)| [first, last]),
+            "wall_ms": wall_ms,
+        });
+        let more = match verdict {
+            Verdict::Legal { parts } => {
+                json!({ "verdict": run::Verdict::Pass.word(), "parts": parts })
+            }
+            Verdict::Unknown { part, reached, of } => json!({
+                "verdict": run::Verdict::Undecided.word(),
+                "part": part,
+                "reached": reached,
+                "events": of,
+            }),
+            Verdict::Illegal(why) => {
+                let operations = why.calls.iter().map(|at| &calls.calls[*at as usize]);
+                let lines: Vec<Value> = operations
+                    .map(|call| json!({ "line": call.line, "process": call.process, "says": call.to_string() }))
+                    .collect();
+                json!({
+                    "verdict": run::Verdict::Fail.word(),
+                    "part": why.part,
+                    "detail": why.reason,
+                    "operations_in_conflict": lines,
+                    "is_minimal": why.is_minimal,
+                    "longest_prefix": why.prefix,
+                })
+            }
+        };
+        if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+            value.extend(more);
+        }
+        value
+    }
+}
