@@ -65,7 +65,7 @@ pub fn operations(bytes: &[u8]) -> bool {
     let Some(object) = Object::guess(&calls) else {
         return false;
     };
-    match bind(&calls, object) {
+    match bind(&calls, object, None) {
         Ok(bound) => {
             decide(&calls, bound, Effort(10_000));
             true

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use tempfile::TempDir;
+use zabsim_scenarios::command::{Output, run_with};
 use zabsim_tests::{Ran, zabsim};
 
 /// A directory with one history in it.
@@ -317,6 +318,7 @@ fn json_says_what_the_text_says() {
     let file = &value["files"][0];
     assert_eq!(file["verdict"], "fail");
     assert_eq!(file["operations"]["unknown"], 1);
+    assert_eq!(file["operations"]["all"], 5);
     let lines: Vec<u64> = (file["operations_in_conflict"]
         .as_array()
         .expect("a list")
@@ -328,24 +330,24 @@ fn json_says_what_the_text_says() {
 
 #[test]
 fn what_is_no_history_is_refused_with_its_line() {
-    refused("", &["history", "empty"]);
+    refused("", &["history: ", "empty"]);
     refused(
         "{:process 0, :type :invoke, :f :read",
-        &["line 1", "ends before the `}`"],
+        &["history:1: ", "ends before the `}`"],
     );
     refused(
         LEGAL.split_at(LEGAL.len() - 3).0,
-        &["line 9", "ends before"],
+        &["history:9: ", "ends before"],
     );
     refused(
         "{:process 0, :type :ok, :f :read, :value 1}\n",
-        &["line 1", "answer to nothing"],
+        &["history:1: ", "answer to nothing"],
     );
     let two = "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :invoke, :f :read}\n";
     refused(
         two,
         &[
-            "line 2",
+            "history:2: ",
             "process 0",
             "while its `read` of line 1 is still open",
         ],
@@ -358,20 +360,27 @@ fn what_is_no_history_is_refused_with_its_line() {
         "{:process 0, :type :done, :f :read}",
         &["invoke, ok, fail or info", "`done`"],
     );
-    refused("{:type :ok, :f :read}", &["line 1", "`process`"]);
+    refused("{:type :ok, :f :read}", &["history:1: ", "`process`"]);
+    refused(
+        "hello\nworld\n",
+        &["neither EDN nor JSON, and has no line of jepsen.util"],
+    );
     refused("[1 2 3]", &["an entry is a map", "`1`"]);
-    refused(b"\x00\x01\x02\x03\xff\xfe".as_slice(), &["line 1"]);
+    refused(b"\x00\x01\x02\x03\xff\xfe".as_slice(), &["history:1: "]);
     refused(b"\x1f\x8b\x08\x00\x00\x00\x00".as_slice(), &["ends badly"]);
     let twice = json_lines(&[(0, "invoke", "read", "null"), (0, "ok", "read", "null")]);
     refused(
         twice.replace("\"index\":1", "\"index\":0"),
-        &["line 2", "number 0 comes after number 0"],
+        &["history:2: ", "number 0 comes after number 0"],
     );
     let back = twice.replace("\"time\":0", "\"time\":5000000");
-    refused(back, &["line 2", "time goes back from 5000000 to 1000000"]);
+    refused(
+        back,
+        &["history:2: ", "time goes back from 5000000 to 1000000"],
+    );
     refused(
         twice.replacen("\"time\":", "\"tick\":", 1),
-        &["line 2", "mixed clocks"],
+        &["history:2: ", "mixed clocks"],
     );
     let no_number = json_lines(&[(0, "invoke", "add", "\"x\""), (0, "ok", "add", "\"x\"")]);
     let ran = check(no_number, &["--model", "counter"]);
@@ -393,6 +402,187 @@ fn what_is_no_history_is_refused_with_its_line() {
     let ran = zabsim(["check", directory.path().to_str().expect("text")]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("is a directory"), "{}", ran.err);
+}
+
+/// What is nothing but blanks is not read to its end, however long it is.
+#[test]
+fn a_file_of_blanks_is_refused_at_once() {
+    let blanks = "  \n".repeat(6 << 20);
+    let what = "more than 16 MiB without an entry; this is no history";
+    refused(&blanks, &[what]);
+    let ran = check(&blanks, &["--model", "znode"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains(what), "{}", ran.err);
+    refused(
+        format!("{LEGAL}; {}", "a ".repeat(9 << 20)),
+        &["history:10: ", what],
+    );
+}
+
+/// What a nemesis says is a note, in whatever words.
+#[test]
+fn what_a_nemesis_says_is_no_error() {
+    for note in [
+        "{:process :nemesis, :type :meteor, :f :start}",
+        "{:process :nemesis, :type :invoke}",
+        "{:process -1, :type :invoke, :f :kill, :value [\"n1\"]}",
+        "{:process :nemesis}",
+    ] {
+        let ran = check(format!("{note}\n{LEGAL}"), &[]);
+        said(&ran, 0, &["; 2 notes of others"]);
+    }
+    refused(
+        format!("{{:process 1, :type :meteor, :f :start}}\n{LEGAL}"),
+        &["history:1: ", "`meteor`"],
+    );
+}
+
+/// What was understood is told before the verdict is looked for; a call that is still open at the end is pointed out where a
+/// file that was cut off would look the same.
+#[test]
+fn a_call_that_is_open_at_the_end_is_pointed_out() {
+    let open = format!("{LEGAL}{{:process 0, :type :invoke, :f :read, :value nil}}\n");
+    let told = "  1 still open at the last line: the format has no end mark";
+    let ran = check(&open, &[]);
+    said(&ran, 0, &[told]);
+    let place = |text: &str| ran.out.find(text).expect(text);
+    assert!(place("3 processes") < place(told) && place(told) < place("linearizable"));
+    for whole in [LEGAL.to_owned(), format!("[{open}]")] {
+        let ran = check(whole, &[]);
+        assert_eq!(ran.code, 0);
+        assert!(!ran.out.contains("open"), "{}", ran.out);
+    }
+}
+
+/// Each write that a terminal would show at once.
+#[derive(Default)]
+struct Writes(Vec<String>);
+
+impl Write for Writes {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.push(String::from_utf8_lossy(bytes).into_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.push("flushed".to_owned());
+        Ok(())
+    }
+}
+
+/// Who waits for a search to end knows what is searched.
+#[test]
+fn what_was_understood_is_shown_before_the_search() {
+    let znodes = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../model/tests/data/histories/r01-seq-1c-1n.jsonl.gz"
+    );
+    let register = history(LEGAL);
+    for file in [znodes, register.path.to_str().expect("text")] {
+        let (mut out, mut err) = (Writes::default(), Writes::default());
+        let arguments = ["zabsim", "check", file].map(Into::into);
+        let code = run_with(arguments, &mut Output::new(&mut out, &mut err));
+        assert_eq!(code, 0);
+        let [understood, flushed, verdict, _] = &out.0[..] else {
+            panic!("{:?}", out.0);
+        };
+        assert!(understood.contains(" operations") && !understood.contains("legal:"));
+        assert_eq!(flushed, "flushed");
+        assert!(
+            verdict.starts_with("  l") && verdict.ends_with(" ms)\n"),
+            "{verdict}"
+        );
+    }
+}
+
+/// A register may hold something before anything is written.
+#[test]
+fn the_first_value_of_a_register_can_be_said() {
+    let read = |value: &str| {
+        json_lines(&[
+            (0, "invoke", "read", "null"),
+            (0, "ok", "read", value),
+            (0, "invoke", "cas", &format!("[{value}, 5]")),
+            (0, "ok", "cas", &format!("[{value}, 5]")),
+            (0, "invoke", "read", "null"),
+            (0, "ok", "read", "5"),
+        ])
+    };
+    said(&check(read("0"), &[]), 1, &["what nobody ever wrote"]);
+    said(&check(read("0"), &["--initial", "0"]), 0, &["linearizable"]);
+    said(&check(read("-3"), &["--initial", "-3"]), 0, &[]);
+    said(&check(read("\"a\""), &["--initial", "\"a\""]), 0, &[]);
+    said(&check(read("null"), &["--initial", "nil"]), 0, &[]);
+    said(&check(read("null"), &["--initial", "0"]), 1, &[]);
+    let add = json_lines(&[(0, "invoke", "add", "1"), (0, "ok", "add", "1")]);
+    for (history, more, what) in [
+        (add, ["--initial", "0"], "only a register and a cas"),
+        (read("0"), ["--initial", "0 1"], "`0 1` is not one value"),
+        (read("0"), ["--initial", "]"], "`]` closes nothing"),
+    ] {
+        let ran = check(history, &[&more[..], &["--model", "counter"]].concat());
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains(what), "{}", ran.err);
+    }
+}
+
+/// A drain is as many dequeues, in the order of its list; of one that crashed nobody knows how many.
+#[test]
+fn a_drain_takes_what_it_lists() {
+    let queue = |rest: &[Line]| {
+        let mut entries = vec![
+            (0, "invoke", "enqueue", "1"),
+            (0, "ok", "enqueue", "1"),
+            (0, "invoke", "enqueue", "2"),
+            (0, "ok", "enqueue", "2"),
+            (0, "invoke", "enqueue", "3"),
+            (0, "ok", "enqueue", "3"),
+        ];
+        entries.extend_from_slice(rest);
+        check(json_lines(&entries), &[])
+    };
+    let drained = |list| [(1, "invoke", "drain", "null"), (1, "ok", "drain", list)];
+    said(
+        &queue(&drained("[1, 2, 3]")),
+        0,
+        &["about a first-in-first-out queue"],
+    );
+    said(&queue(&drained("[1]")), 0, &[]);
+    said(&queue(&drained("[]")), 0, &[]);
+    said(&queue(&drained("[2, 1]")), 1, &["process 1: drain → [2,1]"]);
+    said(&queue(&drained("[1, 3]")), 1, &[]);
+    let then = |list, next: &'static str| {
+        let [call, ret] = drained(list);
+        let more = [(2, "invoke", "dequeue", "null"), (2, "ok", "dequeue", next)];
+        let after = queue(&[call, ret, more[0], more[1]]);
+        let within = queue(&[call, more[0], more[1], ret]);
+        (after.code, within.code)
+    };
+    assert_eq!(then("[1, 2]", "3"), (0, 0));
+    assert_eq!(then("[1, 3]", "2"), (1, 0), "only in between");
+    assert_eq!(then("[2, 3]", "1"), (1, 0), "only before");
+    let crashed = |kind, next: &'static str| {
+        queue(&[
+            (1, "invoke", "drain", "null"),
+            (1, kind, "drain", "null"),
+            (2, "invoke", "dequeue", "null"),
+            (2, "ok", "dequeue", next),
+        ])
+        .code
+    };
+    assert_eq!(
+        ["1", "2", "3", "null"].map(|next| crashed("info", next)),
+        [0; 4]
+    );
+    assert_eq!(["1", "3"].map(|next| crashed("fail", next)), [0, 1]);
+    let ran = queue(&drained("7"));
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err
+            .contains("returns the list of what it took; found `7`"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]

@@ -207,8 +207,14 @@ fn bad_input_is_refused() {
     let name = file.to_str().expect("a temporary name is text");
     for (text, said) in [
         ("", "there is no case in it"),
-        ("{\"id\":1}\n", "line 1: `id` must be a string"),
-        ("\n{", "line 2: "),
+        (
+            "{\"id\":1}\n",
+            "bad.jsonl:1: this is no case: `id` must be a string",
+        ),
+        (
+            "\n{",
+            "bad.jsonl:2: this is no case: a JSON object a line was expected (",
+        ),
         (
             "{\"id\":\"x\",\"title\":\"t\",\"steps\":[{\"op\":\"fly\"}]}",
             "operation `fly`",
