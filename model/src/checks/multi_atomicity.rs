@@ -89,6 +89,7 @@ fn misshapen(ops: &[Op], reply: &Reply) -> Option<String> {
     };
     (!fits).then(|| {
         let parts = match reply {
+            Reply::Multi { results } if results.len() == 1 => "1 result".to_owned(),
             Reply::Multi { results } => format!("{} results", results.len()),
             Reply::MultiFailed { errors } => format!("{} errors", errors.len()),
             _ => "no results".to_owned(),

@@ -427,14 +427,14 @@ impl<'a> Scan<'_, 'a> {
                 (Some(watch), _) => match watch.due.first() {
                     Some(due) => {
                         let kind = self.replay.fired[due.place as usize].kind;
-                        format!("its watch was due at {} with {kind:?}", due.zxid)
+                        format!("its watch was due at {} with {kind}", due.zxid)
                     }
                     None => "nothing happened there".to_owned(),
                 },
             };
             let of = zxid.map_or("of no transaction".to_owned(), |zxid| format!("of {zxid}"));
             format!(
-                "client {} got {:?} at {} {of}, but {why}",
+                "client {} got {} at {} {of}, but {why}",
                 at.process.0, e.kind, e.path
             )
         });
@@ -483,10 +483,10 @@ impl<'a> Scan<'_, 'a> {
                 let about = self.about(watch.left, None);
                 self.finding.fail_about(at.time, &about, || {
                     format!(
-                        "client {} was told {kind:?} at {} when it set its watches again at {zr} from {rel}; it should be {}",
+                        "client {} was told {kind} at {} when it set its watches again at {zr} from {rel}; it should be {}",
                         at.process.0,
                         key.1,
-                        expected.map_or("nothing".to_owned(), |kind| format!("{kind:?}"))
+                        expected.map_or("nothing".to_owned(), |kind| kind.to_string())
                     )
                 });
             }
@@ -519,7 +519,7 @@ impl<'a> Scan<'_, 'a> {
                 let about = self.about(watch.left, None);
                 self.finding.fail_about(at.time, &about, || {
                     format!(
-                        "client {} set its watches again at {zr} from {rel} and was not told {kind:?} at {}",
+                        "client {} set its watches again at {zr} from {rel} and was not told {kind} at {}",
                         at.process.0, key.1
                     )
                 });

@@ -502,7 +502,7 @@ fn same_names(at: &str, recorded: &Value, got: &[Arc<str>]) -> Result<(), Mismat
 
 /// Notifications in words.
 pub(super) fn said<'e>(events: impl Iterator<Item = &'e WatchEvent>) -> String {
-    let each = events.map(|event| format!("{:?} {}", event.kind, spell::quoted(&event.path)));
+    let each = events.map(|event| format!("{} {}", event.kind, spell::quoted(&event.path)));
     let each: Vec<String> = each.collect();
     match each.is_empty() {
         true => "none".to_owned(),

@@ -544,7 +544,10 @@ mod tests {
     #[test]
     fn a_bad_line_is_named() {
         let error = parse("\n{\"id\": 3}\n").expect_err("no case");
-        assert_eq!(error.to_string(), "line 2: `id` must be a string");
+        assert_eq!(
+            error.to_string(),
+            "line 2: this is no case: `id` must be a string"
+        );
         assert_eq!(parse("{").expect_err("no JSON").line, 1);
         let error = parse(r#"{"id":"x","title":"t","steps":[{"op":"sleep","args":{}}]}"#);
         assert_eq!(

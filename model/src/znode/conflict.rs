@@ -187,7 +187,7 @@ impl Scene<'_, '_> {
                 let parts = self.heard(trace).into_iter().chain(self.at(zxid));
                 let (kind, path) = (trace.kind, &trace.path);
                 let sentence = format!(
-                    "a client was told {kind:?} at {path} of {zxid}, and nothing of the kind happened in it{whatever}"
+                    "a client was told {kind} at {path} of {zxid}, and nothing of the kind happened in it{whatever}"
                 );
                 conflict("watches", sentence, parts.collect(), Vec::new())
             }
@@ -195,7 +195,7 @@ impl Scene<'_, '_> {
                 let parts = self.unheard(trace).into_iter().chain(self.at(zxid));
                 let (kind, path) = (trace.kind, &trace.path);
                 let sentence = format!(
-                    "a client that watched {path} was shown later states than {zxid} and never told {kind:?}{whatever}"
+                    "a client that watched {path} was shown later states than {zxid} and never told {kind}{whatever}"
                 );
                 conflict("watches", sentence, parts.collect(), Vec::new())
             }
@@ -436,7 +436,7 @@ impl Scene<'_, '_> {
             | HistoryKind::Info { id, .. } => self.call(self.history.index(*id)? as u32),
             HistoryKind::Watch { zxid, event, .. } => {
                 let (kind, path) = (event.kind, &event.path);
-                told(*zxid, format!("told {kind:?} {}", spell::quoted(path)))
+                told(*zxid, format!("told {kind} {}", spell::quoted(path)))
             }
             HistoryKind::Session { change } => match change {
                 SessionChange::Connected {

@@ -17,7 +17,7 @@
 //! [`CLOCK_SLACK_MS`], since recorders read the clock before they write.
 
 use super::arrange::arrange;
-use super::fields::{Fields, brief};
+use super::fields::Fields;
 use super::own::{END, End, EndLine, SETTINGS, SettingsLine};
 use super::words;
 use crate::intake::source::Source;
@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use zabsim_types::{
     CallId, ErrorCode, HistoryEvent, HistoryKind, Op, ProcessId, ServerId, SessionChange,
-    SessionId, Time, WatchEvent, WatchKind, Xid, Zxid,
+    SessionId, Time, WatchEvent, Xid, Zxid,
 };
 
 /// How far the clock of a line may lie behind that of a line before it, in milliseconds. Threads read it, then wait for their
@@ -395,7 +395,7 @@ impl Reader {
                 zxid: u64::try_from(fields.i64("zxid")?).ok().map(Zxid),
                 conn: fields.u32("conn")?,
                 event: WatchEvent {
-                    kind: watch_kind(fields)?,
+                    kind: words::watch_kind(fields)?,
                     path: fields.path("path")?,
                 },
             },
@@ -589,21 +589,6 @@ impl Reader {
                 .collect(),
         })
     }
-}
-
-fn watch_kind(fields: &Fields<'_>) -> Result<WatchKind, Fault> {
-    Ok(match fields.text("event")? {
-        "NodeCreated" => WatchKind::NodeCreated,
-        "NodeDeleted" => WatchKind::NodeDeleted,
-        "NodeDataChanged" => WatchKind::NodeDataChanged,
-        "NodeChildrenChanged" => WatchKind::NodeChildrenChanged,
-        other => {
-            return fields.fault(format!(
-                "`{}` is no event of a watch; known are NodeCreated, NodeDeleted, NodeDataChanged, NodeChildrenChanged",
-                brief(&Value::from(other))
-            ));
-        }
-    })
 }
 
 /// A server has an address, not a number: the last digit of its port tells servers on one machine apart.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use zabsim_types::{
     Acl, AclEntry, AddWatchMode, CreateMode, Data, ErrorCode, Id, Op, OpResult, Perms, Reply,
-    SessionId, Stat, SyncMode, WatcherType, ZPath,
+    SessionId, Stat, SyncMode, WatchKind, WatcherType, ZPath,
 };
 
 /// The operations that the format has words for.
@@ -390,5 +390,21 @@ fn stat(result: &Fields<'_>) -> Result<Stat, Fault> {
         data_length: stat.i32("dataLength")?,
         num_children: stat.i32("numChildren")?,
         pzxid: stat.zxid("pzxid")?,
+    })
+}
+
+/// What a notification says.
+pub(super) fn watch_kind(fields: &Fields<'_>) -> Result<WatchKind, Fault> {
+    Ok(match fields.text("event")? {
+        "NodeCreated" => WatchKind::NodeCreated,
+        "NodeDeleted" => WatchKind::NodeDeleted,
+        "NodeDataChanged" => WatchKind::NodeDataChanged,
+        "NodeChildrenChanged" => WatchKind::NodeChildrenChanged,
+        other => {
+            return fields.fault(format!(
+                "`{}` is no event of a watch; known are NodeCreated, NodeDeleted, NodeDataChanged, NodeChildrenChanged",
+                brief(&Value::from(other))
+            ));
+        }
     })
 }

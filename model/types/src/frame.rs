@@ -3,6 +3,7 @@
 
 use crate::{Op, OpResult, ServerId, SessionId, Xid, ZPath, Zxid};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Client to server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -115,6 +116,13 @@ pub enum WatchKind {
     ChildWatchRemoved,
     /// 7: likewise, the persistent watches.
     PersistentWatchRemoved,
+}
+
+impl fmt::Display for WatchKind {
+    /// As ZooKeeper names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
 }
 
 impl WatchKind {

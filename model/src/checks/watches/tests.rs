@@ -311,7 +311,7 @@ fn what_it_had_seen_is_no_news() {
         *relative = Zxid(1);
     }
     assert!(
-        detail(&run).contains("it should be None"),
+        detail(&run).contains("it should be nothing"),
         "{}",
         detail(&run)
     );

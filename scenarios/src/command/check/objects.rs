@@ -51,14 +51,19 @@ pub(super) fn check(
         false => output.print(&format!("{} ({wall_ms:.1} ms)\n", history.verdict(&found))),
     };
     Ok(Checked {
-        verdict: match found {
-            Verdict::Legal { .. } => run::Verdict::Pass,
-            Verdict::Illegal(_) => run::Verdict::Fail,
-            Verdict::Unknown { .. } => run::Verdict::Undecided,
-        },
+        verdict: in_short(&found),
         json: history.as_json(&found, wall_ms),
         is_heard,
     })
+}
+
+/// In the word that all commands have for it.
+fn in_short(verdict: &Verdict) -> run::Verdict {
+    match verdict {
+        Verdict::Legal { .. } => run::Verdict::Pass,
+        Verdict::Illegal(_) => run::Verdict::Fail,
+        Verdict::Unknown { .. } => run::Verdict::Undecided,
+    }
 }
 
 fn read(input: Input, model: Option<Object>, output: &mut Output<'_>) -> Result<History, String> {
@@ -235,14 +240,12 @@ impl History {
             "open_at_end": calls.open(),
             "notes": calls.notes,
             "span": calls.span.map(|(first, last)| [first, last]),
+            "verdict": in_short(verdict).word(),
             "wall_ms": wall_ms,
         });
         let more = match verdict {
-            Verdict::Legal { parts } => {
-                json!({ "verdict": run::Verdict::Pass.word(), "parts": parts })
-            }
+            Verdict::Legal { parts } => json!({ "parts": parts }),
             Verdict::Unknown { part, reached, of } => json!({
-                "verdict": run::Verdict::Undecided.word(),
                 "part": part,
                 "reached": reached,
                 "events": of,
@@ -253,7 +256,6 @@ impl History {
                     .map(|call| json!({ "line": call.line, "process": call.process, "says": call.to_string() }))
                     .collect();
                 json!({
-                    "verdict": run::Verdict::Fail.word(),
                     "part": why.part,
                     "detail": why.reason,
                     "operations_in_conflict": lines,
