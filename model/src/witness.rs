@@ -25,6 +25,15 @@ impl Witness {
         self.txns.binary_search_by_key(&zxid, |txn| txn.zxid).ok()
     }
 
+    /// The same, quickly if it is one of the few behind `near`: what clients are told one after the other is mostly so.
+    pub(crate) fn position_near(&self, near: usize, zxid: Zxid) -> Option<usize> {
+        let few = self.txns.get(near..).unwrap_or_default().iter().take(8);
+        let found = few
+            .take_while(|txn| txn.zxid <= zxid)
+            .position(|txn| txn.zxid == zxid);
+        found.map(|at| near + at).or_else(|| self.position(zxid))
+    }
+
     /// How many transactions are at or before `zxid`.
     pub fn count_upto(&self, zxid: Zxid) -> usize {
         self.txns.partition_point(|txn| txn.zxid <= zxid)

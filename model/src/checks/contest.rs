@@ -4,6 +4,7 @@
 //! the child is the fencing token, the term. A sequence number is given in the order of the zxids, so the lowest number is
 //! the oldest child. What a winner *knew* is the newest state that its session had been shown.
 
+use super::history::{Outcome, Step};
 use super::replay::{Contender, Replay};
 use super::{Evidence, Finding};
 use crate::reference::Lookup;
@@ -78,43 +79,50 @@ pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>
     let mut known: Lookup<i64, Zxid> = Lookup::default();
     let mut open: BTreeMap<(ProcessId, &str, Zxid), usize> = BTreeMap::new();
     let mut holds: Vec<Hold<'a>> = Vec::new();
-    for (at, event) in evidence.history.events.iter().enumerate() {
-        if at > last_claim && !matches!(event.kind, HistoryKind::Recipe(_)) {
-            continue;
-        }
-        let shown = match &event.kind {
-            HistoryKind::Ok { zxid, .. }
-            | HistoryKind::Watch {
-                zxid: Some(zxid), ..
-            }
-            | HistoryKind::Session {
-                change: SessionChange::WatchesSet { zxid, .. },
-            } => *zxid,
-            HistoryKind::Recipe(step) => {
-                let object = &*step.object;
-                if let Some(token) = recipe.won(&step.step) {
-                    open.insert((event.process, object, token), holds.len());
-                    holds.push(Hold {
-                        object,
-                        token,
-                        process: event.process,
-                        session: event.session,
-                        from: event.time,
-                        first: at,
-                        last: usize::MAX,
-                        known: known.get(&event.session.0).copied().unwrap_or_default(),
-                    });
-                } else if let Some(token) = recipe.ended(&step.step)
-                    && let Some(hold) = open.remove(&(event.process, object, token))
-                {
-                    holds[hold].last = at;
+    let history = &evidence.history;
+    for (at, step) in history.steps() {
+        let at = at as usize;
+        let (session, shown) = match step {
+            Step::Made(_) => continue,
+            Step::Done(call) => match &history.calls[call as usize] {
+                call if matches!(call.outcome, Outcome::Ok(_)) => (call.session, call.zxid),
+                _ => continue,
+            },
+            Step::Aside(event) => match &event.kind {
+                HistoryKind::Watch {
+                    zxid: Some(zxid), ..
                 }
-                continue;
-            }
-            _ => continue,
+                | HistoryKind::Session {
+                    change: SessionChange::WatchesSet { zxid, .. },
+                } => (event.session, *zxid),
+                HistoryKind::Recipe(step) => {
+                    let object = &*step.object;
+                    if let Some(token) = recipe.won(&step.step) {
+                        open.insert((event.process, object, token), holds.len());
+                        holds.push(Hold {
+                            object,
+                            token,
+                            process: event.process,
+                            session: event.session,
+                            from: event.time,
+                            first: at,
+                            last: usize::MAX,
+                            known: known.get(&event.session.0).copied().unwrap_or_default(),
+                        });
+                    } else if let Some(token) = recipe.ended(&step.step)
+                        && let Some(hold) = open.remove(&(event.process, object, token))
+                    {
+                        holds[hold].last = at;
+                    }
+                    continue;
+                }
+                _ => continue,
+            },
         };
-        let known = known.entry(event.session.0).or_default();
-        *known = shown.max(*known);
+        if at < last_claim {
+            let known = known.entry(session.0).or_default();
+            *known = shown.max(*known);
+        }
     }
     holds
 }

@@ -1,6 +1,6 @@
 //! The history as the checks want it: each request with what came of it, the sessions' calls in order.
 
-use crate::reference::{Lookup, digest};
+use crate::reference::{Lookup, digest, watch_of};
 use zabsim_types::{
     CallId, ErrorCode, HistoryEvent, HistoryKind, Id, Op, ProcessId, Reply, SessionId, Time, Xid,
     Zxid,
@@ -48,6 +48,60 @@ pub(crate) struct Call<'a> {
     pub outcome: Outcome<'a>,
     /// The end of a session that no transaction made: it is none either.
     pub closes_unlogged: bool,
+    pub nature: Nature,
+}
+
+/// What a request is, as far as checks ask of every one: kept beside the call, so that they need not look at the request itself.
+/// The events of a history are larger than a processor's cache, the calls are not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nature {
+    is_update: bool,
+    is_read: bool,
+    /// Its answer names the state that it was given at.
+    names_state: bool,
+    /// It leaves watches, if it is asked to and answered so, or removes some.
+    pub watches: bool,
+    pub is_sync: bool,
+    /// It proves an identity.
+    pub is_proof: bool,
+}
+
+impl Nature {
+    fn of(op: &Op) -> Nature {
+        Nature {
+            is_update: op.is_update(),
+            is_read: matches!(
+                op,
+                Op::GetData { .. }
+                    | Op::Exists { .. }
+                    | Op::GetChildren { .. }
+                    | Op::GetAcl { .. }
+                    | Op::GetAllChildrenNumber { .. }
+                    | Op::GetEphemerals { .. }
+                    | Op::MultiRead { .. }
+            ),
+            // Proofs of identity and checks outside of a multi are answered from none.
+            names_state: !matches!(op, Op::AddAuth { .. } | Op::Check { .. }),
+            watches: watch_of(op, true).is_some()
+                || matches!(
+                    op,
+                    Op::MultiRead { .. } | Op::AddWatch { .. } | Op::RemoveWatches { .. }
+                ),
+            is_sync: matches!(op, Op::Sync { .. }),
+            is_proof: matches!(op, Op::AddAuth { .. }),
+        }
+    }
+}
+
+/// What an event of the history is to the checks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step<'a> {
+    /// The call of that index was made.
+    Made(u32),
+    /// Its outcome arrived.
+    Done(u32),
+    /// It is of no call.
+    Aside(&'a HistoryEvent),
 }
 
 impl<'a> Call<'a> {
@@ -56,10 +110,14 @@ impl<'a> Call<'a> {
         matches!(self.outcome, Outcome::Ok(_) | Outcome::Fail(_))
     }
 
-    /// Whether its answer names the state that it was given at. Proofs of identity and checks outside of a multi are answered
-    /// from none.
+    /// Whether a server answered it at all.
+    pub fn is_reply(&self) -> bool {
+        self.is_definite() || self.outcome == Outcome::Refused
+    }
+
+    /// Whether its answer names the state that it was given at.
     pub fn names_state(&self) -> bool {
-        self.is_definite() && !matches!(self.op, Op::AddAuth { .. } | Op::Check { .. })
+        self.is_definite() && self.nature.names_state
     }
 
     /// When its answer arrived. That its connection was lost is no answer: it may take effect still.
@@ -68,20 +126,11 @@ impl<'a> Call<'a> {
     }
 
     pub fn is_update(&self) -> bool {
-        self.op.is_update() && !self.closes_unlogged
+        self.nature.is_update && !self.closes_unlogged
     }
 
     pub fn is_read(&self) -> bool {
-        matches!(
-            self.op,
-            Op::GetData { .. }
-                | Op::Exists { .. }
-                | Op::GetChildren { .. }
-                | Op::GetAcl { .. }
-                | Op::GetAllChildrenNumber { .. }
-                | Op::GetEphemerals { .. }
-                | Op::MultiRead { .. }
-        )
+        self.nature.is_read
     }
 
     /// The reply or the error, of a definite call.
@@ -112,6 +161,8 @@ pub(crate) struct History<'a> {
     pub calls: Vec<Call<'a>>,
     /// For each event the index of its call; `NEVER` for those that are of none.
     call_of: Vec<u32>,
+    /// For each event when it happened.
+    times: Vec<Time>,
     /// The positions of the events that are of no call: what clients were told of watches and sessions, and the recipes' steps.
     asides: Vec<At>,
     /// Indices of the definite calls, in order of their answers.
@@ -165,6 +216,7 @@ impl<'a> History<'a> {
             events,
             calls: Vec::with_capacity(events.len() / 2),
             call_of: vec![NEVER; events.len()],
+            times: Vec::with_capacity(events.len()),
             asides: Vec::new(),
             answered: Vec::with_capacity(events.len() / 2),
             sessions: Vec::new(),
@@ -175,6 +227,7 @@ impl<'a> History<'a> {
         };
         history.by_id.reserve(events.len() / 2);
         for (at, event) in events.iter().enumerate() {
+            history.times.push(event.time);
             history
                 .take(at as At, event)
                 .map_err(|what| (event.time, format!("event {}: {what}", at + 1)))?;
@@ -195,10 +248,16 @@ impl<'a> History<'a> {
         at.map(|at| (at, &self.events[at]))
     }
 
-    /// The index of the call that the event at that position begins or ends.
-    pub fn call_at(&self, at: usize) -> Option<usize> {
-        let call = self.call_of[at];
-        (call != NEVER).then_some(call as usize)
+    /// All events, with their positions. Those of calls are told without looking at them.
+    pub fn steps(&self) -> impl Iterator<Item = (At, Step<'a>)> {
+        (0..).zip(&self.call_of).map(|(at, call)| {
+            let step = match self.calls.get(*call as usize) {
+                None => Step::Aside(&self.events[at as usize]),
+                Some(made) if made.invoked == at => Step::Made(*call),
+                Some(_) => Step::Done(*call),
+            };
+            (at, step)
+        })
     }
 
     /// Its index in `calls`.
@@ -213,8 +272,13 @@ impl<'a> History<'a> {
 
     /// When the event at that position happened; of `NEVER`, the end.
     pub fn time(&self, at: At) -> Time {
-        let event = self.events.get(at as usize).or(self.events.last());
-        event.map_or(Time::ZERO, |event| event.time)
+        let time = self.times.get(at as usize).or(self.times.last());
+        time.copied().unwrap_or(Time::ZERO)
+    }
+
+    /// When each event happened.
+    pub fn times(&self) -> &[Time] {
+        &self.times
     }
 
     fn take(&mut self, at: At, event: &'a HistoryEvent) -> Result<(), String> {
@@ -238,6 +302,7 @@ impl<'a> History<'a> {
                     xid: Xid(0),
                     outcome: Outcome::Unknown,
                     closes_unlogged: false,
+                    nature: Nature::of(request),
                 });
             }
             HistoryKind::Ok {
@@ -317,8 +382,9 @@ impl<'a> History<'a> {
         // The header of an answer behind which no state stands says nothing of one.
         if zxid == Zxid::NO_STATE {
             call.zxid = Zxid::ZERO;
+            call.nature.names_state = false;
         }
-        if call.names_state() && zxid != Zxid::NO_STATE {
+        if call.names_state() {
             self.answered.push(index);
         }
         Ok(())

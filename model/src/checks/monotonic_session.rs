@@ -12,11 +12,11 @@
 //! `SetWatches` included). That an event counts is stricter than ZooKeeper: its client could be told of a change, and then read the
 //! state before it at a server that lags; the client here names events too.
 
-use super::history::Call;
+use super::history::Step;
 use super::{Check, Evidence, Finding};
 use crate::reference::Lookup;
 use std::collections::BTreeMap;
-use zabsim_types::{HistoryKind, Op, ProcessId, SessionChange, SessionId, Zxid};
+use zabsim_types::{HistoryKind, ProcessId, SessionChange, SessionId, Zxid};
 
 pub(super) const CHECK: Check = Check {
     name: "monotonic-session",
@@ -30,59 +30,62 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     // By session. Only looked up.
     let mut seen: Lookup<i64, Zxid> = Lookup::default();
     let mut provisional: BTreeMap<ProcessId, SessionId> = BTreeMap::new();
-    for (at, event) in history.events.iter().enumerate() {
-        let (what, zxid) = match &event.kind {
-            HistoryKind::Ok { zxid, .. } | HistoryKind::Fail { zxid, .. } => {
+    for (at, step) in history.steps() {
+        let (what, process, session, zxid) = match step {
+            Step::Made(_) => continue,
+            Step::Done(call) => {
+                let call = &history.calls[call as usize];
                 // An identity is proven to a connection: no state stands behind its answer, which carries zxid 0.
-                let counts =
-                    |call: &Call<'_>| call.is_definite() && !matches!(call.op, Op::AddAuth { .. });
-                let call = history.call_at(at).map(|at| &history.calls[at]);
-                if !call.is_some_and(counts) {
+                let stateless = call.zxid == Zxid::ZERO && !call.names_state();
+                if !call.is_definite() || call.nature.is_proof || stateless {
                     continue;
                 }
-                ("got a reply", *zxid)
+                ("got a reply", call.process, call.session, call.zxid)
             }
-            HistoryKind::Session {
-                change: SessionChange::WatchesSet { zxid, .. },
-            } => ("set its watches again", *zxid),
-            HistoryKind::Session {
-                change:
-                    SessionChange::Connected {
-                        reattached: false,
-                        read_only,
-                        ..
-                    },
-            } => {
-                let former = provisional.remove(&event.process);
-                if let Some(zxid) = former.and_then(|session| seen.get(&session.0).copied()) {
-                    seen.insert(event.session.0, zxid);
+            Step::Aside(event) => match &event.kind {
+                HistoryKind::Session {
+                    change: SessionChange::WatchesSet { zxid, .. },
+                } => ("set its watches again", event.process, event.session, *zxid),
+                HistoryKind::Session {
+                    change:
+                        SessionChange::Connected {
+                            reattached: false,
+                            read_only,
+                            ..
+                        },
+                } => {
+                    let former = provisional.remove(&event.process);
+                    if let Some(zxid) = former.and_then(|session| seen.get(&session.0).copied()) {
+                        seen.insert(event.session.0, zxid);
+                    }
+                    if *read_only {
+                        provisional.insert(event.process, event.session);
+                    }
+                    continue;
                 }
-                if *read_only {
-                    provisional.insert(event.process, event.session);
+                HistoryKind::Session {
+                    change:
+                        SessionChange::Expired | SessionChange::Closed | SessionChange::AuthFailed,
+                } => {
+                    provisional.remove(&event.process);
+                    continue;
                 }
-                continue;
-            }
-            HistoryKind::Session {
-                change: SessionChange::Expired | SessionChange::Closed | SessionChange::AuthFailed,
-            } => {
-                provisional.remove(&event.process);
-                continue;
-            }
-            HistoryKind::Watch {
-                zxid: Some(zxid), ..
-            } => {
-                // That it is not late is for the check of watches.
-                let seen = seen.entry(event.session.0).or_default();
-                *seen = (*zxid).max(*seen);
-                continue;
-            }
-            _ => continue,
+                HistoryKind::Watch {
+                    zxid: Some(zxid), ..
+                } => {
+                    // That it is not late is for the check of watches.
+                    let seen = seen.entry(event.session.0).or_default();
+                    *seen = (*zxid).max(*seen);
+                    continue;
+                }
+                _ => continue,
+            },
         };
         finding.examined += 1;
-        let seen = seen.entry(event.session.0).or_default();
+        let seen = seen.entry(session.0).or_default();
         if zxid < *seen {
-            finding.fail_about(event.time, &[at as u32], || {
-                let client = event.process.0;
+            finding.fail_about(history.time(at), &[at], || {
+                let client = process.0;
                 format!("client {client} {what} at {zxid} after it had seen {seen}")
             });
         }

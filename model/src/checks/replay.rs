@@ -24,7 +24,6 @@ use crate::reference::{
     Life, Lookup, Model, Rights, Settings, Stamp, Trigger, WatchList, grants, watch_of,
 };
 use crate::witness::{CommittedTxn, TxnKind, Witness};
-use std::collections::BTreeSet;
 use zabsim_types::spell::{self, contrast, differences};
 use zabsim_types::{
     Acl, AddWatchMode, CreateMode, ErrorCode, HistoryKind, Op, OpResult, Perms, Reply, SessionId,
@@ -168,7 +167,7 @@ impl<'a> Replay<'a> {
             triggers: Lookup::default(),
             contenders: Vec::new(),
         };
-        for call in &history.calls {
+        for call in history.calls.iter().filter(|call| call.nature.watches) {
             each_watched(call.op, &mut |path| {
                 replay.triggers.entry(path).or_default();
             });
@@ -191,12 +190,14 @@ impl<'a> Replay<'a> {
     }
 
     fn claim_by_reply(&mut self, history: &History<'a>) {
+        let mut near = 0;
         for at in &history.answered {
             let call = &history.calls[*at as usize];
             if !call.is_update() {
                 continue;
             }
-            if let Some(position) = self.witness.position(call.zxid) {
+            if let Some(position) = self.witness.position_near(near, call.zxid) {
+                near = position;
                 // Two replies that name one transaction are found by the check of the writes; the first has it.
                 if self.claims[position] == Claim::Nobody {
                     self.claims[position] = Claim::Call(*at);
@@ -479,7 +480,7 @@ fn each_watched<'a>(op: &'a Op, visit: &mut impl FnMut(&'a ZPath)) {
 
 /// Follows the ephemeral children of the recipes' objects.
 struct Contended<'a> {
-    objects: BTreeSet<&'a str>,
+    objects: Lookup<&'a str, ()>,
     alive: Lookup<ZPath, u32>,
     all: Vec<Contender>,
 }
@@ -487,10 +488,10 @@ struct Contended<'a> {
 impl<'a> Contended<'a> {
     fn new(history: &History<'a>) -> Contended<'a> {
         // Few objects, each named often.
-        let mut objects = BTreeSet::new();
+        let mut objects = Lookup::default();
         for (_, event) in history.asides() {
             if let HistoryKind::Recipe(recipe) = &event.kind {
-                objects.insert(&*recipe.object);
+                objects.insert(&*recipe.object, ());
             }
         }
         Contended {
@@ -512,7 +513,7 @@ impl<'a> Contended<'a> {
             if *list != WatchList::Data || !lives {
                 continue;
             }
-            if !parent_of(path).is_some_and(|object| self.objects.contains(object)) {
+            if !parent_of(path).is_some_and(|object| self.objects.contains_key(object)) {
                 continue;
             }
             match kind {

@@ -20,6 +20,7 @@
 //! Source: ZooKeeper's guarantees on sessions and ephemerals; `SessionTrackerImpl`, `DataTree.killSession`. That a session is
 //! expired only after its timeout of silence is the servers' own clock's matter and is checked there.
 
+use super::history::{Outcome, Step};
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding, stat_of};
 use crate::witness::{TxnKind, Witness};
@@ -238,7 +239,15 @@ fn news(
 ) {
     let mut homes: BTreeMap<SessionId, ServerId> = BTreeMap::new();
     let mut reading: BTreeSet<ProcessId> = BTreeSet::new();
-    for (now, event) in (0..).zip(evidence.history.events) {
+    let history = &evidence.history;
+    for (now, step) in history.steps() {
+        let event = match step {
+            Step::Aside(event) => event,
+            Step::Done(call) if history.calls[call as usize].outcome == Outcome::Refused => {
+                &history.events[now as usize]
+            }
+            _ => continue,
+        };
         match event.kind {
             HistoryKind::Session {
                 change: SessionChange::Connected { read_only, .. },

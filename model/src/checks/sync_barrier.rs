@@ -14,6 +14,7 @@
 //!
 //! Source: ZooKeeper's documentation of `sync` and its internals page on its limits; `Leader.processSync`.
 
+use super::history::Step;
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding};
 use std::collections::BTreeMap;
@@ -36,65 +37,64 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     // The server that each client is connected to, and the leader of each epoch as far as it has shown itself by lagging.
     let mut servers: BTreeMap<ProcessId, ServerId> = BTreeMap::new();
     let mut leaders: BTreeMap<u32, ServerId> = BTreeMap::new();
-    for (place, event) in history.events.iter().enumerate() {
-        match &event.kind {
-            HistoryKind::Invoke {
-                request: Op::Sync { .. },
-                ..
-            } => {
-                if let Some(at) = history.call_at(place) {
-                    found[at] = newest;
+    for (place, step) in history.steps() {
+        let at = match step {
+            Step::Made(at) => {
+                if history.calls[at as usize].nature.is_sync {
+                    found[at as usize] = newest;
                 }
+                continue;
             }
-            HistoryKind::Ok { .. } | HistoryKind::Fail { .. } => {
-                let Some(at) = history.call_at(place) else {
-                    continue;
-                };
-                let call = &history.calls[at];
-                if !call.names_state() {
-                    continue;
+            Step::Aside(event) => {
+                if let HistoryKind::Session {
+                    change: SessionChange::Connected { server, .. },
+                } = &event.kind
+                {
+                    servers.insert(event.process, *server);
                 }
-                newest = newest.max(call.zxid);
-                let slot = call.slot as usize;
-                if let Op::Sync { mode, .. } = call.op {
-                    let promised = found[at];
-                    let excused = *mode == SyncMode::Leader
-                        && call.zxid.epoch() < promised.epoch()
-                        && call.zxid < promised;
-                    deposed += u64::from(excused);
-                    let lags = evidence.options.leader_may_lag && !excused && call.zxid < promised;
-                    let server = servers.get(&call.process).copied();
-                    let excused = excused
-                        || lags
-                            && server.is_some_and(|server| {
-                                *leaders.entry(call.zxid.epoch()).or_insert(server) == server
-                            });
-                    lagging += u64::from(lags && excused);
-                    if !excused && floors[slot].0 < promised {
-                        floors[slot] = (promised, Some(at));
-                    }
-                }
-                let (floor, sync) = floors[slot];
-                let Some(sync) = sync else { continue };
-                finding.examined += 1;
-                if call.zxid < floor {
-                    let about = [history.calls[sync].done, call.done];
-                    finding.fail_about(event.time, &about, || {
-                        format!(
-                            "{} was answered at {}, though {} had promised {floor}",
-                            said(call),
-                            call.zxid,
-                            said(&history.calls[sync])
-                        )
+                continue;
+            }
+            Step::Done(at) => at as usize,
+        };
+        let call = &history.calls[at];
+        if !call.names_state() {
+            continue;
+        }
+        newest = newest.max(call.zxid);
+        let slot = call.slot as usize;
+        if call.nature.is_sync
+            && let Op::Sync { mode, .. } = call.op
+        {
+            let promised = found[at];
+            let excused = *mode == SyncMode::Leader
+                && call.zxid.epoch() < promised.epoch()
+                && call.zxid < promised;
+            deposed += u64::from(excused);
+            let lags = evidence.options.leader_may_lag && !excused && call.zxid < promised;
+            let server = servers.get(&call.process).copied();
+            let excused = excused
+                || lags
+                    && server.is_some_and(|server| {
+                        *leaders.entry(call.zxid.epoch()).or_insert(server) == server
                     });
-                }
+            lagging += u64::from(lags && excused);
+            if !excused && floors[slot].0 < promised {
+                floors[slot] = (promised, Some(at));
             }
-            HistoryKind::Session {
-                change: SessionChange::Connected { server, .. },
-            } => {
-                servers.insert(event.process, *server);
-            }
-            _ => {}
+        }
+        let (floor, sync) = floors[slot];
+        let Some(sync) = sync else { continue };
+        finding.examined += 1;
+        if call.zxid < floor {
+            let about = [history.calls[sync].done, call.done];
+            finding.fail_about(history.time(place), &about, || {
+                format!(
+                    "{} was answered at {}, though {} had promised {floor}",
+                    said(call),
+                    call.zxid,
+                    said(&history.calls[sync])
+                )
+            });
         }
     }
     finding.with_detail(format!(

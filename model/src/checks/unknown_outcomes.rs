@@ -14,7 +14,7 @@
 //! Source: ZooKeeper's session order with `SessionMovedException` (`PrepRequestProcessor.checkSession`); the conclusion that
 //! a write left open by a lost connection comes before any later one of its session is this project's.
 
-use super::history::{Call, History, Outcome};
+use super::history::{Call, History, Outcome, Step};
 use super::linearizable_writes::said;
 use super::replay::{Blame, Claim, Replay, Unanswered, is_turned_away};
 use super::{Check, Evidence, Finding};
@@ -107,19 +107,23 @@ fn prefixes(evidence: &Evidence<'_>, replay: &Replay<'_>, finding: &mut Finding)
 fn connections(history: &History<'_>) -> BTreeMap<u32, u32> {
     let mut now: BTreeMap<ProcessId, u32> = BTreeMap::new();
     let mut conns = BTreeMap::new();
-    for event in history.events {
-        match &event.kind {
-            HistoryKind::Session {
-                change: SessionChange::Connected { conn, .. },
-            } => {
-                now.insert(event.process, *conn);
-            }
-            HistoryKind::Info { id, sent: true, .. } => {
-                if let (Some(conn), Some(at)) = (now.get(&event.process), history.index(*id)) {
-                    conns.insert(at as u32, *conn);
+    for (_, step) in history.steps() {
+        match step {
+            Step::Aside(event) => {
+                if let HistoryKind::Session {
+                    change: SessionChange::Connected { conn, .. },
+                } = &event.kind
+                {
+                    now.insert(event.process, *conn);
                 }
             }
-            _ => {}
+            Step::Done(at) => {
+                let call = &history.calls[at as usize];
+                if let (Outcome::Unknown, Some(conn)) = (call.outcome, now.get(&call.process)) {
+                    conns.insert(at, *conn);
+                }
+            }
+            Step::Made(_) => {}
         }
     }
     conns

@@ -28,7 +28,7 @@
 //! Source: ZooKeeper's guarantees on watches; `WatchManager`, `DataTree.setWatches`; ZOOKEEPER-1412 is a bug it finds. Before
 //! 3.9 events carried no zxid; this check wants one.
 
-use super::history::{At, Call, History, NEVER};
+use super::history::{At, Call, History, NEVER, Step};
 use super::replay::{Claim, Replay};
 use super::{Check, Evidence, Finding};
 use crate::reference::{WatchList, grants, watch_of};
@@ -59,18 +59,19 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         events: 0,
     };
     let mut clients: BTreeMap<ProcessId, Client<'_>> = BTreeMap::new();
-    for (at, event) in evidence.history.events.iter().enumerate() {
-        // What is invoked concerns no watch yet.
-        if matches!(event.kind, HistoryKind::Invoke { .. }) {
-            continue;
+    for (at, step) in evidence.history.steps() {
+        scan.now = at;
+        match step {
+            // What is asked concerns no watch yet.
+            Step::Made(_) => {}
+            Step::Done(call) => {
+                let call = &evidence.history.calls[call as usize];
+                if call.is_definite() {
+                    scan.reply(client_of(&mut clients, call.process), call);
+                }
+            }
+            Step::Aside(event) => scan.take(client_of(&mut clients, event.process), event),
         }
-        scan.now = at as At;
-        // Most clients leave no watches most of the time: only what concerns watches gets this far.
-        let client = clients.entry(event.process).or_insert_with(|| Client {
-            process: event.process,
-            ..Client::default()
-        });
-        scan.take(client, at, event);
     }
     if evidence.options.quiet_end {
         let end = evidence.history.time(NEVER);
@@ -85,6 +86,16 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         ..
     } = scan;
     finding.with_detail(format!("{left} watches left, {events} events"))
+}
+
+fn client_of<'c, 'a>(
+    clients: &'c mut BTreeMap<ProcessId, Client<'a>>,
+    process: ProcessId,
+) -> &'c mut Client<'a> {
+    clients.entry(process).or_insert_with(|| Client {
+        process,
+        ..Client::default()
+    })
 }
 
 /// A watch: of which kind, where.
@@ -158,14 +169,8 @@ struct Scan<'r, 'a> {
 }
 
 impl<'a> Scan<'_, 'a> {
-    fn take(&mut self, client: &mut Client<'a>, at: usize, event: &'a HistoryEvent) {
+    fn take(&mut self, client: &mut Client<'a>, event: &'a HistoryEvent) {
         match &event.kind {
-            HistoryKind::Ok { .. } | HistoryKind::Fail { .. } => {
-                let call = self.history.call_at(at).map(|at| &self.history.calls[at]);
-                if let Some(call) = call.filter(|call| call.is_definite()) {
-                    self.reply(client, call, event.time);
-                }
-            }
             HistoryKind::Watch { zxid, event: e, .. } => {
                 self.events += 1;
                 self.finding.examined += 1;
@@ -206,7 +211,8 @@ impl<'a> Scan<'_, 'a> {
         client.session = session;
     }
 
-    fn reply(&mut self, client: &mut Client<'a>, call: &Call<'a>, at: Time) {
+    fn reply(&mut self, client: &mut Client<'a>, call: &Call<'a>) {
+        let at = self.history.time(self.now);
         if client.detached && !client.set.is_empty() {
             self.finding.fail_about(at, &[self.now], || {
                 let (process, count) = (call.process.0, client.set.len());
@@ -216,7 +222,9 @@ impl<'a> Scan<'_, 'a> {
         }
         client.detached = false;
         self.late(client, call.zxid, true, call.process, at);
-        self.leave(client, call.op, call.observed(), call.zxid);
+        if call.nature.watches {
+            self.leave(client, call.op, call.observed(), call.zxid);
+        }
     }
 
     /// Leaves the watches that a request asks for and that its result lets it.

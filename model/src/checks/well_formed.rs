@@ -4,6 +4,7 @@
 //! Not a promise of the service but of the history itself; what the others conclude rests on it. Source: the definition of
 //! a history in Herlihy and Wing, "Linearizability" (TOPLAS 1990).
 
+use super::history::Step;
 use super::{Check, Evidence, Finding};
 use std::collections::BTreeMap;
 use zabsim_types::{HistoryKind, ProcessId, SessionChange};
@@ -15,58 +16,58 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence<'_>) -> Finding {
-    let events = evidence.history.events;
+    let history = &evidence.history;
     let mut finding = Finding {
-        examined: events.len() as u64,
+        examined: history.events.len() as u64,
         ..Finding::default()
     };
-    for pair in events.windows(2) {
-        if pair[1].time < pair[0].time {
-            finding.fail(pair[1].time, || {
-                format!(
-                    "an event at {} stands behind one at {}",
-                    pair[1].time, pair[0].time
-                )
+    for pair in history.times().windows(2) {
+        if pair[1] < pair[0] {
+            finding.fail(pair[1], || {
+                format!("an event at {} stands behind one at {}", pair[1], pair[0])
             });
         }
     }
     let mut conns: BTreeMap<ProcessId, (u32, bool)> = BTreeMap::new();
-    for event in events {
-        if matches!(
-            event.kind,
-            HistoryKind::Invoke { .. } | HistoryKind::Info { .. } | HistoryKind::Recipe(_)
-        ) {
-            continue;
-        }
-        let (last, open) = conns.entry(event.process).or_default();
-        let by = match &event.kind {
-            HistoryKind::Ok { conn, .. }
-            | HistoryKind::Fail { conn, .. }
-            | HistoryKind::Watch { conn, .. }
-            | HistoryKind::Session {
-                change: SessionChange::WatchesSet { conn, .. },
-            } => *conn,
-            HistoryKind::Session {
-                change: SessionChange::Connected { conn, .. },
-            } => {
-                if conn <= last {
-                    finding.fail(event.time, || {
-                        let client = event.process.0;
-                        format!("client {client} has its connection {conn} behind {last}")
-                    });
+    for (at, step) in history.steps() {
+        let (process, by) = match step {
+            Step::Made(_) => continue,
+            Step::Done(call) => {
+                let call = &history.calls[call as usize];
+                if !call.is_reply() {
+                    continue;
                 }
-                (*last, *open) = (*conn, true);
-                continue;
+                (call.process, call.conn)
             }
-            HistoryKind::Session { .. } => {
-                *open = false;
-                continue;
-            }
-            _ => continue,
+            Step::Aside(event) => match &event.kind {
+                HistoryKind::Watch { conn, .. }
+                | HistoryKind::Session {
+                    change: SessionChange::WatchesSet { conn, .. },
+                } => (event.process, *conn),
+                HistoryKind::Session {
+                    change: SessionChange::Connected { conn, .. },
+                } => {
+                    let (last, open) = conns.entry(event.process).or_default();
+                    if conn <= last {
+                        finding.fail(event.time, || {
+                            let client = event.process.0;
+                            format!("client {client} has its connection {conn} behind {last}")
+                        });
+                    }
+                    (*last, *open) = (*conn, true);
+                    continue;
+                }
+                HistoryKind::Session { .. } => {
+                    conns.entry(event.process).or_default().1 = false;
+                    continue;
+                }
+                _ => continue,
+            },
         };
+        let (last, open) = conns.entry(process).or_default();
         if !*open || by != *last {
-            finding.fail(event.time, || {
-                let (client, is) = (event.process.0, if *open { "open" } else { "over" });
+            finding.fail(history.time(at), || {
+                let (client, is) = (process.0, if *open { "open" } else { "over" });
                 format!("client {client} was given something by connection {by}; its last is {last}, which is {is}")
             });
         }

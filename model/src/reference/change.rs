@@ -90,16 +90,33 @@ impl Model {
 
     /// A write by a connection with these rights.
     pub fn write_as(&mut self, op: &Op, stamp: Stamp, rights: Rights<'_>) -> OpResult {
-        self.begin(stamp);
-        let answer = match op {
-            Op::CloseSession if self.has_session(stamp.session) => {
-                self.close_session(stamp);
-                Ok(Reply::Closed)
-            }
-            _ => self.attempt(op, stamp, rights),
-        };
-        self.done();
+        let (Ok(answer) | Err(answer)) = self.write_if(op, stamp, rights, |_| true);
         answer
+    }
+
+    /// A write that is done only if its answer is wanted: else the tree stays as it is, and the answer is the error.
+    pub(crate) fn write_if(
+        &mut self,
+        op: &Op,
+        stamp: Stamp,
+        rights: Rights<'_>,
+        is_wanted: impl FnOnce(&OpResult) -> bool,
+    ) -> Result<OpResult, OpResult> {
+        self.begin(stamp);
+        let closes = *op == Op::CloseSession && self.has_session(stamp.session);
+        let answer = match closes {
+            true => Ok(Reply::Closed),
+            false => self.attempt(op, stamp, rights),
+        };
+        if !is_wanted(&answer) {
+            self.take_back();
+            return Err(answer);
+        }
+        match closes {
+            true => self.close_session(stamp),
+            false => self.done(),
+        }
+        Ok(answer)
     }
 
     /// Takes back every transaction behind a state that was marked. Only for a model that keeps a journal.

@@ -177,7 +177,13 @@ impl Scene<'_, '_> {
             prefix,
         };
         match (&failure.why, call) {
-            (Why::Answer { expected, .. }, Some(at)) => {
+            (
+                Why::Answer {
+                    expected: Some(expected),
+                    ..
+                },
+                Some(at),
+            ) => {
                 let mut conflict = self.of_answer(at, expected, witness);
                 conflict.sentence.push_str(&whatever);
                 conflict.prefix = prefix;

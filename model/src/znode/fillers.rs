@@ -1,6 +1,6 @@
 //! What may lie at a transaction that no reply names.
 
-use super::known::{Loose, Trace};
+use super::known::Trace;
 use super::search::{Search, State};
 use crate::reference::{Rights, Stamp, Trigger};
 use crate::witness::{TxnKind, life_of};
@@ -38,6 +38,7 @@ impl<'h, 'a> Search<'h, 'a> {
         let (known, at) = (self.known, state.at);
         let mut all = Vec::new();
         let mut away = Vec::new();
+        let mut of_the_dead = false;
         if known.is_part && !idle {
             all.push(Filler::Elsewhere);
         }
@@ -50,7 +51,13 @@ impl<'h, 'a> Search<'h, 'a> {
             let is_away = match known.is_part {
                 // What is not carried out is nothing here, unless what was sent behind it is.
                 true => self.has_next(place as u32),
-                false => loose.refused || loose.moved || local || !self.model.has_session(session),
+                false if loose.refused || loose.moved || local => true,
+                // Of sessions that are over one does as well as the other, so long as each session's are taken in order.
+                false if self.model.has_session(session) => false,
+                false if (loose.life as usize) < state.made => {
+                    !std::mem::replace(&mut of_the_dead, true)
+                }
+                false => true,
             };
             if is_away {
                 away.push(Filler::TurnedAway(place as u32));
@@ -126,25 +133,14 @@ impl<'h, 'a> Search<'h, 'a> {
         spans.any(|(start, end)| from <= *end && *start <= to)
     }
 
-    /// Whether the requests sent before it on its connection have been carried out, and none behind it.
+    /// Whether the requests sent before it on its connection have been carried out, and none behind it. (They too were only carried
+    /// out when those before them had been: the last says it of all.)
     fn is_next(&self, at: u32) -> bool {
         let loose = &self.known.loose[at as usize];
-        let own = |other: &Loose| other.slot == loose.slot;
-        !self.used.contains(&at)
-            && self
-                .used
-                .range(at + 1..)
-                .all(|other| !own(&self.known.loose[*other as usize]))
-            && self.known.loose[..at as usize]
-                .iter()
-                .enumerate()
-                .rev()
-                .take_while(|(_, other)| own(other))
-                .all(|(before, other)| {
-                    other.conn != loose.conn
-                        || other.refused
-                        || self.used.contains(&(before as u32))
-                })
+        let is_used = |other| self.used.contains(&other);
+        loose.previous.is_none_or(is_used)
+            && !is_used(at)
+            && self.used.range(at + 1..loose.session_end).next().is_none()
     }
 
     /// Whether something was sent behind it on its connection.

@@ -36,6 +36,12 @@ pub(super) struct Loose {
     pub moved: bool,
     /// Whether the server turned it away: if it took a transaction, then one without effect.
     pub refused: bool,
+    /// The one sent before it on its connection that was not turned away.
+    pub previous: Option<u32>,
+    /// Behind the last of its session.
+    pub session_end: u32,
+    /// Its session's place among the lives; `u32::MAX` for none.
+    pub life: u32,
 }
 
 /// A session and what the history says of its life.
@@ -128,6 +134,7 @@ impl Known {
         }
         known.sessions(history, settings);
         known.unanswered(history);
+        known.link_loose(history);
         known
     }
 
@@ -402,8 +409,32 @@ impl Known {
                     conn: conns.get(at).copied().unwrap_or(call.conn),
                     moved: false,
                     refused,
+                    previous: None,
+                    session_end: 0,
+                    life: u32::MAX,
                 });
             }
+        }
+    }
+
+    /// Ties the updates of unknown outcome to those beside them, once their connections are known.
+    fn link_loose(&mut self, history: &History<'_>) {
+        let lives = (0..).zip(&self.lives);
+        let lives: BTreeMap<SessionId, u32> = lives.map(|(at, life)| (life.session, at)).collect();
+        let mut from = 0;
+        for of_session in self.loose.chunk_by_mut(|one, other| one.slot == other.slot) {
+            let end = from + of_session.len() as u32;
+            let mut last: BTreeMap<u32, u32> = BTreeMap::new();
+            for (at, loose) in (from..).zip(of_session) {
+                loose.session_end = end;
+                let session = history.calls[loose.call as usize].session;
+                loose.life = lives.get(&session).copied().unwrap_or(u32::MAX);
+                loose.previous = last.get(&loose.conn).copied();
+                if !loose.refused {
+                    last.insert(loose.conn, at);
+                }
+            }
+            from = end;
         }
     }
 
@@ -482,6 +513,7 @@ impl Known {
                 (loose.conn, loose.moved) = (*conn, *moved);
             }
         }
+        self.link_loose(history);
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Recording {
     pub events: Vec<HistoryEvent>,
     /// Notes of the nemesis and of whoever else, by kind: how many.
     pub notes: BTreeMap<String, u64>,
-    /// When something was amiss, from the first such note or lost connection to the last; for messages.
+    /// Lines read.
     pub lines: u64,
     /// What the recorder says of the servers: their version, how many there are.
     pub server: Option<String>,

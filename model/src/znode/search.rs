@@ -491,7 +491,8 @@ impl<'h, 'a> Search<'h, 'a> {
                     ids: self.history.identities(call).0,
                     as_of: None,
                 };
-                let expected = self.model.read_as(call.op, call.session, rights);
+                let expected = || self.model.read_as(call.op, call.session, rights);
+                let expected = self.is_latest(*zxid).then(expected);
                 state.at = *zxid;
                 return Err(Why::Answer {
                     call: *read,
@@ -520,7 +521,7 @@ impl<'h, 'a> Search<'h, 'a> {
             return Ok(());
         }
         if !fits {
-            let expected = result;
+            let expected = Some(result);
             return Err(Why::Answer { call: at, expected });
         }
         self.heard(zxid)

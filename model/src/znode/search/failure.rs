@@ -16,8 +16,12 @@ pub(in crate::znode) struct Failure {
 
 #[derive(Clone, PartialEq, Debug)]
 pub(in crate::znode) enum Why {
-    /// That call was answered otherwise than from the state there.
-    Answer { call: u32, expected: OpResult },
+    /// That call was answered otherwise than from the state there; from which it would have been answered so. A failure that is
+    /// not the latest so far is told to nobody, and does without.
+    Answer {
+        call: u32,
+        expected: Option<OpResult>,
+    },
     /// No reply names the transaction, and nothing that can have happened leaves what was seen of it.
     Nobodys,
     /// Nothing up to there can have made the session, which was used.
@@ -96,11 +100,16 @@ impl Search<'_, '_> {
         if let Some(path) = &about {
             *self.failures.entry(path.clone()).or_default() += 1;
         }
-        let deepest = self.worst.as_ref().map(|worst| worst.failure.zxid);
-        if deepest.is_none_or(|deepest| deepest < zxid) {
+        if self.is_latest(zxid) {
             self.worst = Some(self.here(failure));
         }
         about
+    }
+
+    /// Whether none of the failures so far came later.
+    pub(super) fn is_latest(&self, zxid: Zxid) -> bool {
+        let latest = self.worst.as_ref().map(|worst| worst.failure.zxid);
+        latest.is_none_or(|latest| latest < zxid)
     }
 
     /// The node at which it failed.
