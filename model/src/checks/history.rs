@@ -1,5 +1,6 @@
 //! The history as the checks want it: each request with what came of it, the sessions' calls in order.
 
+use super::stat_of;
 use crate::reference::{Lookup, digest, watch_of};
 use zabsim_types::{
     CallId, ErrorCode, HistoryEvent, HistoryKind, Id, Op, ProcessId, Reply, SessionId, Time, Xid,
@@ -33,6 +34,8 @@ pub(crate) struct Call<'a> {
     pub id: CallId,
     pub op: &'a Op,
     pub process: ProcessId,
+    /// The place of its client.
+    pub client: u32,
     /// The place of its session in [`History::sessions`].
     pub slot: u32,
     /// The session that it was answered in; where it was not, the one that it was made in.
@@ -49,6 +52,16 @@ pub(crate) struct Call<'a> {
     /// The end of a session that no transaction made: it is none either.
     pub closes_unlogged: bool,
     pub nature: Nature,
+    pub shown: Shown,
+}
+
+/// What the `Stat` of an answer says, for every check that asks; nothing where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shown {
+    /// The newest of its transactions.
+    pub newest: Zxid,
+    /// The session that owns the node.
+    pub owner: SessionId,
 }
 
 /// What a request is, as far as checks ask of every one: kept beside the call, so that they need not look at the request itself.
@@ -64,6 +77,10 @@ pub(crate) struct Nature {
     pub is_sync: bool,
     /// It proves an identity.
     pub is_proof: bool,
+    /// It is a multi.
+    pub is_multi: bool,
+    /// It makes a sequential node; a multi may.
+    pub may_number: bool,
 }
 
 impl Nature {
@@ -89,6 +106,11 @@ impl Nature {
                 ),
             is_sync: matches!(op, Op::Sync { .. }),
             is_proof: matches!(op, Op::AddAuth { .. }),
+            is_multi: matches!(op, Op::Multi { .. }),
+            may_number: match op {
+                Op::Create { mode, .. } => mode.is_sequential(),
+                op => matches!(op, Op::Multi { .. }),
+            },
         }
     }
 }
@@ -175,6 +197,8 @@ pub(crate) struct History<'a> {
     identities: Lookup<u32, Vec<Proven>>,
     slots: Lookup<i64, u32>,
     by_id: Lookup<u64, u32>,
+    /// Each client's place, in order of first appearance.
+    clients: Lookup<u32, u32>,
 }
 
 /// Errors that say nothing of the tree: the request was turned away.
@@ -224,6 +248,7 @@ impl<'a> History<'a> {
             identities: Lookup::default(),
             slots: Lookup::default(),
             by_id: Lookup::default(),
+            clients: Lookup::default(),
         };
         history.by_id.reserve(events.len() / 2);
         for (at, event) in events.iter().enumerate() {
@@ -265,6 +290,16 @@ impl<'a> History<'a> {
         self.by_id.get(&id.0).map(|at| *at as usize)
     }
 
+    /// How many clients there are.
+    pub fn clients(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// The client's place among them.
+    pub fn client(&self, process: ProcessId) -> usize {
+        self.clients[&process.0] as usize
+    }
+
     /// The index of the session in `sessions`.
     pub fn slot(&self, session: SessionId) -> Option<usize> {
         self.slots.get(&session.0).map(|slot| *slot as usize)
@@ -282,6 +317,8 @@ impl<'a> History<'a> {
     }
 
     fn take(&mut self, at: At, event: &'a HistoryEvent) -> Result<(), String> {
+        let next = self.clients.len() as u32;
+        let client = *self.clients.entry(event.process.0).or_insert(next);
         match &event.kind {
             HistoryKind::Invoke { id, request } => {
                 let index = self.calls.len() as u32;
@@ -293,6 +330,7 @@ impl<'a> History<'a> {
                     id: *id,
                     op: request,
                     process: event.process,
+                    client,
                     slot: 0,
                     session: event.session,
                     invoked: at,
@@ -303,6 +341,7 @@ impl<'a> History<'a> {
                     outcome: Outcome::Unknown,
                     closes_unlogged: false,
                     nature: Nature::of(request),
+                    shown: Shown::default(),
                 });
             }
             HistoryKind::Ok {
@@ -375,6 +414,14 @@ impl<'a> History<'a> {
         }
         call.done = at;
         call.outcome = outcome;
+        if let Outcome::Ok(reply) = outcome
+            && let Some(stat) = stat_of(reply)
+        {
+            call.shown = Shown {
+                newest: stat.czxid.max(stat.mzxid).max(stat.pzxid),
+                owner: stat.ephemeral_owner,
+            };
+        }
         (call.zxid, call.conn, call.xid) = (zxid, conn, xid);
         if call.is_definite() || call.session == SessionId::NONE {
             call.session = event.session;

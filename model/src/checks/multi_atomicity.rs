@@ -13,8 +13,8 @@
 use super::history::{Call, Outcome};
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding, stat_of};
+use crate::reference::Lookup;
 use crate::witness::TxnKind;
-use std::collections::BTreeMap;
 use zabsim_types::{ErrorCode, Op, Reply, Stat, Zxid, spell};
 
 pub(super) const CHECK: Check = Check {
@@ -26,33 +26,35 @@ pub(super) const CHECK: Check = Check {
 fn run(evidence: &Evidence<'_>) -> Finding {
     let history = &evidence.history;
     let mut finding = Finding::default();
-    // For each path, the multis that made, set or removed it.
-    let mut touched: BTreeMap<&str, Vec<Zxid>> = BTreeMap::new();
-    let mut multis = 0;
+    let mut done = Vec::new();
     for at in &history.answered {
         let call = &history.calls[*at as usize];
+        if !call.nature.is_multi {
+            continue;
+        }
         let (Op::Multi { ops }, Outcome::Ok(reply)) = (call.op, call.outcome) else {
             continue;
         };
-        multis += 1;
         finding.examined += 1;
         if let Some(why) = misshapen(ops, reply).or_else(|| mislogged(evidence, *at, ops, reply)) {
             finding.fail_about(history.time(call.done), &[call.done], || {
                 format!("{}: {why}", said(call))
             });
         }
-        if let Reply::Multi { results } = reply {
-            for path in ops
-                .iter()
-                .zip(results)
-                .filter_map(|(op, reply)| path_changed(op, reply))
-            {
-                let zxids = touched.entry(path).or_default();
-                zxids.push(call.zxid);
-            }
+        done.push((call.zxid, ops, reply));
+    }
+    let multis = done.len();
+    done.sort_by_key(|(zxid, ..)| *zxid);
+    let mut touched: Touched<'_> = Lookup::default();
+    for (zxid, ops, reply) in done {
+        let Reply::Multi { results } = reply else {
+            continue;
+        };
+        let parts = ops.iter().zip(results);
+        for path in parts.filter_map(|(op, reply)| path_changed(op, reply)) {
+            touched.entry(path).or_default().push(zxid);
         }
     }
-    touched.values_mut().for_each(|zxids| zxids.sort_unstable());
     for at in &history.answered {
         visible(
             evidence,
@@ -65,6 +67,9 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         "{multis} multis and the answers that may show them"
     ))
 }
+
+/// For each path, the transactions of the multis that made, set or removed it.
+type Touched<'a> = Lookup<&'a str, Vec<Zxid>>;
 
 fn misshapen(ops: &[Op], reply: &Reply) -> Option<String> {
     let fits = match reply {
@@ -132,17 +137,11 @@ fn path_changed<'a>(op: &'a Op, reply: &'a Reply) -> Option<&'a str> {
     }
 }
 
-fn visible(
-    evidence: &Evidence<'_>,
-    call: &Call<'_>,
-    touched: &BTreeMap<&str, Vec<Zxid>>,
-    finding: &mut Finding,
-) {
-    let Outcome::Ok(reply) = call.outcome else {
+fn visible(evidence: &Evidence<'_>, call: &Call<'_>, touched: &Touched<'_>, finding: &mut Finding) {
+    let newest = call.shown.newest;
+    if newest == Zxid::ZERO {
         return;
-    };
-    let Some(stat) = stat_of(reply) else { return };
-    let newest = stat.czxid.max(stat.mzxid).max(stat.pzxid);
+    }
     finding.examined += 1;
     if newest > call.zxid {
         finding.fail(evidence.history.time(call.done), || {
@@ -153,9 +152,15 @@ fn visible(
             )
         });
     }
+    if !call.is_read() || touched.is_empty() {
+        return;
+    }
     let (Op::GetData { path, .. } | Op::Exists { path, .. } | Op::GetChildren { path, .. }) =
         call.op
     else {
+        return;
+    };
+    let Some(stat) = call.observed().and_then(Result::ok).and_then(stat_of) else {
         return;
     };
     let Some(multis) = touched.get(&**path) else {

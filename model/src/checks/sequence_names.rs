@@ -36,6 +36,9 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut named = Vec::new();
     for at in &history.answered {
         let call = &history.calls[*at as usize];
+        if !call.nature.may_number {
+            continue;
+        }
         each_create(call, &mut |part, asked, path| {
             if let Some(number) = sequence_of(path, asked) {
                 named.push(Named {

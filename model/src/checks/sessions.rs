@@ -22,7 +22,7 @@
 
 use super::history::{Outcome, Step};
 use super::linearizable_writes::said;
-use super::{Check, Evidence, Finding, stat_of};
+use super::{Check, Evidence, Finding};
 use crate::witness::{TxnKind, Witness};
 use std::collections::{BTreeMap, BTreeSet};
 use zabsim_types::{
@@ -209,10 +209,7 @@ fn answers(
                     )
                 });
             }
-            let stat = call.observed().and_then(Result::ok).and_then(stat_of);
-            let Some(owner) = stat.map(|stat| stat.ephemeral_owner) else {
-                continue;
-            };
+            let owner = call.shown.owner;
             if owner == SessionId::NONE {
                 continue;
             }

@@ -58,25 +58,33 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         left: 0,
         events: 0,
     };
-    let mut clients: BTreeMap<ProcessId, Client<'_>> = BTreeMap::new();
-    for (at, step) in evidence.history.steps() {
+    let history = &evidence.history;
+    let mut clients: Vec<Client<'_>> = Vec::new();
+    clients.resize_with(history.clients(), Client::default);
+    for (at, step) in history.steps() {
         scan.now = at;
         match step {
             // What is asked concerns no watch yet.
             Step::Made(_) => {}
             Step::Done(call) => {
-                let call = &evidence.history.calls[call as usize];
+                let call = &history.calls[call as usize];
                 if call.is_definite() {
-                    scan.reply(client_of(&mut clients, call.process), call);
+                    let client = &mut clients[call.client as usize];
+                    client.process = call.process;
+                    scan.reply(client, call);
                 }
             }
-            Step::Aside(event) => scan.take(client_of(&mut clients, event.process), event),
+            Step::Aside(event) => {
+                let client = &mut clients[history.client(event.process)];
+                client.process = event.process;
+                scan.take(client, event);
+            }
         }
     }
     if evidence.options.quiet_end {
         let end = evidence.history.time(NEVER);
-        for (process, client) in &mut clients {
-            scan.waiting(*process, client, end);
+        for client in &clients {
+            scan.waiting(client, end);
         }
     }
     let Scan {
@@ -86,16 +94,6 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         ..
     } = scan;
     finding.with_detail(format!("{left} watches left, {events} events"))
-}
-
-fn client_of<'c, 'a>(
-    clients: &'c mut BTreeMap<ProcessId, Client<'a>>,
-    process: ProcessId,
-) -> &'c mut Client<'a> {
-    clients.entry(process).or_insert_with(|| Client {
-        process,
-        ..Client::default()
-    })
 }
 
 /// A watch: of which kind, where.
@@ -331,7 +329,8 @@ impl<'a> Scan<'_, 'a> {
     }
 
     /// Nothing is on its way any more, and every server has the whole log: an event that is due now is lost.
-    fn waiting(&mut self, process: ProcessId, client: &Client<'a>, end: Time) {
+    fn waiting(&mut self, client: &Client<'a>, end: Time) {
+        let process = client.process;
         if client.detached {
             return;
         }

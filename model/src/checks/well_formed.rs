@@ -6,8 +6,7 @@
 
 use super::history::Step;
 use super::{Check, Evidence, Finding};
-use std::collections::BTreeMap;
-use zabsim_types::{HistoryKind, ProcessId, SessionChange};
+use zabsim_types::{HistoryKind, SessionChange};
 
 pub(super) const CHECK: Check = Check {
     name: "well-formed",
@@ -28,26 +27,27 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             });
         }
     }
-    let mut conns: BTreeMap<ProcessId, (u32, bool)> = BTreeMap::new();
+    // Of each client its last connection, and whether it is open.
+    let mut conns = vec![(0, false); history.clients()];
     for (at, step) in history.steps() {
-        let (process, by) = match step {
+        let (client, by) = match step {
             Step::Made(_) => continue,
             Step::Done(call) => {
                 let call = &history.calls[call as usize];
                 if !call.is_reply() {
                     continue;
                 }
-                (call.process, call.conn)
+                (call.client as usize, call.conn)
             }
             Step::Aside(event) => match &event.kind {
                 HistoryKind::Watch { conn, .. }
                 | HistoryKind::Session {
                     change: SessionChange::WatchesSet { conn, .. },
-                } => (event.process, *conn),
+                } => (history.client(event.process), *conn),
                 HistoryKind::Session {
                     change: SessionChange::Connected { conn, .. },
                 } => {
-                    let (last, open) = conns.entry(event.process).or_default();
+                    let (last, open) = &mut conns[history.client(event.process)];
                     if conn <= last {
                         finding.fail(event.time, || {
                             let client = event.process.0;
@@ -58,16 +58,17 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                     continue;
                 }
                 HistoryKind::Session { .. } => {
-                    conns.entry(event.process).or_default().1 = false;
+                    conns[history.client(event.process)].1 = false;
                     continue;
                 }
                 _ => continue,
             },
         };
-        let (last, open) = conns.entry(process).or_default();
-        if !*open || by != *last {
+        let (last, open) = conns[client];
+        if !open || by != last {
             finding.fail(history.time(at), || {
-                let (client, is) = (process.0, if *open { "open" } else { "over" });
+                let client = history.events[at as usize].process.0;
+                let is = if open { "open" } else { "over" };
                 format!("client {client} was given something by connection {by}; its last is {last}, which is {is}")
             });
         }
