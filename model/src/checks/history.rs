@@ -197,8 +197,45 @@ pub(crate) struct History<'a> {
     identities: Lookup<u32, Vec<Proven>>,
     slots: Lookup<i64, u32>,
     by_id: Lookup<u64, u32>,
-    /// Each client's place, in order of first appearance.
-    clients: Lookup<u32, u32>,
+    clients: Clients,
+}
+
+/// Each client's place, in order of first appearance.
+#[derive(Debug, Default)]
+struct Clients {
+    count: usize,
+    /// Of those with small numbers, as they mostly are: by number, one more than the place.
+    few: Vec<u32>,
+    others: Lookup<u32, u32>,
+}
+
+impl Clients {
+    const FEW: usize = 4_096;
+
+    fn place_or_new(&mut self, process: ProcessId) -> u32 {
+        let number = process.0 as usize;
+        let next = self.count as u32;
+        let place = if number < Clients::FEW {
+            if self.few.len() <= number {
+                self.few.resize(number + 1, 0);
+            }
+            if self.few[number] == 0 {
+                self.few[number] = next + 1;
+            }
+            self.few[number] - 1
+        } else {
+            *self.others.entry(process.0).or_insert(next)
+        };
+        self.count += usize::from(place == next);
+        place
+    }
+
+    fn place(&self, process: ProcessId) -> usize {
+        match self.few.get(process.0 as usize) {
+            Some(place) if *place > 0 => *place as usize - 1,
+            _ => self.others[&process.0] as usize,
+        }
+    }
 }
 
 /// Errors that say nothing of the tree: the request was turned away.
@@ -248,7 +285,7 @@ impl<'a> History<'a> {
             identities: Lookup::default(),
             slots: Lookup::default(),
             by_id: Lookup::default(),
-            clients: Lookup::default(),
+            clients: Clients::default(),
         };
         history.by_id.reserve(events.len() / 2);
         for (at, event) in events.iter().enumerate() {
@@ -292,12 +329,12 @@ impl<'a> History<'a> {
 
     /// How many clients there are.
     pub fn clients(&self) -> usize {
-        self.clients.len()
+        self.clients.count
     }
 
     /// The client's place among them.
     pub fn client(&self, process: ProcessId) -> usize {
-        self.clients[&process.0] as usize
+        self.clients.place(process)
     }
 
     /// The index of the session in `sessions`.
@@ -317,8 +354,7 @@ impl<'a> History<'a> {
     }
 
     fn take(&mut self, at: At, event: &'a HistoryEvent) -> Result<(), String> {
-        let next = self.clients.len() as u32;
-        let client = *self.clients.entry(event.process.0).or_insert(next);
+        let client = self.clients.place_or_new(event.process);
         match &event.kind {
             HistoryKind::Invoke { id, request } => {
                 let index = self.calls.len() as u32;
@@ -513,8 +549,15 @@ impl<'a> History<'a> {
     }
 
     fn fill_sessions(&mut self) {
+        // A client mostly goes on in the session that it had.
+        let mut last = vec![(SessionId::NONE, None); self.clients()];
         for at in 0..self.calls.len() {
-            let slot = self.slot_or_new(self.calls[at].session);
+            let (client, session) = (self.calls[at].client as usize, self.calls[at].session);
+            let slot = match last[client] {
+                (before, Some(slot)) if before == session => slot,
+                _ => self.slot_or_new(session),
+            };
+            last[client] = (session, Some(slot));
             self.calls[at].slot = slot as u32;
             self.sessions[slot].made.push(at as u32);
         }
@@ -535,7 +578,6 @@ impl<'a> History<'a> {
     }
 
     fn slot_or_new(&mut self, session: SessionId) -> usize {
-        // Calls come in runs of one session less often than not, yet a hash of a number is cheap.
         let next = self.sessions.len() as u32;
         let slot = *self.slots.entry(session.0).or_insert(next);
         if slot == next {

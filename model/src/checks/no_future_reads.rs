@@ -30,9 +30,18 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             _ => (zxid, invoked, at),
         });
     }
-    let newest = |zxid: Zxid| {
-        let upto = latest.partition_point(|(other, ..)| *other <= zxid);
-        upto.checked_sub(1).map(|last| latest[last])
+    // What is answered one after the other names states near to each other: first the few behind the last one.
+    let mut near = 0;
+    let mut newest = |zxid: Zxid| {
+        let is_upto = |update: &(Zxid, At, u32)| update.0 <= zxid;
+        let few = &latest[near..latest.len().min(near + 4)];
+        let more = few.partition_point(is_upto);
+        let starts_here = near == 0 || is_upto(&latest[near - 1]);
+        near = match starts_here && (more < few.len() || near + more == latest.len()) {
+            true => near + more,
+            false => latest.partition_point(is_upto),
+        };
+        near.checked_sub(1).map(|last| latest[last])
     };
     let mut finding = Finding::default();
     for at in &history.answered {

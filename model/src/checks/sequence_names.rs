@@ -11,6 +11,7 @@
 use super::history::{Call, Outcome};
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding};
+use crate::reference::Lookup;
 use crate::witness::{TxnKind, sequence_of};
 use std::collections::{BTreeMap, BTreeSet};
 use zabsim_types::{Op, Reply, Zxid, parent_of};
@@ -55,7 +56,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         return Finding::default().with_detail("no sequential nodes".into());
     }
     named.sort_by_key(|node| (node.zxid, node.part));
-    let parents = named.iter().map(|node| parent(node.path)).collect();
+    let parents = named.iter().map(|node| (parent(node.path), ())).collect();
     let (made, doubtful) = incarnations(evidence, &parents);
     let mut finding = Finding::default();
     let mut last: BTreeMap<(&str, usize), &Named<'_>> = BTreeMap::new();
@@ -122,12 +123,12 @@ type Incarnations<'a> = BTreeMap<&'a str, Vec<(Zxid, usize)>>;
 /// When each of the parents was made, and the parents of which that is not known.
 fn incarnations<'a>(
     evidence: &'a Evidence<'_>,
-    parents: &BTreeSet<&'a str>,
+    parents: &Lookup<&'a str, ()>,
 ) -> (Incarnations<'a>, BTreeSet<&'a str>) {
     let mut made: Incarnations<'a> = BTreeMap::new();
     let mut doubtful = BTreeSet::new();
     let mut note = |path: &str, zxid, part| {
-        if let Some(parent) = parents.get(path) {
+        if let Some((parent, ())) = parents.get_key_value(path) {
             made.entry(parent).or_default().push((zxid, part));
         }
     };
@@ -155,7 +156,9 @@ fn incarnations<'a>(
             match call.outcome {
                 Outcome::Ok(Reply::MultiFailed { .. }) | Outcome::Fail(_) => {}
                 Outcome::Ok(_) => note(path, call.zxid, part),
-                Outcome::Unknown => doubtful.extend(parents.get(&**path)),
+                Outcome::Unknown => {
+                    doubtful.extend(parents.get_key_value(&**path).map(|(parent, ())| *parent));
+                }
                 Outcome::Refused | Outcome::Unsent => {}
             }
         }
