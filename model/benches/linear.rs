@@ -147,7 +147,7 @@ fn judge(stale: bool, outcome: &Outcome) {
     match outcome {
         Outcome::Legal(_) => assert!(!stale, "a stale read was accepted"),
         Outcome::Illegal(_) => assert!(stale, "a legal history was refused"),
-        Outcome::Unknown { reached, of } => panic!("no answer: event {reached} of {of}"),
+        Outcome::Unknown { reached, of, .. } => panic!("no answer: event {reached} of {of}"),
     }
 }
 

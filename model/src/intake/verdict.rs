@@ -3,7 +3,7 @@
 use super::bind::{Bound, Part};
 use super::calls::Calls;
 use crate::linear::refute::Certificate;
-use crate::linear::{Core, Effort, History, Outcome, Refutation, Spec, check_parts, core};
+use crate::linear::{Core, Effort, History, Limit, Outcome, Spec, check_parts, core};
 
 /// Whether a history is linearizable.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,7 +15,7 @@ pub enum Verdict {
     },
     /// It is not.
     Illegal(Counterexample),
-    /// The effort was spent.
+    /// There was no answer within the effort and the memory that it may take.
     Unknown {
         /// Which part was left open.
         part: String,
@@ -23,6 +23,8 @@ pub enum Verdict {
         reached: u32,
         /// Of how many.
         of: u32,
+        /// What ended the search.
+        limit: Limit,
     },
 }
 
@@ -37,11 +39,30 @@ pub struct Counterexample {
     pub is_minimal: bool,
     /// Why they do, in a sentence.
     pub reason: String,
-    /// How many calls of the part had an order before the contradiction was complete.
-    pub prefix: usize,
+    /// The beginning of the part that has an order.
+    pub prefix: Prefix,
 }
 
-/// Decides a history.
+/// How far a history that has no order could be ordered. Calls are told by their place among all calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Prefix {
+    /// How many calls, the first to return, have an order.
+    pub returned: usize,
+    /// The last of them to return.
+    pub last: Option<u32>,
+    /// The one that returned next.
+    pub next: u32,
+    /// Whether there is no order any more with that one. If not, it was not found out within the effort.
+    pub is_longest: bool,
+    /// How such an order ends: the last few; empty if none was written down within the effort.
+    pub order_end: Vec<u32>,
+}
+
+/// How many calls of an order a person looks at.
+const ORDER_END: usize = 5;
+
+/// Decides a history. The effort is for all of it: three quarters for the verdict, and one quarter to say why, if there is something
+/// to say.
 pub fn decide(calls: &Calls, bound: Bound, effort: Effort) -> Verdict {
     match bound {
         Bound::Registers(parts) => decide_parts(calls, parts, effort),
@@ -63,44 +84,59 @@ fn decide_parts<S: Spec>(calls: &Calls, parts: Vec<Part<S>>, effort: Effort) -> 
         labels.push((part.name, part.places));
         objects.push((part.spec, part.history));
     }
-    let Some((at, outcome)) = check_parts(&mut objects, effort) else {
+    let explaining = Effort(effort.0 / 4);
+    let deciding = Effort(effort.0 - explaining.0);
+    let Some((at, outcome)) = check_parts(&mut objects, deciding) else {
         return Verdict::Legal { parts: count };
     };
     let (name, places) = labels.swap_remove(at);
     let (mut spec, history) = objects.swap_remove(at);
     match outcome {
         Outcome::Legal(_) => Verdict::Legal { parts: count },
-        Outcome::Unknown { reached, of } => Verdict::Unknown {
+        Outcome::Unknown { reached, of, limit } => Verdict::Unknown {
             part: name,
             reached,
             of,
+            limit,
         },
         Outcome::Illegal(refutation) => {
-            let core = core(&mut spec, &history, &refutation);
-            let say = |at: u32| calls.calls[places[at as usize] as usize].to_string();
-            let mut contradicting: Vec<u32> =
-                (core.calls.iter().map(|at| places[*at as usize])).collect();
+            let core = core(&mut spec, &history, &refutation, explaining);
+            let place = |at: u32| places[at as usize];
+            let say = |at: u32| calls.calls[place(at) as usize].to_string();
+            let mut contradicting: Vec<u32> = core.calls.iter().copied().map(place).collect();
             // A drain is one call, however much of what it took is part of it.
             contradicting.dedup();
+            let end = core.prefix.order.len().saturating_sub(ORDER_END);
             Verdict::Illegal(Counterexample {
                 part: name,
-                reason: reason(&refutation, &core, say),
+                reason: reason(&core, say),
                 calls: contradicting,
                 is_minimal: core.is_minimal,
-                prefix: core.prefix.len(),
+                prefix: Prefix {
+                    returned: core.prefix.returned,
+                    last: core.prefix.last.map(place),
+                    next: place(core.prefix.next),
+                    is_longest: core.prefix.is_longest,
+                    order_end: core.prefix.order[end..]
+                        .iter()
+                        .copied()
+                        .map(place)
+                        .collect(),
+                },
             })
         }
     }
 }
 
-fn reason(refutation: &Refutation, core: &Core, say: impl Fn(u32) -> String) -> String {
-    let Refutation::Certificate(certificate) = refutation else {
+/// Why a core has no order. Each sentence is true of the whole history too, and says no more than that all other operations may have
+/// happened or not.
+fn reason(core: &Core, say: impl Fn(u32) -> String) -> String {
+    let Some(certificate) = &core.certificate else {
         return match core.calls.len() {
-            0 => "no order explains it, whatever was observed".to_owned(),
             1 => "whatever the others did, this one could not happen".to_owned(),
             count => format!(
-                "no order of these {count} explains what they observed, even if every other operation may have happened at \
-                 any time after its call, or never"
+                "no order of these {count} explains what they observed, even if every other operation that may have changed \
+                 something did so at any time after its call, or never"
             ),
         };
     };
@@ -118,19 +154,26 @@ fn reason(refutation: &Refutation, core: &Core, say: impl Fn(u32) -> String) -> 
             change,
             observer,
         } => {
-            let maker = match maker {
-                Some(maker) => format!("what [{}] wrote last", say(maker)),
-                None => "what was there at first".to_owned(),
+            let (maker, after) = match maker {
+                Some(maker) => (
+                    format!("what [{}] wrote, and nobody after it", say(maker)),
+                    "after that ",
+                ),
+                None => (
+                    "what was there at first, and nobody wrote again".to_owned(),
+                    "",
+                ),
             };
             format!(
-                "a stale observation: [{}] observed {maker}; but after that [{}] was called, which changed it and returned before \
-                 the observer was called",
+                "a stale observation: [{}] observed {maker}; but {after}[{}] was called, which wrote something else and returned \
+                 before the observer was called",
                 say(observer),
                 say(change)
             )
         }
         Certificate::Overtaken { other, observer } => format!(
-            "[{}] observed what was there at first and what nobody wrote again, although [{}] had returned before it was called",
+            "[{}] observed what was there at first and what nobody wrote again, although [{}], which saw or wrote \
+             something else, had returned before it was called",
             say(observer),
             say(other)
         ),

@@ -62,9 +62,62 @@ pub enum Certificate {
 }
 
 impl Certificate {
-    /// The calls that it consists of, each once.
-    pub fn calls(&self) -> Vec<u32> {
-        let mut calls = match *self {
+    /// The same of other calls.
+    pub fn map(self, place: impl Fn(u32) -> u32) -> Certificate {
+        match self {
+            Certificate::NeverMade { observer } => Certificate::NeverMade {
+                observer: place(observer),
+            },
+            Certificate::FromTheFuture { observer, maker } => Certificate::FromTheFuture {
+                observer: place(observer),
+                maker: place(maker),
+            },
+            Certificate::Stale {
+                maker,
+                change,
+                observer,
+            } => Certificate::Stale {
+                maker: maker.map(&place),
+                change: place(change),
+                observer: place(observer),
+            },
+            Certificate::Overtaken { other, observer } => Certificate::Overtaken {
+                other: place(other),
+                observer: place(observer),
+            },
+            Certificate::Interleaved {
+                before_one,
+                after_one,
+                before_two,
+                after_two,
+            } => Certificate::Interleaved {
+                before_one: place(before_one),
+                after_one: place(after_one),
+                before_two: place(before_two),
+                after_two: place(after_two),
+            },
+        }
+    }
+
+    /// The calls of known outcome whose answers and returns it rests on, each once: what all others did is of no consequence. That is
+    /// those that it names, and of a stale value all that make it, because any of them might have made it again.
+    pub fn support<S: Spec>(&self, spec: &S, history: &History<S::Action>) -> Vec<u32> {
+        let calls = history.calls();
+        let mut support = self.calls();
+        if let Certificate::Stale { observer, .. } = *self {
+            let value = spec.needs(&calls[observer as usize].action);
+            let makes = |at: &u32| spec.makes(&calls[*at as usize].action) == value;
+            support.extend((0..calls.len() as u32).filter(makes));
+        }
+        support.retain(|at| calls[*at as usize].known);
+        support.sort_unstable();
+        support.dedup();
+        support
+    }
+
+    /// The calls that it names.
+    fn calls(&self) -> Vec<u32> {
+        match *self {
             Certificate::NeverMade { observer } => vec![observer],
             Certificate::FromTheFuture { observer, maker } => vec![observer, maker],
             Certificate::Stale {
@@ -79,10 +132,7 @@ impl Certificate {
                 before_two,
                 after_two,
             } => vec![before_one, after_one, before_two, after_two],
-        };
-        calls.sort_unstable();
-        calls.dedup();
-        calls
+        }
     }
 }
 

@@ -21,27 +21,28 @@
 //! All but 2's order and 4 are prunings that never lose an order, so that both answers are proofs; 2 and 4 only say what to try first.
 
 mod mask;
+mod memory;
 mod plan;
 mod rank;
 
+use super::budget::Budget;
 use super::history::{Call, History, Position};
 use super::spec::{NONE, Spec, Value};
-use super::{Effort, Outcome, Refutation};
-use hashbrown::HashMap;
+use super::{Outcome, Refutation};
 use mask::Mask;
+use memory::{Memory, NO_PATH, Path};
 use plan::Plan;
-use rustc_hash::FxBuildHasher;
 
-/// Decides whether there is an order, within an effort.
-pub fn search<S: Spec>(spec: &mut S, history: &History<S::Action>, effort: Effort) -> Outcome {
+/// Decides whether there is an order, within a budget, from which it takes what it used.
+pub fn search<S: Spec>(spec: &mut S, history: &History<S::Action>, budget: &mut Budget) -> Outcome {
     let plan = Plan::new(spec, history);
     // As many bits as operations are open at once: nearly always a machine word.
     match plan.slots {
-        0..=64 => Search::<S, u64>::new(spec, history, plan, 0).run(effort),
-        65..=128 => Search::<S, u128>::new(spec, history, plan, 0).run(effort),
+        0..=64 => Search::<S, u64>::new(spec, history, plan, 0).run(budget),
+        65..=128 => Search::<S, u128>::new(spec, history, plan, 0).run(budget),
         _ => {
             let none = vec![0; plan.slots.div_ceil(64)].into_boxed_slice();
-            Search::<S, Box<[u64]>>::new(spec, history, plan, none).run(effort)
+            Search::<S, Box<[u64]>>::new(spec, history, plan, none).run(budget)
         }
     }
 }
@@ -53,29 +54,12 @@ struct Frame<T, M> {
     event: Position,
     trail: u32,
     candidates: u32,
-    used: u32,
+    path: Path,
     state: T,
     placed: M,
     /// Whether operations of unknown outcome were offered too.
     exhausted: bool,
 }
-
-/// An operation of unknown outcome that was used, and the ones before it on the same path.
-#[derive(Clone, Copy)]
-struct Used {
-    call: u32,
-    before: u32,
-    depth: u32,
-}
-
-/// The path on which a configuration failed, and the next such path.
-struct Failure {
-    path: u32,
-    next: u32,
-}
-
-/// What identifies a configuration, but for the unknown operations that it used.
-type Key<T, M> = (Position, T, M);
 
 struct Search<'a, S: Spec, M> {
     spec: &'a mut S,
@@ -95,13 +79,12 @@ struct Search<'a, S: Spec, M> {
     candidates: Vec<u32>,
     /// Of calls of unknown outcome: whether it is used.
     used: Vec<bool>,
-    /// The unknown ones used, as a tree of paths; where the present path ends.
-    paths: Vec<Used>,
-    path: u32,
-    /// The configurations that failed, each with the paths of unknown operations on which it did: a list in `failures`.
-    refuted: HashMap<Key<S::State, M>, u32, FxBuildHasher>,
-    failures: Vec<Failure>,
+    /// What failed, and which operations of unknown outcome the present path has used.
+    memory: Memory<S::State, M>,
+    path: Path,
+    /// The operations that were placed, and those of long lists that were looked at.
     steps: u64,
+    looked: u64,
     reached: Position,
     /// Reused: candidates with their rank; values that somebody waits for.
     ranked: Vec<(u8, Position, u32)>,
@@ -138,11 +121,10 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             } else {
                 vec![false; history.len()]
             },
-            paths: Vec::new(),
-            path: NOBODY,
-            refuted: HashMap::with_hasher(FxBuildHasher),
-            failures: Vec::new(),
+            memory: Memory::default(),
+            path: NO_PATH,
             steps: 0,
+            looked: 0,
             reached: 0,
             ranked: Vec::new(),
             goals: Vec::new(),
@@ -152,12 +134,23 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
         }
     }
 
-    fn run(mut self, effort: Effort) -> Outcome {
+    fn run(mut self, budget: &mut Budget) -> Outcome {
+        let outcome = self.decide(budget);
+        budget.spend(self.cost());
+        outcome
+    }
+
+    /// What it came to so far. To look at an operation of a long list is worth a small part of placing one.
+    fn cost(&self) -> u64 {
+        self.steps + self.looked / 8
+    }
+
+    fn decide(&mut self, budget: &Budget) -> Outcome {
         loop {
             let next = self.advance();
             self.reached = self.reached.max(self.event);
             let entered = match next {
-                Next::Done => return Outcome::Legal(self.trail),
+                Next::Done => return Outcome::Legal(std::mem::take(&mut self.trail)),
                 Next::Branch => self.enter(),
             };
             if !entered && !self.back() {
@@ -166,10 +159,12 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
                     call: self.events[self.reached as usize] >> 1,
                 });
             }
-            if self.steps > effort.0 {
+            let bytes = self.memory.bytes() + self.spec.bytes();
+            if let Some(limit) = budget.ends(self.cost(), bytes) {
                 return Outcome::Unknown {
                     reached: self.reached,
                     of: self.events.len() as u32,
+                    limit,
                 };
             }
         }
@@ -181,7 +176,7 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             let at = event >> 1;
             let call = &self.calls[at as usize];
             if !call.known {
-                if event & 1 == 1 && !self.used[at as usize] && self.may_matter(call) {
+                if event & 1 == 1 && !self.used[at as usize] && self.may_matter(at) {
                     return Next::Branch;
                 }
             } else if event & 1 == 0 {
@@ -203,7 +198,8 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
     }
 
     /// Whether it can matter that an operation of unknown outcome takes effect: somebody may still need what it makes.
-    fn may_matter(&self, call: &Call<S::Action>) -> bool {
+    fn may_matter(&mut self, at: u32) -> bool {
+        let call = &self.calls[at as usize];
         if self.spec.is_pure(&call.action, false) {
             return false;
         }
@@ -213,6 +209,7 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
         // A conditional unknown operation may turn what this one makes into what is needed; and whoever shuns a value
         // is content with any other.
         let makes = self.spec.makes(&call.action);
+        self.looked += self.plan.unknown.len() as u64;
         self.plan.shunning > 0
             || self.plan.needs_left[makes as usize] > 0
             || self.plan.unknown.iter().any(|at| {
@@ -237,13 +234,7 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             self.placed.set(self.plan.slot[at as usize]);
         } else {
             self.used[at as usize] = true;
-            let depth = self.depth(self.path) + 1;
-            self.paths.push(Used {
-                call: at,
-                before: self.path,
-                depth,
-            });
-            self.path = self.paths.len() as u32 - 1;
+            self.path = self.memory.go_on(self.path, at);
         }
         if !self.plan.needs_left.is_empty() {
             let (needs, makes) = (self.spec.needs(&call.action), self.spec.makes(&call.action));
@@ -253,13 +244,6 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             if makes != NONE {
                 self.plan.makers_left[makes as usize] -= 1;
             }
-        }
-    }
-
-    fn depth(&self, path: u32) -> u32 {
-        match path {
-            NOBODY => 0,
-            path => self.paths[path as usize].depth,
         }
     }
 
@@ -290,7 +274,7 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             event: self.event,
             trail: self.trail.len() as u32,
             candidates: self.candidates.len() as u32,
-            used: self.path,
+            path: self.path,
             state: self.state,
             placed: self.placed.clone(),
             exhausted: false,
@@ -359,7 +343,7 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             let (event, trail, candidates) = (frame.event, frame.trail, frame.candidates);
             self.state = frame.state;
             self.placed = frame.placed.clone();
-            self.path = frame.used;
+            self.path = frame.path;
             self.rewind(event);
             while self.trail.len() as u32 > trail {
                 self.unmark();
@@ -369,15 +353,8 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
                 return true;
             }
             let frame = self.frames.pop().expect("it was there");
-            let key = (frame.event, frame.state, frame.placed);
-            let first = self.refuted.entry(key).or_insert(NOBODY);
-            if frame.used != NOBODY || *first != NOBODY {
-                let next = std::mem::replace(first, self.failures.len() as u32);
-                self.failures.push(Failure {
-                    path: frame.used,
-                    next,
-                });
-            }
+            let configuration = (frame.event, frame.state, frame.placed);
+            self.memory.note(configuration, frame.path);
         }
     }
 
@@ -395,56 +372,13 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
     }
 
     /// Whether this configuration, or one that had more freedom left, has failed before.
-    fn is_refuted(&self) -> bool {
-        if self.refuted.is_empty() {
+    fn is_refuted(&mut self) -> bool {
+        if self.memory.is_empty() {
             return false;
         }
-        let key = (self.event, self.state, self.placed.clone());
-        let Some(first) = self.refuted.get(&key) else {
-            return false;
-        };
-        if *first == NOBODY {
-            // It failed without any help of unknown operations.
-            return true;
-        }
-        let mut failure = *first;
-        while failure != NOBODY {
-            let Failure { path, next } = self.failures[failure as usize];
-            if self.uses_all_of(path) {
-                return true;
-            }
-            failure = next;
-        }
-        false
-    }
-
-    /// Whether the present path used every unknown operation that another one had used. Says no where that takes long to tell.
-    fn uses_all_of(&self, other: u32) -> bool {
-        const PATIENCE: u32 = 64;
-        let (mut mine, mut theirs) = (self.path, other);
-        // Up to where the paths part, whatever they did was the same.
-        for _ in 0..PATIENCE {
-            if mine == theirs {
-                break;
-            }
-            if self.depth(mine) > self.depth(theirs) {
-                mine = self.paths[mine as usize].before;
-            } else {
-                theirs = self.paths[theirs as usize].before;
-            }
-        }
-        if mine != theirs {
-            return false;
-        }
-        let parted = theirs;
-        let mut path = other;
-        while path != parted {
-            let used = self.paths[path as usize];
-            if !self.used[used.call as usize] {
-                return false;
-            }
-            path = used.before;
-        }
-        true
+        let configuration = (self.event, self.state, self.placed.clone());
+        let (failed, looked) = self.memory.failed(&configuration, self.path, &self.used);
+        self.looked += looked;
+        failed
     }
 }

@@ -1,162 +1,295 @@
-//! A counterexample that a person can use: the few operations of an illegal history that already contradict each other.
+//! A counterexample that a person can use: the few operations of an illegal history that already contradict each other, and the
+//! longest beginning of it that has an order.
 //!
-//! Leaving operations out of a history proves nothing: a read without its write is always illegal. What may be done is to *relax*:
-//! to forget a result. An operation that changed nothing is dropped, one that changed something becomes one of unknown outcome, which
-//! may have taken effect at any time since its call, or never. If what is left is still illegal, so was the whole. The core is
-//! what cannot be relaxed any further: each of its operations is needed for the contradiction, and all others are free to have
-//! happened or not.
+//! *Formulation.* Leaving operations out of a history proves nothing: a read without its write is always illegal. What may be done is
+//! to *relax*: to forget what was observed of an operation. If its answer shows that it changed nothing, it is dropped; else its
+//! outcome becomes unknown, so that it may have taken effect at any time after its call, or never. A history that has an order
+//! has one relaxed too; so if a relaxed one has none, neither has the whole. A *core* is a set of operations of known outcome
+//! that cannot be ordered even if all others are relaxed, and it is minimal if that is no longer so when any one of it is
+//! relaxed too. The *prefix* keeps the operations that returned first and relaxes all others; what is called after the
+//! last of them is of no consequence and left out. The longer it is, the less can it be ordered, so that the longest is found by
+//! halving.
+//!
+//! Each answer is decided by the refuter or the search, and never taken from where the search of the whole history gave up: its
+//! look-ahead makes it fail before the contradiction is complete. What could not be decided within the effort is said.
+//! (The way in which a core is made smaller: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002.)
 
+use super::budget::{Budget, Effort};
 use super::history::{Call, History, NEVER, Position};
-use super::search::search;
-use super::{Effort, Outcome, Refutation, Spec};
+use super::refute::{Certificate, refute};
+use super::{Outcome, Refutation, Spec, check_within};
 
 /// Why a history is illegal, in as few operations as could be found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Core {
-    /// The calls that have no order together, by their index in the history, in the order of their calls.
+    /// The calls that have no order together, even if all others are relaxed: by their index in the history, in the order of
+    /// their calls.
     pub calls: Vec<u32>,
-    /// Whether none of them can be left out.
+    /// Whether none of them can be relaxed too.
     pub is_minimal: bool,
-    /// The event up to which there is an order: all before it.
-    pub reached: Position,
-    /// An order for everything that had returned before that event; where the search found one.
-    pub prefix: Vec<u32>,
+    /// Why these calls have no order, where it is one of the short reasons. It may name others: those of which it
+    /// says that they came too late.
+    pub certificate: Option<Certificate>,
+    /// What has an order.
+    pub prefix: Prefix,
 }
 
-/// Shrinks what refutes a history to its core.
-pub fn core<S: Spec>(spec: &mut S, history: &History<S::Action>, refutation: &Refutation) -> Core {
-    let (calls, is_minimal, reached) = match refutation {
-        Refutation::Certificate(certificate) => {
-            let calls = certificate.calls();
-            // It is complete with the return of its last call.
-            let returns = calls.iter().map(|at| history.calls()[*at as usize].ret);
-            let reached = returns.filter(|ret| *ret != NEVER).max().unwrap_or(0);
-            (calls, true, reached)
-        }
-        Refutation::Exhausted { reached, .. } => {
-            let (calls, is_minimal) = Shrinking {
-                spec,
-                history,
-                tries: 0,
-            }
-            .run(*reached);
-            (calls, is_minimal, *reached)
-        }
-    };
-    // What had returned before the contradiction was complete; the rest is open.
-    let before = relaxed(spec, history, |call| call.ret < reached);
-    let prefix = match search(spec, &before.0, TRY) {
-        Outcome::Legal(order) => order.iter().map(|at| before.1[*at as usize]).collect(),
-        _ => Vec::new(),
-    };
-    Core {
-        calls,
-        is_minimal,
-        reached,
-        prefix,
-    }
+/// The beginning of an illegal history that has an order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Prefix {
+    /// How many calls of known outcome, the first to return, have an order.
+    pub returned: usize,
+    /// The one of them that returned last.
+    pub last: Option<u32>,
+    /// The one that returned next.
+    pub next: u32,
+    /// Whether there is no order any more with that one. If not, the effort was spent before that was known.
+    pub is_longest: bool,
+    /// An order of the prefix: those that returned, and whatever else had to take effect. Empty if none was written down within
+    /// the effort.
+    pub order: Vec<u32>,
 }
 
-/// What one attempt may cost, and how many there may be.
-const TRY: Effort = Effort(2_000_000);
-const TRIES: u32 = 2_000;
+/// Shrinks what refutes a history to its core, and finds the longest prefix, within an effort: one half of it for each.
+///
+/// # Panics
+/// If the history is refuted without any call of known outcome: it cannot be.
+pub fn core<S: Spec>(
+    spec: &mut S,
+    history: &History<S::Action>,
+    refutation: &Refutation,
+    effort: Effort,
+) -> Core {
+    let events = history.events().iter();
+    let returned = events
+        .filter(|event| *event & 1 == 1)
+        .map(|event| event >> 1);
+    let mut shrinking = Shrinking {
+        returned: returned
+            .filter(|at| history.calls()[*at as usize].known)
+            .collect(),
+        support: match refutation {
+            Refutation::Certificate(certificate) => certificate.support(spec, history),
+            Refutation::Exhausted { .. } => Vec::new(),
+        },
+        refuted: 0,
+        spec,
+        history,
+    };
+    let mut budget = Budget::new(effort);
+    let half = budget.left() / 2;
+    let prefix = budget.lend(half, |budget| shrinking.prefix(refutation, budget));
+    shrinking.core(prefix, &mut budget)
+}
 
 struct Shrinking<'a, S: Spec> {
     spec: &'a mut S,
     history: &'a History<S::Action>,
-    tries: u32,
+    /// The calls of known outcome, by their returns.
+    returned: Vec<u32>,
+    /// The calls that a certificate is about; empty without one.
+    support: Vec<u32>,
+    /// So many of those that returned first are known to have no order.
+    refuted: usize,
 }
 
-impl<'a, S: Spec> Shrinking<'a, S> {
-    fn run(mut self, reached: Position) -> (Vec<u32>, bool) {
-        let calls = self.history.calls();
-        // What returned later cannot matter: the contradiction was complete.
-        let known = (0..calls.len() as u32).filter(|at| {
-            let call = &calls[*at as usize];
-            call.known && call.ret <= reached
-        });
-        let mut core: Vec<u32> = known.collect();
-        core.sort_unstable_by_key(|at| calls[*at as usize].ret);
-        self.keep_last(&mut core);
-        let is_minimal = self.leave_out(&mut core);
-        core.sort_unstable();
-        (core, is_minimal)
+impl<S: Spec> Shrinking<'_, S> {
+    fn ret(&self, at: u32) -> Position {
+        self.history.calls()[at as usize].ret
     }
 
-    /// The last few are mostly enough: doubles their number until they are.
-    fn keep_last(&mut self, core: &mut Vec<u32>) {
-        let mut count = 8;
-        while count < core.len() {
-            let last = &core[core.len() - count..];
-            if self.is_illegal(last) {
-                *core = last.to_vec();
-                return;
+    /// How many calls had returned before a position.
+    fn returned_before(&self, position: Position) -> usize {
+        self.returned.partition_point(|at| self.ret(*at) < position)
+    }
+
+    fn prefix(&mut self, refutation: &Refutation, budget: &mut Budget) -> Prefix {
+        // So many have an order, and so many have none.
+        let (mut low, mut high) = (0, self.returned.len());
+        let mut order = Vec::new();
+        match refutation {
+            Refutation::Certificate(_) => {
+                let last = self.support.iter().map(|at| self.ret(*at)).max();
+                high = self.returned_before(last.expect("a certificate is about somebody") + 1);
             }
-            count *= 2;
+            // All up to there had their place in some order.
+            Refutation::Exhausted { reached, .. } => low = self.returned_before(*reached),
+        }
+        // It is mostly the next one, or the last: ever farther from there, then in the middle.
+        let from_below = matches!(refutation, Refutation::Exhausted { .. });
+        let (first_low, first_high) = (low, high);
+        let mut stride = 1;
+        while low + 1 < high {
+            let untouched = if from_below {
+                high == first_high
+            } else {
+                low == first_low
+            };
+            let at = match (untouched, from_below) {
+                (true, true) => (low + stride).min(high - 1),
+                (true, false) => high.saturating_sub(stride).max(low + 1),
+                (false, _) => low + (high - low) / 2,
+            };
+            stride *= 2;
+            match self.decide_prefix(at, budget) {
+                Outcome::Legal(found) => (low, order) = (at, found),
+                Outcome::Illegal(_) => high = at,
+                Outcome::Unknown { .. } => break,
+            }
+        }
+        self.refuted = high;
+        if order.is_empty()
+            && low > 0
+            && let Outcome::Legal(found) = self.decide_prefix(low, budget)
+        {
+            order = found;
+        }
+        Prefix {
+            returned: low,
+            last: low.checked_sub(1).map(|last| self.returned[last]),
+            next: self.returned[low],
+            is_longest: low + 1 == high,
+            order,
         }
     }
 
-    /// Leaves out whatever can be, in ever smaller pieces (delta debugging: Zeller and Hildebrandt, 2002).
-    fn leave_out(&mut self, core: &mut Vec<u32>) -> bool {
-        let mut piece = core.len() / 2;
+    /// Decides the prefix with so many returns. An order is one of the whole history's calls.
+    fn decide_prefix(&mut self, count: usize, budget: &mut Budget) -> Outcome {
+        let mut known = self.returned[..count].to_vec();
+        known.sort_unstable();
+        let (outcome, places) = self.decide(&known, budget);
+        match outcome {
+            Outcome::Legal(order) => {
+                Outcome::Legal(order.iter().map(|at| places[*at as usize]).collect())
+            }
+            other => other,
+        }
+    }
+
+    fn core(&mut self, prefix: Prefix, budget: &mut Budget) -> Core {
+        let mut calls = self.base(budget);
+        let is_minimal = self.leave_out(&mut calls, budget);
+        calls.sort_unstable();
+        let (relaxed, places) = relaxed(self.spec, self.history, &calls, NEVER);
+        let certificate = refute(self.spec, &relaxed);
+        Core {
+            certificate: certificate.map(|certificate| certificate.map(|at| places[at as usize])),
+            calls,
+            is_minimal,
+            prefix,
+        }
+    }
+
+    /// A set of calls that has no order, to begin with, by their returns: of those that returned until the contradiction was
+    /// complete, so that the last of them belongs to every core.
+    fn base(&mut self, budget: &mut Budget) -> Vec<u32> {
+        let mut base = self.returned[..self.refuted].to_vec();
+        let mut known = base.clone();
+        known.sort_unstable();
+        let until = self.ret(base[base.len() - 1]);
+        let (history, places) = relaxed(self.spec, self.history, &known, until);
+        if let Some(certificate) = refute(self.spec, &history) {
+            let support = certificate.support(self.spec, &history);
+            let support: Vec<u32> = support.iter().map(|at| places[*at as usize]).collect();
+            if self.has_none(&support, budget) == Some(true) {
+                return support;
+            }
+        }
+        // The last few are mostly enough.
+        let mut count = 8;
+        while count < base.len() {
+            let last = &base[base.len() - count..];
+            match self.has_none(last, budget) {
+                Some(true) => {
+                    base.drain(..base.len() - count);
+                    break;
+                }
+                Some(false) => count *= 2,
+                None => break,
+            }
+        }
+        base
+    }
+
+    /// Leaves out whatever can be, in ever smaller pieces. Says whether it is known that nothing more can be.
+    fn leave_out(&mut self, core: &mut Vec<u32>, budget: &mut Budget) -> bool {
+        let mut piece = core.len().div_ceil(2);
+        let mut is_minimal = true;
         while piece > 0 {
+            is_minimal = true;
             let mut from = 0;
-            let mut left_out = false;
             while from < core.len() {
-                let to = (from + piece).min(core.len());
-                let rest = [&core[..from], &core[to..]].concat();
-                if self.tries >= TRIES {
+                if budget.left() == 0 {
                     return false;
                 }
-                if self.is_illegal(&rest) {
-                    *core = rest;
-                    left_out = true;
-                } else {
-                    from = to;
+                let to = (from + piece).min(core.len());
+                let rest = [&core[..from], &core[to..]].concat();
+                match self.has_none(&rest, budget) {
+                    Some(true) => *core = rest,
+                    // What has an order has one all the more when others are relaxed too: once is enough.
+                    Some(false) => from = to,
+                    None => (from, is_minimal) = (to, false),
                 }
             }
-            // With one at a time, a pass that leaves nothing out is the end; before, go on to smaller pieces.
-            if piece > 1 || !left_out {
-                piece /= 2;
-            }
+            piece /= 2;
         }
-        true
+        is_minimal
     }
 
-    fn is_illegal(&mut self, known: &[u32]) -> bool {
-        self.tries += 1;
+    /// Whether these calls have no order when all others are relaxed. `None`: not decided within the budget.
+    fn has_none(&mut self, known: &[u32], budget: &mut Budget) -> Option<bool> {
         let mut known = known.to_vec();
         known.sort_unstable();
-        let mut next = 0;
-        let (history, _) = relaxed(self.spec, self.history, |call| {
-            // Calls are visited in their order.
-            let is = known
-                .get(next)
-                .is_some_and(|at| std::ptr::eq(call, &self.history.calls()[*at as usize]));
-            next += usize::from(is);
-            is
-        });
-        matches!(search(self.spec, &history, TRY), Outcome::Illegal(_))
+        match self.decide(&known, budget).0 {
+            Outcome::Legal(_) => Some(false),
+            Outcome::Illegal(_) => Some(true),
+            Outcome::Unknown { .. } => None,
+        }
+    }
+
+    /// Decides the history with these calls alone kept, given in their order; and where its calls stand in the whole.
+    fn decide(&mut self, known: &[u32], budget: &mut Budget) -> (Outcome, Vec<u32>) {
+        // What one attempt may take, so that a hard one leaves something for the others.
+        const ATTEMPT: u64 = 2_000_000;
+        // What it takes to make a smaller history, in searching steps.
+        const CALLS_A_STEP: u64 = 4;
+        let until = known.iter().map(|at| self.ret(*at)).max().unwrap_or(0);
+        let (history, places) = relaxed(self.spec, self.history, known, until);
+        budget.spend(1 + history.len() as u64 / CALLS_A_STEP);
+        let attempt = ATTEMPT + 4 * history.len() as u64;
+        let spec = &mut *self.spec;
+        let outcome = budget.lend(attempt, |budget| check_within(spec, &history, budget));
+        (outcome, places)
     }
 }
 
-/// The history with only some results kept, and where each of its calls stands in the whole one.
+/// The history with only these calls kept (given in their order), all others relaxed, and those that were called after a position left
+/// out; and where each of its calls stands in the whole one.
 fn relaxed<S: Spec>(
     spec: &S,
     history: &History<S::Action>,
-    mut keeps: impl FnMut(&Call<S::Action>) -> bool,
+    known: &[u32],
+    until: Position,
 ) -> (History<S::Action>, Vec<u32>) {
     let mut calls = Vec::new();
     let mut places = Vec::new();
+    let mut kept = known.iter().peekable();
     for (at, call) in history.calls().iter().enumerate() {
-        let kept = call.known && keeps(call);
-        if !kept && spec.is_pure(&call.action, call.known) {
+        if call.call > until {
+            break;
+        }
+        let is_kept = kept.next_if_eq(&&(at as u32)).is_some();
+        if !is_kept && spec.is_pure(&call.action, call.known) {
             continue;
         }
         places.push(at as u32);
         calls.push(Call {
-            known: kept,
-            ret: if kept || !call.known { call.ret } else { NEVER },
+            known: is_kept,
+            ret: if is_kept || !call.known {
+                call.ret
+            } else {
+                NEVER
+            },
             ..call.clone()
         });
     }

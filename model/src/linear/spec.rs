@@ -38,6 +38,11 @@ pub trait Spec {
     /// Whether the action, with the result that was observed if it is known, changes nothing in any state in which it is legal.
     fn is_pure(&self, action: &Self::Action, known: bool) -> bool;
 
+    /// How many bytes the specification takes to tell the states apart that were met.
+    fn bytes(&self) -> usize {
+        0
+    }
+
     /// How many values there are: those of actions are below it. 0: the object has none in sight.
     fn values(&self) -> usize {
         0

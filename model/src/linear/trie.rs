@@ -3,8 +3,9 @@
 //! A tree of nodes with four places each, all kept once (hash-consing): a change makes a new name in O(log n), and two arrays are
 //! equal exactly if their names are. So a big state is a small number for the search.
 
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
+use std::hash::BuildHasher;
 
 /// What an empty place holds.
 pub const EMPTY: u32 = u32::MAX;
@@ -17,7 +18,8 @@ pub type Name = u32;
 pub struct Arrays {
     levels: u32,
     nodes: Vec<[u32; 4]>,
-    names: HashMap<[u32; 4], Name, FxBuildHasher>,
+    /// The nodes' names, found by what the nodes hold.
+    names: HashTable<Name>,
 }
 
 impl Arrays {
@@ -30,7 +32,7 @@ impl Arrays {
         Arrays {
             levels,
             nodes: Vec::new(),
-            names: HashMap::with_hasher(FxBuildHasher),
+            names: HashTable::new(),
         }
     }
 
@@ -68,10 +70,24 @@ impl Arrays {
         if node == [EMPTY; 4] {
             return EMPTY;
         }
-        *self.names.entry(node).or_insert_with(|| {
-            self.nodes.push(node);
-            self.nodes.len() as Name - 1
-        })
+        let hash = |node: &[u32; 4]| FxBuildHasher.hash_one(node);
+        let nodes = &mut self.nodes;
+        let is_same = |name: &Name| nodes[*name as usize] == node;
+        if let Some(name) = self.names.find(hash(&node), is_same) {
+            return *name;
+        }
+        let name = nodes.len() as Name;
+        nodes.push(node);
+        self.names
+            .insert_unique(hash(&node), name, |name| hash(&nodes[*name as usize]));
+        name
+    }
+
+    /// How many bytes all of them take together.
+    pub fn bytes(&self) -> usize {
+        // A table of this kind has a byte of its own for each place, and an eighth more places than its capacity.
+        self.nodes.capacity() * size_of::<[u32; 4]>()
+            + self.names.capacity() / 7 * 8 * (size_of::<Name>() + 1)
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     /// Print one JSON object, when all is done
     #[arg(long)]
     json: bool,
-    /// How many operations the search may place before it gives up [default: 200000000; of znodes 2000000 transactions]
+    /// How many operations may be tried for a file before giving up [default: 200000000; of znodes 2000000 transactions]
     #[arg(long, value_name = "N")]
     effort: Option<u64>,
 }

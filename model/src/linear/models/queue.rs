@@ -76,4 +76,8 @@ impl Spec for Queue {
     fn is_pure(&self, action: &QueueAction, _known: bool) -> bool {
         *action == QueueAction::Empty
     }
+
+    fn bytes(&self) -> usize {
+        self.contents.bytes()
+    }
 }

@@ -74,4 +74,8 @@ impl Spec for Set {
             SetAction::Contains(..) | SetAction::Read(_) => true,
         }
     }
+
+    fn bytes(&self) -> usize {
+        self.contents.bytes()
+    }
 }

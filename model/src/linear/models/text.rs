@@ -141,4 +141,10 @@ impl Spec for Text {
     fn is_pure(&self, action: &TextAction, _known: bool) -> bool {
         matches!(action, TextAction::Get(_))
     }
+
+    fn bytes(&self) -> usize {
+        // A table of this kind has a byte of its own for each place, and an eighth more places than its capacity.
+        self.nodes.capacity() * size_of::<Node>()
+            + self.names.capacity() / 7 * 8 * (size_of::<((u32, u32), u32)>() + 1)
+    }
 }

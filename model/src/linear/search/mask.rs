@@ -7,6 +7,10 @@ pub(super) trait Mask: Clone + Eq + Hash {
     fn has(&self, slot: u32) -> bool;
     fn set(&mut self, slot: u32);
     fn clear(&mut self, slot: u32);
+    /// How many bytes it holds elsewhere.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 }
 
 macro_rules! word_mask {
@@ -35,5 +39,8 @@ impl Mask for Box<[u64]> {
     }
     fn clear(&mut self, slot: u32) {
         self[slot as usize / 64] &= !(1 << (slot % 64));
+    }
+    fn heap_bytes(&self) -> usize {
+        size_of_val(&**self)
     }
 }

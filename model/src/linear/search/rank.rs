@@ -42,6 +42,7 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
         }
         if blocked && !self.plan.unknown_from.is_empty() {
             for at in self.unknown_makers(needs) {
+                self.looked += 1;
                 self.rank_if_available(self.plan.unknown_makers[at], 1, &changes);
             }
         }
@@ -166,6 +167,7 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
             while next < goals.len() {
                 let makers = self.unknown_makers(goals[next]);
                 next += 1;
+                self.looked += makers.len() as u64;
                 for maker in makers {
                     let at = self.plan.unknown_makers[maker];
                     let needs = self.spec.needs(&self.calls[at as usize].action);
@@ -181,8 +183,14 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
     }
 
     pub(super) fn rank_all_unknown(&mut self, changes: &[u32]) {
+        // They stand in the order of their calls: those that come later are not open yet.
         for next in 0..self.plan.unknown.len() {
-            self.rank_if_available(self.plan.unknown[next], 3, changes);
+            let at = self.plan.unknown[next];
+            if self.calls[at as usize].call >= self.event {
+                break;
+            }
+            self.looked += 1;
+            self.rank_if_available(at, 3, changes);
         }
     }
 
@@ -202,6 +210,7 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
             return;
         }
         let call = &self.calls[at as usize];
+        self.looked += self.ranked.len() as u64;
         let twin = self.ranked.iter().any(|(_, _, twin)| {
             *twin != PASS && {
                 let twin = &self.calls[*twin as usize];

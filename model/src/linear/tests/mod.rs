@@ -1,4 +1,9 @@
-//! The search against the definition: small histories at random, decided by trying every order.
+//! The fast ones against the definition: small histories at random, decided by trying every order.
+
+mod cores;
+mod limits;
+mod orders;
+mod parts;
 
 use super::models::*;
 use super::*;
@@ -83,17 +88,23 @@ where
     let legal = brute_force(spec, history);
     if let Some(certificate) = refute::refute(spec, history) {
         prop_assert!(!legal, "{certificate:?} refutes a legal history");
+        let support = certificate.support(spec, history);
+        let alone = cores::keep(spec, history, &support);
+        prop_assert!(
+            !brute_force(spec, &alone),
+            "{certificate:?} with {support:?}"
+        );
+        cores::is_right(spec, history, &Refutation::Certificate(certificate))?;
     }
-    match search::search(spec, history, Effort::default()) {
+    match search::search(spec, history, &mut Budget::new(Effort::default())) {
         Outcome::Legal(order) => {
             prop_assert!(legal, "the search found an order: {order:?}");
-            let mut turns = vec![None; history.len()];
-            for (turn, at) in order.iter().enumerate() {
-                turns[*at as usize] = Some(turn as u64);
-            }
-            prop_assert_eq!(order::replay(spec, history, &turns), Ok(()));
+            prop_assert_eq!(order::replay_order(spec, history, &order), Ok(()));
         }
-        Outcome::Illegal(why) => prop_assert!(!legal, "the search refused it: {why:?}"),
+        Outcome::Illegal(why) => {
+            prop_assert!(!legal, "the search refused it: {why:?}");
+            cores::is_right(spec, history, &why)?;
+        }
         Outcome::Unknown { .. } => prop_assert!(false, "no answer"),
     }
     Ok(legal)

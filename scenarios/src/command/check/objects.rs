@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use zabsim_model::intake::bind::{Object, bind};
-use zabsim_model::intake::calls::{Calls, Fate};
+use zabsim_model::intake::calls::{Calls, Fate, RawCall};
 use zabsim_model::intake::edn::Reader;
 use zabsim_model::intake::entries::{Entries, Format};
 use zabsim_model::intake::source::Source;
-use zabsim_model::intake::verdict::{Counterexample, Verdict, decide};
-use zabsim_model::linear::Effort;
+use zabsim_model::intake::verdict::{Counterexample, Prefix, Verdict, decide};
+use zabsim_model::linear::{Effort, Limit, MEMORY_MAX};
 use zabsim_types::run;
 
 /// A history that was read.
@@ -192,10 +192,21 @@ impl History {
                 "  linearizable: an order was found and replayed for each of {parts} {}",
                 self.object.parts()
             ),
-            Verdict::Unknown { part, reached, of } => format!(
-                "  UNDECIDED{}: the effort was spent; an order was found for {reached} of {of} events",
-                self.of_part(part)
-            ),
+            Verdict::Unknown {
+                part,
+                reached,
+                of,
+                limit,
+            } => {
+                let ended = match limit {
+                    Limit::Effort => "the effort was spent".to_owned(),
+                    Limit::Memory => format!("the search has filled its {} MiB", MEMORY_MAX >> 20),
+                };
+                format!(
+                    "  UNDECIDED{}: {ended}; an order was found for {reached} of {of} events",
+                    self.of_part(part)
+                )
+            }
             Verdict::Illegal(why) => self.contradiction(why),
         }
     }
@@ -206,19 +217,56 @@ impl History {
             self.of_part(&why.part),
             why.reason
         );
-        for at in &why.calls {
-            let _ = writeln!(text, "    {}", self.calls.calls[*at as usize]);
+        // More of them nobody reads; the last belong to every contradiction that is complete there.
+        const SHOWN: usize = 32;
+        let hidden = why.calls.len().saturating_sub(SHOWN);
+        if hidden > 0 {
+            let _ = writeln!(text, "    {hidden} operations (all of them: --json), and");
+        }
+        for at in &why.calls[hidden..] {
+            let _ = writeln!(text, "    {}", self.say(*at));
         }
         let core = match why.is_minimal {
             true => "None of these can be left out.",
             false => "Perhaps not all of these are needed.",
         };
-        let _ = write!(
-            text,
-            "  {core} There is an order for {} operations up to there.",
-            why.prefix
-        );
+        let _ = write!(text, "  {core} {}", self.prefix(&why.prefix));
+        if !why.prefix.order_end.is_empty() {
+            text.push_str("\n  One order of them ends:");
+            for at in &why.prefix.order_end {
+                let _ = write!(text, "\n    {}", self.say(*at));
+            }
+            text.push_str("\n ");
+        }
         text
+    }
+
+    fn say(&self, at: u32) -> &RawCall {
+        &self.calls.calls[at as usize]
+    }
+
+    /// How far the others can be ordered.
+    fn prefix(&self, prefix: &Prefix) -> String {
+        let operations = match prefix.returned {
+            1 => "operation".to_owned(),
+            count => format!("{count} operations"),
+        };
+        let next = self.say(prefix.next);
+        match (prefix.last, prefix.is_longest) {
+            (Some(last), true) => format!(
+                "The first {operations} to return can be ordered, up to [{}]; with [{next}], none of their orders is left.",
+                self.say(last)
+            ),
+            (None, true) => format!("Not even the first to return can be ordered: [{next}]."),
+            (Some(last), false) => format!(
+                "At least the first {operations} to return can be ordered, up to [{}]; the effort was spent before it was clear where \
+                 that ends.",
+                self.say(last)
+            ),
+            (None, false) => {
+                "How many of the first can be ordered was not clear before the effort was spent.".to_owned()
+            }
+        }
     }
 
     fn of_part(&self, part: &str) -> String {
@@ -245,22 +293,38 @@ impl History {
         });
         let more = match verdict {
             Verdict::Legal { parts } => json!({ "parts": parts }),
-            Verdict::Unknown { part, reached, of } => json!({
+            Verdict::Unknown {
+                part,
+                reached,
+                of,
+                limit,
+            } => json!({
                 "part": part,
                 "reached": reached,
                 "events": of,
+                "limit": match limit {
+                    Limit::Effort => "effort",
+                    Limit::Memory => "memory",
+                },
             }),
             Verdict::Illegal(why) => {
-                let operations = why.calls.iter().map(|at| &calls.calls[*at as usize]);
-                let lines: Vec<Value> = operations
-                    .map(|call| json!({ "line": call.line, "process": call.process, "says": call.to_string() }))
-                    .collect();
+                let one = |at: u32| {
+                    let call = self.say(at);
+                    json!({ "line": call.line, "process": call.process, "says": call.to_string() })
+                };
+                let all = |calls: &[u32]| -> Vec<Value> { calls.iter().copied().map(one).collect() };
+                let prefix = &why.prefix;
                 json!({
                     "part": why.part,
                     "detail": why.reason,
-                    "operations_in_conflict": lines,
+                    "operations_in_conflict": all(&why.calls),
                     "is_minimal": why.is_minimal,
-                    "longest_prefix": why.prefix,
+                    // So many operations, the first to return; at least so many, where it is not known to be the longest.
+                    "longest_prefix": prefix.returned,
+                    "is_longest": prefix.is_longest,
+                    "prefix_ends_with": prefix.last.map(one),
+                    "prefix_ends_before": one(prefix.next),
+                    "prefix_order_ends": all(&prefix.order_end),
                 })
             }
         };
