@@ -1,177 +1,248 @@
 //! What it costs to decide a history, for each shape that people have: nanoseconds and bytes for each operation.
 //!
-//! `cargo bench -p zabsim-model`. Histories are generated and lie in memory; the time is the processor's, from the list of calls to the
-//! verdict. The least of a few repetitions stands for the cost, the others for the machine's noise.
+//! `cargo bench -p zabsim-model --bench linear`; a word of a row's name behind `--` measures only such rows. Histories are generated
+//! and lie in memory as a reader hands them over: calls with numbered values. The time is the processor's, from there to the verdict; of
+//! a few repetitions the least stands for the cost, the others for the machine's noise. The bytes are the most that were
+//! in use at once, the calls themselves included.
+//!
+//! One row is one shape at 10^4, 10^5 and 10^6 operations. `growth` is the last of these against the first: 1.0 is linear. `at most` is
+//! what was promised for the shape and `used` the part of it that it takes, at 10^6 (with 30 clients at 10^5).
 
 use cpu_time::ProcessTime;
 use peak_alloc::PeakAlloc;
 use std::hint::black_box;
 use std::time::Duration;
 use zabsim_model::linear::generate::{Generated, Shape, generate, make_stale};
-use zabsim_model::linear::models::{Register, RegisterAction, check_store};
-use zabsim_model::linear::{Call, Effort, History, Outcome, check, order};
+use zabsim_model::linear::models::{Register, RegisterAction};
+use zabsim_model::linear::{Call, Effort, History, Outcome, check_parts, order};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
+const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
+/// For each operation, in bytes, whatever the shape.
+const BYTES_AT_MOST: usize = 400;
+
+/// A row of the table.
+struct Row {
+    name: String,
+    shape: Shape,
+    kind: Kind,
+    /// Nanoseconds for each operation, and the size for which they are promised.
+    at_most: Option<(f64, usize)>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Replays the order that is given.
+    Witness,
+    /// Finds an order.
+    Legal,
+    /// Refuses what has a stale read.
+    Stale,
+}
+
 fn main() {
-    if !std::env::args().any(|argument| argument == "--bench") {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }
+    let words: Vec<&String> = (arguments.iter())
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
     println!(
-        "{:<52} {:>9} {:>11} {:>9}",
-        "history", "calls", "ns per call", "bytes"
+        "{:<52}{:>9}{:>9}{:>9}{:>8}{:>9}{:>7}{:>8}{:>7}",
+        "ns for each operation, by how many there are",
+        "10^4",
+        "10^5",
+        "10^6",
+        "growth",
+        "at most",
+        "used",
+        "bytes",
+        "used"
     );
-    let register = Shape {
+    let named = |row: &Row| words.iter().all(|word| row.name.contains(word.as_str()));
+    for row in rows().into_iter().filter(named) {
+        let measured = SIZES.map(|operations| measure(&row, operations));
+        let [ten_thousand, hundred_thousand, million] = measured.map(|(ns, _)| ns);
+        let bytes = measured[2].1;
+        let (at_most, used) = match row.at_most {
+            None => ("-".to_owned(), "-".to_owned()),
+            Some((at_most, size)) => {
+                let at = SIZES.iter().position(|other| *other == size);
+                let ns = measured[at.expect("a size that is measured")].0;
+                (
+                    format!("{at_most:.0}"),
+                    format!("{:.0} %", 100.0 * ns / at_most),
+                )
+            }
+        };
+        println!(
+            "{:<52}{ten_thousand:>9.1}{hundred_thousand:>9.1}{million:>9.1}{:>8.2}{at_most:>9}{used:>7}{bytes:>8}{:>7}",
+            row.name,
+            million / ten_thousand,
+            format!("{} %", 100 * bytes / BYTES_AT_MOST),
+        );
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let shape = |keys, clients, unknown_ppm| Shape {
         operations: 0,
-        clients: 10,
-        keys: 1,
-        unknown_ppm: 0,
+        clients,
+        keys,
+        unknown_ppm,
         domain: None,
         seed: 1,
     };
-    for operations in [10_000, 100_000, 1_000_000] {
-        let register = Shape {
-            operations,
-            ..register
-        };
-        let store = Shape {
-            keys: 50,
-            ..register
-        };
-        witness("witness, register, 10 clients", &register);
-        for unknown_ppm in [0, 1_000, 10_000] {
-            let what = format!(
-                "search, 50 keys, 10 clients, {} % unknown",
-                f64::from(unknown_ppm) / 10_000.0
-            );
-            search_store(
-                &what,
-                &Shape {
-                    unknown_ppm,
-                    ..store
-                },
-                false,
-            );
-        }
-        for clients in [3, 10, 30] {
-            for unknown_ppm in [0, 1_000, 10_000] {
-                let what = format!(
-                    "search, one register, {clients} clients, {} % unknown",
-                    f64::from(unknown_ppm) / 10_000.0
-                );
-                search_register(
-                    &what,
-                    &Shape {
-                        clients,
-                        unknown_ppm,
-                        ..register
-                    },
-                    false,
-                );
+    let object = |keys| match keys {
+        1 => "one register",
+        _ => "50 keys",
+    };
+    let million = SIZES[2];
+    let mut rows = Vec::new();
+    for keys in [1, 50] {
+        rows.push(Row {
+            name: format!("witness, {}, 10 clients", object(keys)),
+            shape: shape(keys, 10, 0),
+            kind: Kind::Witness,
+            at_most: Some((100.0, million)),
+        });
+    }
+    for keys in [50, 1] {
+        for kind in [Kind::Legal, Kind::Stale] {
+            for clients in [3, 10, 30] {
+                for unknown_ppm in [0, 1_000, 10_000] {
+                    let what = match kind {
+                        Kind::Stale => "stale read",
+                        _ => "search",
+                    };
+                    rows.push(Row {
+                        name: format!(
+                            "{what}, {}, {clients} clients, {} % unknown",
+                            object(keys),
+                            f64::from(unknown_ppm) / 10_000.0
+                        ),
+                        shape: shape(keys, clients, unknown_ppm),
+                        kind,
+                        at_most: match (kind, keys, clients, unknown_ppm) {
+                            (Kind::Stale, ..) => Some((400.0, million)),
+                            (_, 50, 10, _) => Some((250.0, million)),
+                            (_, 1, 10, 0) => Some((800.0, million)),
+                            (_, 1, 10, 1_000) => Some((1_500.0, million)),
+                            (_, 1, 30, 0) => Some((1_000.0, 100_000)),
+                            _ => None,
+                        },
+                    });
+                }
             }
         }
-        search_register("refutation, one register, 10 clients", &register, true);
-        search_store("refutation, 50 keys, 10 clients", &store, true);
     }
+    // Values that come again, as most tests of others write them: the search cannot tell by a value who wrote it.
+    for clients in [3, 10, 30] {
+        rows.push(Row {
+            name: format!("search, one register, {clients} clients, 5 values"),
+            shape: Shape {
+                domain: Some(5),
+                ..shape(1, clients, 0)
+            },
+            kind: Kind::Legal,
+            at_most: None,
+        });
+    }
+    rows
 }
 
-fn witness(what: &str, shape: &Shape) {
-    let (generated, values) = generate(shape);
-    let turns: Vec<Option<u64>> = generated.iter().map(|done| done.turn).collect();
-    let calls = calls(&generated);
-    measure(
-        what,
-        shape.operations,
-        || calls.clone(),
-        |calls| {
-            let history = History::new(calls);
-            assert_eq!(
-                order::replay(&mut Register { values }, &history, &turns),
-                Ok(())
-            );
-        },
-    );
+/// The calls of a history as they are read: each with its key, and each key's values numbered from 0; and how many each has.
+struct Read {
+    calls: Vec<(u32, Call<RegisterAction>)>,
+    turns: Vec<Vec<Option<u64>>>,
+    values: Vec<u32>,
 }
 
-fn calls(generated: &[Generated]) -> Vec<Call<RegisterAction>> {
-    generated.iter().map(|done| done.call.clone()).collect()
+fn read(generated: &[Generated], keys: u32, values: u32) -> Read {
+    let mut numbers: Vec<Vec<u32>> = vec![vec![u32::MAX; values as usize]; keys as usize];
+    let mut read = Read {
+        calls: Vec::with_capacity(generated.len()),
+        turns: vec![Vec::new(); keys as usize],
+        values: vec![1; keys as usize],
+    };
+    for done in generated {
+        let key = done.key as usize;
+        numbers[key][0] = 0;
+        let mut number = |value: u32| {
+            let number = &mut numbers[key][value as usize];
+            if *number == u32::MAX {
+                *number = read.values[key];
+                read.values[key] += 1;
+            }
+            *number
+        };
+        let call = done.call.clone().map(|action| match action {
+            RegisterAction::Read(value) => RegisterAction::Read(number(value)),
+            RegisterAction::Write(value) => RegisterAction::Write(number(value)),
+            RegisterAction::Swap(from, to) => RegisterAction::Swap(number(from), number(to)),
+            RegisterAction::Refuse(value) => RegisterAction::Refuse(number(value)),
+        });
+        read.calls.push((done.key, call));
+        read.turns[key].push(done.turn);
+    }
+    read
 }
 
-fn search_register(what: &str, shape: &Shape, stale: bool) {
-    let (mut generated, values) = generate(shape);
-    if stale {
+/// Nanoseconds and bytes for each operation.
+fn measure(row: &Row, operations: usize) -> (f64, usize) {
+    let shape = Shape {
+        operations,
+        ..row.shape
+    };
+    let (mut generated, values) = generate(&shape);
+    if row.kind == Kind::Stale {
         make_stale(&mut generated);
     }
-    let calls = calls(&generated);
-    measure(
-        what,
-        shape.operations,
-        || calls.clone(),
-        |calls| {
-            let outcome = check(
-                &mut Register { values },
-                &History::new(calls),
-                Effort::default(),
-            );
-            judge(stale, &outcome);
-        },
-    );
-}
-
-fn search_store(what: &str, shape: &Shape, stale: bool) {
-    let (mut generated, values) = generate(shape);
-    if stale {
-        make_stale(&mut generated);
-    }
-    let calls: Vec<_> = generated
-        .iter()
-        .map(|done| (done.key, done.call.clone()))
-        .collect();
-    measure(
-        what,
-        shape.operations,
-        || calls.clone(),
-        |calls| {
-            let wrong = check_store(calls, shape.keys, values, Effort::default());
-            let legal = Outcome::Legal(Vec::new());
-            judge(
-                stale,
-                wrong.as_ref().map_or(&legal, |(.., outcome)| outcome),
-            );
-        },
-    );
-}
-
-fn judge(stale: bool, outcome: &Outcome) {
-    match outcome {
-        Outcome::Legal(_) => assert!(!stale, "a stale read was accepted"),
-        Outcome::Illegal(_) => assert!(stale, "a legal history was refused"),
-        Outcome::Unknown { reached, of, .. } => panic!("no answer: event {reached} of {of}"),
-    }
-}
-
-fn measure<T>(
-    what: &str,
-    operations: usize,
-    mut prepare: impl FnMut() -> T,
-    mut run: impl FnMut(T),
-) {
-    const REPEATS: usize = 5;
+    let read = read(&generated, shape.keys, values);
+    drop(generated);
+    let repeats = if operations < SIZES[2] { 7 } else { 3 };
     let mut best = Duration::MAX;
     let mut bytes = 0;
-    for _ in 0..REPEATS {
-        let input = prepare();
+    for _ in 0..repeats {
         ALLOCATOR.reset_peak_usage();
         let before = ALLOCATOR.current_usage();
+        let calls = read.calls.clone();
         let start = ProcessTime::now();
-        run(black_box(input));
+        run(row.kind, black_box(calls), &read);
         best = best.min(start.elapsed());
         bytes = ALLOCATOR.peak_usage() - before;
     }
-    let nanoseconds = best.as_nanos() as f64 / operations as f64;
-    println!(
-        "{what:<52} {operations:>9} {nanoseconds:>11.1} {:>9}",
-        bytes / operations
-    );
+    (
+        best.as_nanos() as f64 / operations as f64,
+        bytes / operations,
+    )
+}
+
+fn run(kind: Kind, calls: Vec<(u32, Call<RegisterAction>)>, read: &Read) {
+    let mut keyed: Vec<Vec<Call<RegisterAction>>> = vec![Vec::new(); read.values.len()];
+    for (key, call) in calls {
+        keyed[key as usize].push(call);
+    }
+    let registers = read
+        .values
+        .iter()
+        .map(|values| Register { values: *values });
+    let histories = keyed.into_iter().map(History::new);
+    let mut parts: Vec<(Register, History<RegisterAction>)> = registers.zip(histories).collect();
+    if kind == Kind::Witness {
+        for ((register, history), turns) in parts.iter_mut().zip(&read.turns) {
+            assert_eq!(order::replay(register, history, turns), Ok(()));
+        }
+        return;
+    }
+    match check_parts(&mut parts, Effort::default()) {
+        None => assert!(kind == Kind::Legal, "a stale read was accepted"),
+        Some((_, Outcome::Illegal(_))) => {
+            assert!(kind == Kind::Stale, "a legal history was refused");
+        }
+        Some((part, outcome)) => panic!("no answer: part {part}: {outcome:?}"),
+    }
 }

@@ -95,40 +95,6 @@ impl<A> History<A> {
         }
     }
 
-    /// The histories of the parts that calls are about, each with its events numbered from 0.
-    pub fn split(self, parts: usize, part_of: impl Fn(&A) -> usize) -> Vec<History<A>> {
-        let mut sizes = vec![0; parts];
-        for call in &self.calls {
-            sizes[part_of(&call.action)] += 1;
-        }
-        let empty = |size| History {
-            calls: Vec::with_capacity(size),
-            events: Vec::with_capacity(2 * size),
-        };
-        let mut split: Vec<History<A>> = sizes.into_iter().map(empty).collect();
-        let mut places = Vec::with_capacity(self.calls.len());
-        let mut calls = self.calls.into_iter();
-        for event in self.events {
-            let at = (event >> 1) as usize;
-            if event & 1 == 0 {
-                let mut call = calls.next().expect("events are of calls, in order");
-                let part = part_of(&call.action);
-                let history = &mut split[part];
-                let local = history.calls.len() as u32;
-                places.push((part as u32, local));
-                call.call = history.events.len() as Position;
-                history.events.push(local << 1);
-                history.calls.push(call);
-            } else {
-                let (part, local) = places[at];
-                let history = &mut split[part as usize];
-                history.calls[local as usize].ret = history.events.len() as Position;
-                history.events.push(local << 1 | 1);
-            }
-        }
-        split
-    }
-
     pub(crate) fn events(&self) -> &[u32] {
         &self.events
     }

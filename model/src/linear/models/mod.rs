@@ -2,7 +2,6 @@
 
 mod counter;
 mod drain;
-mod keyed;
 mod mutex;
 mod queue;
 mod register;
@@ -11,7 +10,6 @@ mod text;
 
 pub use counter::{Counter, CounterAction};
 pub use drain::{DrainAction, Drained};
-pub use keyed::check_store;
 pub use mutex::{Fenced, FencedAction, Mutex, MutexAction};
 pub use queue::{Queue, QueueAction};
 pub use register::{Register, RegisterAction};
