@@ -26,7 +26,7 @@ mod plan;
 mod rank;
 
 use super::budget::Budget;
-use super::history::{Call, History, Position};
+use super::history::{Call, History, NEVER, Position};
 use super::spec::{NONE, Spec, Value};
 use super::{Outcome, Refutation};
 use mask::Mask;
@@ -116,10 +116,10 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             trail: Vec::with_capacity(history.len()),
             frames: Vec::new(),
             candidates: Vec::new(),
-            used: if plan.unknown.is_empty() {
-                Vec::new()
-            } else {
+            used: if plan.has_unknown {
                 vec![false; history.len()]
+            } else {
+                Vec::new()
             },
             memory: Memory::default(),
             path: NO_PATH,
@@ -175,47 +175,53 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
         while let Some(event) = self.events.get(self.event as usize) {
             let at = event >> 1;
             let call = &self.calls[at as usize];
-            if !call.known {
-                if event & 1 == 1 && !self.used[at as usize] && self.may_matter(at) {
-                    return Next::Branch;
-                }
+            let slot = self.plan.slot[at as usize];
+            if call.ret == NEVER {
+                // It may be placed from now on, and for ever.
             } else if event & 1 == 0 {
-                self.open[self.plan.slot[at as usize] as usize] = at;
-                if self.spec.is_pure(&call.action, true) {
+                self.open[slot as usize] = at;
+                if call.known && self.spec.is_pure(&call.action, true) {
                     self.absorb(at);
                 }
-            } else {
-                let slot = self.plan.slot[at as usize];
-                if !self.placed.has(slot) {
-                    return Next::Branch;
-                }
+            } else if self.placed.has(slot) {
                 self.placed.clear(slot);
                 self.open[slot as usize] = NOBODY;
+            } else if call.known || self.may_matter(call) {
+                return Next::Branch;
+            } else {
+                self.pass();
+                continue;
             }
             self.event += 1;
         }
         Next::Done
     }
 
+    /// Lets the bound of an operation of unknown outcome pass: it never took effect.
+    fn pass(&mut self) {
+        let at = self.events[self.event as usize] >> 1;
+        self.open[self.plan.slot[at as usize] as usize] = NOBODY;
+        let makes = self.spec.makes(&self.calls[at as usize].action);
+        if makes != NONE {
+            self.plan.makers_left[makes as usize] -= 1;
+        }
+        self.event += 1;
+    }
+
     /// Whether it can matter that an operation of unknown outcome takes effect: somebody may still need what it makes.
-    fn may_matter(&mut self, at: u32) -> bool {
-        let call = &self.calls[at as usize];
+    fn may_matter(&self, call: &Call<S::Action>) -> bool {
         if self.spec.is_pure(&call.action, false) {
             return false;
         }
-        if self.plan.needs_left.is_empty() {
+        let makes = self.spec.makes(&call.action);
+        if self.plan.needs_left.is_empty() || makes == NONE {
             return true;
         }
         // A conditional unknown operation may turn what this one makes into what is needed; and whoever shuns a value
         // is content with any other.
-        let makes = self.spec.makes(&call.action);
-        self.looked += self.plan.unknown.len() as u64;
         self.plan.shunning > 0
             || self.plan.needs_left[makes as usize] > 0
-            || self.plan.unknown.iter().any(|at| {
-                self.spec.needs(&self.calls[*at as usize].action) == makes
-                    && !self.used[*at as usize]
-            })
+            || self.plan.wishes_left[makes as usize] > 0
     }
 
     /// Places a pure operation if it is legal now.
@@ -230,16 +236,18 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
     fn mark(&mut self, at: u32) {
         let call = &self.calls[at as usize];
         self.trail.push(at);
-        if call.known {
+        if call.ret != NEVER {
             self.placed.set(self.plan.slot[at as usize]);
         } else {
-            self.used[at as usize] = true;
             self.path = self.memory.go_on(self.path, at);
+        }
+        if !call.known {
+            self.used[at as usize] = true;
         }
         if !self.plan.needs_left.is_empty() {
             let (needs, makes) = (self.spec.needs(&call.action), self.spec.makes(&call.action));
-            if call.known && needs != NONE {
-                self.plan.needs_left[needs as usize] -= 1;
+            if needs != NONE {
+                *self.plan.left_of(call.known, needs) -= 1;
             }
             if makes != NONE {
                 self.plan.makers_left[makes as usize] -= 1;
@@ -256,8 +264,8 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
         }
         if !self.plan.needs_left.is_empty() {
             let (needs, makes) = (self.spec.needs(&call.action), self.spec.makes(&call.action));
-            if call.known && needs != NONE {
-                self.plan.needs_left[needs as usize] += 1;
+            if needs != NONE {
+                *self.plan.left_of(call.known, needs) += 1;
             }
             if makes != NONE {
                 self.plan.makers_left[makes as usize] += 1;
@@ -300,7 +308,7 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
     /// Offers the last frame the operations of unknown outcome, once, after all others failed. False: there is none to offer.
     fn offer_unknown(&mut self) -> bool {
         let frame = self.frames.last_mut().expect("a frame is being tried");
-        if std::mem::replace(&mut frame.exhausted, true) || self.plan.unknown.is_empty() {
+        if std::mem::replace(&mut frame.exhausted, true) || !self.plan.has_unknown {
             return false;
         }
         // Those that were offered at once, because the event waits for what they make, are remembered as failed by now.
@@ -316,7 +324,7 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             .expect("the frame has a candidate left");
         self.steps += 1;
         if at == PASS {
-            self.event += 1;
+            self.pass();
             return;
         }
         let call = &self.calls[at as usize];
@@ -327,6 +335,7 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             let at = self.open[slot];
             if at != NOBODY
                 && !self.placed.has(slot as u32)
+                && self.calls[at as usize].known
                 && self.spec.is_pure(&self.calls[at as usize].action, true)
             {
                 self.absorb(at);
@@ -364,9 +373,19 @@ impl<'a, S: Spec, M: Mask> Search<'a, S, M> {
             self.event -= 1;
             let event = self.events[self.event as usize];
             let at = event >> 1;
-            if self.calls[at as usize].known {
-                let holder = if event & 1 == 1 { at } else { NOBODY };
-                self.open[self.plan.slot[at as usize] as usize] = holder;
+            let call = &self.calls[at as usize];
+            if call.ret == NEVER {
+                continue;
+            }
+            let returns = event & 1 == 1;
+            let holder = if returns { at } else { NOBODY };
+            self.open[self.plan.slot[at as usize] as usize] = holder;
+            if returns && !call.known && !self.used[at as usize] {
+                // It had passed.
+                let makes = self.spec.makes(&call.action);
+                if makes != NONE {
+                    self.plan.makers_left[makes as usize] += 1;
+                }
             }
         }
     }

@@ -5,9 +5,9 @@ use super::super::spec::{NONE, Spec, Value};
 
 /// What is known of the history before the search begins.
 pub(super) struct Plan {
-    /// How many known operations are open at once.
+    /// How many operations that return are open at once.
     pub slots: usize,
-    /// The slot of each known call, from its call to its return.
+    /// The slot of each call that returns, from its call to its return.
     pub slot: Vec<u32>,
     /// For each value: the earliest return of the known calls that make it or need it.
     pub due: Vec<Position>,
@@ -19,11 +19,15 @@ pub(super) struct Plan {
     pub needs_left: Vec<u32>,
     /// For each value: how many calls that are not placed make it.
     pub makers_left: Vec<u32>,
-    /// Calls of unknown outcome by the value that they make (by value, then by call), and where each value's begin.
-    pub unknown_makers: Vec<u32>,
-    pub unknown_from: Vec<u32>,
-    /// All calls of unknown outcome.
-    pub unknown: Vec<u32>,
+    /// For each value: how many calls of unknown outcome that are not placed need it.
+    pub wishes_left: Vec<u32>,
+    /// Calls that never return by the value that they make (by value, then by call), and where each value's begin.
+    pub lasting_makers: Vec<u32>,
+    pub lasting_from: Vec<u32>,
+    /// All calls that never return: they may take effect at any time.
+    pub lasting: Vec<u32>,
+    /// Whether there is any call of unknown outcome.
+    pub has_unknown: bool,
     /// How many known calls shun a value.
     pub shunning: u32,
 }
@@ -41,17 +45,20 @@ impl Plan {
             need_until: vec![0; values],
             needs_left: vec![0; values],
             makers_left: vec![0; values],
-            unknown_makers: Vec::new(),
-            unknown_from: Vec::new(),
-            unknown: Vec::new(),
+            wishes_left: vec![0; values],
+            lasting_makers: Vec::new(),
+            lasting_from: Vec::new(),
+            lasting: Vec::new(),
+            has_unknown: false,
             shunning: 0,
         };
         for (at, call) in calls.iter().enumerate() {
             if values > 0 {
                 plan.count(spec, call);
             }
-            if !call.known {
-                plan.unknown.push(at as u32);
+            plan.has_unknown |= !call.known;
+            if call.ret == NEVER {
+                plan.lasting.push(at as u32);
             }
         }
         plan.hold = plan.need_until.clone();
@@ -64,22 +71,34 @@ impl Plan {
                 plan.hold[from] = plan.hold[from].max(plan.hold[to]);
             }
         }
-        if values > 0 && !plan.unknown.is_empty() {
+        if values > 0 && !plan.lasting.is_empty() {
             let makes = |at: &u32| spec.makes(&calls[*at as usize].action);
-            plan.unknown_makers = plan.unknown.clone();
-            plan.unknown_makers.retain(|at| makes(at) != NONE);
-            plan.unknown_makers.sort_by_key(makes);
+            plan.lasting_makers = plan.lasting.clone();
+            plan.lasting_makers.retain(|at| makes(at) != NONE);
+            plan.lasting_makers.sort_by_key(makes);
             let starts = 0..=values as Value;
-            let start = |value| plan.unknown_makers.partition_point(|at| makes(at) < value);
-            plan.unknown_from = starts.map(|value| start(value) as u32).collect();
+            let start = |value| plan.lasting_makers.partition_point(|at| makes(at) < value);
+            plan.lasting_from = starts.map(|value| start(value) as u32).collect();
         }
         plan
+    }
+
+    /// How many calls, of known or of unknown outcome, that are not placed need a value.
+    pub fn left_of(&mut self, known: bool, value: Value) -> &mut u32 {
+        let left = match known {
+            true => &mut self.needs_left,
+            false => &mut self.wishes_left,
+        };
+        &mut left[value as usize]
     }
 
     fn count<S: Spec>(&mut self, spec: &S, call: &Call<S::Action>) {
         let (needs, makes) = (spec.needs(&call.action), spec.makes(&call.action));
         if makes != NONE {
             self.makers_left[makes as usize] += 1;
+        }
+        if needs != NONE {
+            *self.left_of(call.known, needs) += 1;
         }
         if !call.known {
             return;
@@ -91,7 +110,6 @@ impl Plan {
             }
         }
         if needs != NONE {
-            self.needs_left[needs as usize] += 1;
             let until = &mut self.need_until[needs as usize];
             *until = (*until).max(call.call);
         }
@@ -101,13 +119,13 @@ impl Plan {
     }
 }
 
-/// Gives each known call a slot that is its own from call to return.
+/// Gives each call that returns a slot that is its own from call to return.
 fn slots<A>(history: &History<A>) -> (usize, Vec<u32>) {
     let mut slot = vec![0; history.len()];
     let (mut free, mut slots) = (Vec::new(), 0);
     for event in history.events() {
         let at = (event >> 1) as usize;
-        if !history.calls()[at].known {
+        if history.calls()[at].ret == NEVER {
             continue;
         }
         if event & 1 == 1 {

@@ -40,10 +40,15 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
                 self.ranked.push((rank.0, rank.1, *at));
             }
         }
-        if blocked && !self.plan.unknown_from.is_empty() {
-            for at in self.unknown_makers(needs) {
-                self.looked += 1;
-                self.rank_if_available(self.plan.unknown_makers[at], 1, &changes);
+        if blocked && self.plan.has_unknown {
+            for maker in self.lasting_makers(needs) {
+                self.rank_if_available(self.plan.lasting_makers[maker], 1, &changes);
+            }
+            for slot in 0..self.open.len() {
+                let at = self.open[slot];
+                if at != NOBODY && self.spec.makes(&self.calls[at as usize].action) == needs {
+                    self.rank_if_available(at, 1, &changes);
+                }
             }
         }
         self.changes = changes;
@@ -55,6 +60,7 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
         for (slot, at) in self.open.iter().enumerate() {
             if *at != NOBODY
                 && !self.placed.has(slot as u32)
+                && self.calls[*at as usize].known
                 && !self.spec.is_pure(&self.calls[*at as usize].action, true)
             {
                 changes.push(*at);
@@ -129,7 +135,7 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
         let mut changes = std::mem::take(&mut self.changes);
         self.open_changes(&mut changes);
         self.ranked.clear();
-        if self.plan.unknown_from.is_empty() {
+        if self.plan.needs_left.is_empty() {
             self.rank_all_unknown(&changes);
         } else {
             self.rank_wanted_unknown(&changes);
@@ -144,7 +150,7 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
         let mut shunned = false;
         for slot in 0..self.open.len() {
             let at = self.open[slot];
-            if at == NOBODY || self.placed.has(slot as u32) {
+            if at == NOBODY || self.placed.has(slot as u32) || !self.calls[at as usize].known {
                 continue;
             }
             let action = &self.calls[at as usize].action;
@@ -165,16 +171,15 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
         } else {
             let mut next = 0;
             while next < goals.len() {
-                let makers = self.unknown_makers(goals[next]);
+                let goal = goals[next];
                 next += 1;
-                self.looked += makers.len() as u64;
-                for maker in makers {
-                    let at = self.plan.unknown_makers[maker];
-                    let needs = self.spec.needs(&self.calls[at as usize].action);
-                    if needs == NONE || needs == sight {
-                        self.rank_if_available(at, 3, changes);
-                    } else if self.is_available(at) && !goals.contains(&needs) {
-                        goals.push(needs);
+                for maker in self.lasting_makers(goal) {
+                    self.rank_or_wish(self.plan.lasting_makers[maker], &mut goals, changes);
+                }
+                for slot in 0..self.open.len() {
+                    let at = self.open[slot];
+                    if at != NOBODY && self.spec.makes(&self.calls[at as usize].action) == goal {
+                        self.rank_or_wish(at, &mut goals, changes);
                     }
                 }
             }
@@ -182,30 +187,50 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
         self.goals = goals;
     }
 
-    pub(super) fn rank_all_unknown(&mut self, changes: &[u32]) {
-        // They stand in the order of their calls: those that come later are not open yet.
-        for next in 0..self.plan.unknown.len() {
-            let at = self.plan.unknown[next];
-            if self.calls[at as usize].call >= self.event {
-                break;
-            }
-            self.looked += 1;
+    /// Ranks an operation of unknown outcome that makes what is wanted, if it can be placed now; if it needs something else first,
+    /// that is wanted too.
+    fn rank_or_wish(&mut self, at: u32, goals: &mut Vec<Value>, changes: &[u32]) {
+        self.looked += 1;
+        let needs = self.spec.needs(&self.calls[at as usize].action);
+        if needs == NONE || needs == self.spec.sight(self.state) {
             self.rank_if_available(at, 3, changes);
+        } else if self.is_available(at) && !goals.contains(&needs) {
+            goals.push(needs);
         }
     }
 
-    /// Where the operations of unknown outcome that make a value stand in `plan.unknown_makers`.
-    pub(super) fn unknown_makers(&self, value: Value) -> std::ops::Range<usize> {
-        let from = &self.plan.unknown_from;
-        from[value as usize] as usize..from[value as usize + 1] as usize
+    fn rank_all_unknown(&mut self, changes: &[u32]) {
+        // They stand in the order of their calls: those that come later are not open yet.
+        for next in 0..self.plan.lasting.len() {
+            let at = self.plan.lasting[next];
+            if self.calls[at as usize].call >= self.event {
+                break;
+            }
+            self.rank_if_available(at, 3, changes);
+        }
+        for slot in 0..self.open.len() {
+            if self.open[slot] != NOBODY {
+                self.rank_if_available(self.open[slot], 3, changes);
+            }
+        }
+    }
+
+    /// Where the operations that never return and make a value stand in `plan.lasting_makers`.
+    fn lasting_makers(&self, value: Value) -> std::ops::Range<usize> {
+        match self.plan.lasting_from.as_slice() {
+            _ if value == NONE => 0..0,
+            [] => 0..0,
+            from => from[value as usize] as usize..from[value as usize + 1] as usize,
+        }
     }
 
     pub(super) fn is_available(&self, at: u32) -> bool {
         let call = &self.calls[at as usize];
-        call.call < self.event && call.ret >= self.event && !self.used[at as usize]
+        !call.known && call.call < self.event && call.ret >= self.event && !self.used[at as usize]
     }
 
     pub(super) fn rank_if_available(&mut self, at: u32, class: u8, changes: &[u32]) {
+        self.looked += 1;
         if !self.is_available(at) {
             return;
         }
