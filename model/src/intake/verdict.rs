@@ -3,7 +3,7 @@
 use super::bind::{Bound, Part};
 use super::calls::Calls;
 use crate::linear::refute::Certificate;
-use crate::linear::{Core, Effort, History, Limit, Outcome, Spec, check_parts, core};
+use crate::linear::{Core, Effort, History, Limit, Others, Outcome, Spec, check_parts, core};
 
 /// Whether a history is linearizable.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -132,11 +132,17 @@ fn decide_parts<S: Spec>(calls: &Calls, parts: Vec<Part<S>>, effort: Effort) -> 
 /// happened or not.
 fn reason(core: &Core, say: impl Fn(u32) -> String) -> String {
     let Some(certificate) = &core.certificate else {
+        let when = match core.others {
+            Others::AtAnyTime => "at any time after its call, or never",
+            Others::InTheirTime => "at any time between its call and its return, or never",
+        };
         return match core.calls.len() {
-            1 => "whatever the others did, this one could not happen".to_owned(),
+            1 => format!(
+                "this one could not happen, even if every other operation that may have changed something did so {when}"
+            ),
             count => format!(
                 "no order of these {count} explains what they observed, even if every other operation that may have changed \
-                 something did so at any time after its call, or never"
+                 something did so {when}"
             ),
         };
     };

@@ -32,7 +32,7 @@ mod trie;
 
 pub use budget::{Budget, Effort, Limit, MEMORY_MAX};
 pub use history::{Call, History, NEVER, Position};
-pub use shrink::{Core, Prefix, core};
+pub use shrink::{Core, Others, Prefix, core};
 pub use spec::{NONE, Spec, Value};
 
 /// What became of a history.

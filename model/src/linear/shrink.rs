@@ -3,10 +3,14 @@
 //!
 //! *Formulation.* Leaving operations out of a history proves nothing: a read without its write is always illegal. What may be done is
 //! to *relax*: to forget what was observed of an operation. If its answer shows that it changed nothing, it is dropped; else its
-//! outcome becomes unknown, so that it may have taken effect at any time after its call, or never. A history that has an order
-//! has one relaxed too; so if a relaxed one has none, neither has the whole. A *core* is a set of operations of known outcome
-//! that cannot be ordered even if all others are relaxed, and it is minimal if that is no longer so when any one of it is
-//! relaxed too. The *prefix* keeps the operations that returned first and relaxes all others; what is called after the
+//! outcome becomes unknown: it may have taken effect, or never. A history that has an order has one relaxed too; so if a relaxed
+//! one has none, neither has the whole. A *core* is a set of operations of known outcome that cannot be ordered even if all
+//! others are relaxed, and it is minimal if that is no longer so when any one of it is relaxed too. How free the others are
+//! is said with it ([`Others`]): at any time after their calls is the stronger claim, because the core then stands by itself.
+//! But where values come again, any of a thousand writes that never ended could explain what was read, and all of them would
+//! belong to the core; there, the others keep their time.
+//!
+//! The *prefix* keeps the operations that returned first and relaxes all others, whenever they may end; what is called after the
 //! last of them is of no consequence and left out. The longer it is, the less can it be ordered, so that the longest is found by
 //! halving.
 //!
@@ -27,11 +31,22 @@ pub struct Core {
     pub calls: Vec<u32>,
     /// Whether none of them can be relaxed too.
     pub is_minimal: bool,
+    /// How free the others are.
+    pub others: Others,
     /// Why these calls have no order, where it is one of the short reasons. It may name others: those of which it
     /// says that they came too late.
     pub certificate: Option<Certificate>,
     /// What has an order.
     pub prefix: Prefix,
+}
+
+/// When an operation that is relaxed may have taken effect, if it did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Others {
+    /// At any time after its call.
+    AtAnyTime,
+    /// Between its call and its return.
+    InTheirTime,
 }
 
 /// The beginning of an illegal history that has an order.
@@ -157,7 +172,7 @@ impl<S: Spec> Shrinking<'_, S> {
     fn decide_prefix(&mut self, count: usize, budget: &mut Budget) -> Outcome {
         let mut known = self.returned[..count].to_vec();
         known.sort_unstable();
-        let (outcome, places) = self.decide(&known, budget);
+        let (outcome, places) = self.decide(&known, Others::AtAnyTime, budget);
         match outcome {
             Outcome::Legal(order) => {
                 Outcome::Legal(order.iter().map(|at| places[*at as usize]).collect())
@@ -167,39 +182,50 @@ impl<S: Spec> Shrinking<'_, S> {
     }
 
     fn core(&mut self, prefix: Prefix, budget: &mut Budget) -> Core {
-        let mut calls = self.base(budget);
-        let is_minimal = self.leave_out(&mut calls, budget);
+        let (mut calls, mut others) = match self.certified(budget) {
+            Some(support) => (support, Others::AtAnyTime),
+            None => (self.base(budget), Others::InTheirTime),
+        };
+        let is_minimal = self.leave_out(&mut calls, others, budget);
+        if self.has_none(&calls, Others::AtAnyTime, budget) == Some(true) {
+            // What can be ordered without one of them can be so all the more if the others are freer.
+            others = Others::AtAnyTime;
+        }
         calls.sort_unstable();
-        let (relaxed, places) = relaxed(self.spec, self.history, &calls, NEVER);
+        let (relaxed, places) = relaxed(self.spec, self.history, &calls, others, NEVER);
         let certificate = refute(self.spec, &relaxed);
         Core {
             certificate: certificate.map(|certificate| certificate.map(|at| places[at as usize])),
             calls,
             is_minimal,
+            others,
             prefix,
         }
     }
 
-    /// A set of calls that has no order, to begin with, by their returns: of those that returned until the contradiction was
-    /// complete, so that the last of them belongs to every core.
+    /// A set of a few calls that has no order whenever the others took effect, if the refuter knows one: of those that returned until
+    /// the contradiction was complete, so that the last of them belongs to it.
+    fn certified(&mut self, budget: &mut Budget) -> Option<Vec<u32>> {
+        const FEW: usize = 8;
+        let mut known = self.returned[..self.refuted].to_vec();
+        let until = self.ret(known[known.len() - 1]);
+        known.sort_unstable();
+        let (history, places) = relaxed(self.spec, self.history, &known, Others::AtAnyTime, until);
+        let certificate = refute(self.spec, &history)?;
+        let support = certificate.support(self.spec, &history);
+        let support: Vec<u32> = support.iter().map(|at| places[*at as usize]).collect();
+        (support.len() <= FEW && self.has_none(&support, Others::AtAnyTime, budget) == Some(true))
+            .then_some(support)
+    }
+
+    /// A set of calls that has no order with the others in their time, to begin with, by their returns.
     fn base(&mut self, budget: &mut Budget) -> Vec<u32> {
         let mut base = self.returned[..self.refuted].to_vec();
-        let mut known = base.clone();
-        known.sort_unstable();
-        let until = self.ret(base[base.len() - 1]);
-        let (history, places) = relaxed(self.spec, self.history, &known, until);
-        if let Some(certificate) = refute(self.spec, &history) {
-            let support = certificate.support(self.spec, &history);
-            let support: Vec<u32> = support.iter().map(|at| places[*at as usize]).collect();
-            if self.has_none(&support, budget) == Some(true) {
-                return support;
-            }
-        }
         // The last few are mostly enough.
-        let mut count = 8;
+        let mut count = 4;
         while count < base.len() {
             let last = &base[base.len() - count..];
-            match self.has_none(last, budget) {
+            match self.has_none(last, Others::InTheirTime, budget) {
                 Some(true) => {
                     base.drain(..base.len() - count);
                     break;
@@ -212,7 +238,7 @@ impl<S: Spec> Shrinking<'_, S> {
     }
 
     /// Leaves out whatever can be, in ever smaller pieces. Says whether it is known that nothing more can be.
-    fn leave_out(&mut self, core: &mut Vec<u32>, budget: &mut Budget) -> bool {
+    fn leave_out(&mut self, core: &mut Vec<u32>, others: Others, budget: &mut Budget) -> bool {
         let mut piece = core.len().div_ceil(2);
         let mut is_minimal = true;
         while piece > 0 {
@@ -224,7 +250,7 @@ impl<S: Spec> Shrinking<'_, S> {
                 }
                 let to = (from + piece).min(core.len());
                 let rest = [&core[..from], &core[to..]].concat();
-                match self.has_none(&rest, budget) {
+                match self.has_none(&rest, others, budget) {
                     Some(true) => *core = rest,
                     // What has an order has one all the more when others are relaxed too: once is enough.
                     Some(false) => from = to,
@@ -237,10 +263,10 @@ impl<S: Spec> Shrinking<'_, S> {
     }
 
     /// Whether these calls have no order when all others are relaxed. `None`: not decided within the budget.
-    fn has_none(&mut self, known: &[u32], budget: &mut Budget) -> Option<bool> {
+    fn has_none(&mut self, known: &[u32], others: Others, budget: &mut Budget) -> Option<bool> {
         let mut known = known.to_vec();
         known.sort_unstable();
-        match self.decide(&known, budget).0 {
+        match self.decide(&known, others, budget).0 {
             Outcome::Legal(_) => Some(false),
             Outcome::Illegal(_) => Some(true),
             Outcome::Unknown { .. } => None,
@@ -248,13 +274,18 @@ impl<S: Spec> Shrinking<'_, S> {
     }
 
     /// Decides the history with these calls alone kept, given in their order; and where its calls stand in the whole.
-    fn decide(&mut self, known: &[u32], budget: &mut Budget) -> (Outcome, Vec<u32>) {
+    fn decide(
+        &mut self,
+        known: &[u32],
+        others: Others,
+        budget: &mut Budget,
+    ) -> (Outcome, Vec<u32>) {
         // What one attempt may take, so that a hard one leaves something for the others.
         const ATTEMPT: u64 = 2_000_000;
         // What it takes to make a smaller history, in searching steps.
         const CALLS_A_STEP: u64 = 4;
         let until = known.iter().map(|at| self.ret(*at)).max().unwrap_or(0);
-        let (history, places) = relaxed(self.spec, self.history, known, until);
+        let (history, places) = relaxed(self.spec, self.history, known, others, until);
         budget.spend(1 + history.len() as u64 / CALLS_A_STEP);
         let attempt = ATTEMPT + 4 * history.len() as u64;
         let spec = &mut *self.spec;
@@ -269,6 +300,7 @@ fn relaxed<S: Spec>(
     spec: &S,
     history: &History<S::Action>,
     known: &[u32],
+    others: Others,
     until: Position,
 ) -> (History<S::Action>, Vec<u32>) {
     let mut calls = Vec::new();
@@ -285,10 +317,9 @@ fn relaxed<S: Spec>(
         places.push(at as u32);
         calls.push(Call {
             known: is_kept,
-            ret: if is_kept || !call.known {
-                call.ret
-            } else {
-                NEVER
+            ret: match others {
+                Others::AtAnyTime if !is_kept && call.known => NEVER,
+                _ => call.ret,
             },
             ..call.clone()
         });

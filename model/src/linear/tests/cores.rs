@@ -7,6 +7,7 @@ pub(super) fn keep<S: Spec>(
     spec: &S,
     history: &History<S::Action>,
     kept: &[u32],
+    others: Others,
 ) -> History<S::Action> {
     let calls = history.calls().iter().enumerate();
     let relaxed = calls.filter_map(|(at, call)| {
@@ -16,7 +17,10 @@ pub(super) fn keep<S: Spec>(
         let changed_something = !spec.is_pure(&call.action, call.known);
         changed_something.then(|| Call {
             known: false,
-            ret: if call.known { NEVER } else { call.ret },
+            ret: match others {
+                Others::AtAnyTime if call.known => NEVER,
+                _ => call.ret,
+            },
             ..call.clone()
         })
     });
@@ -33,16 +37,22 @@ where
     S::Action: std::fmt::Debug,
 {
     let found = core(spec, history, refutation, Effort(1_000_000));
-    let is_legal = |spec: &mut S, kept: &[u32]| {
-        let history = keep(spec, history, kept);
+    let is_legal = |spec: &mut S, kept: &[u32], others| {
+        let history = keep(spec, history, kept, others);
         brute_force(spec, &history)
     };
-    prop_assert!(!is_legal(spec, &found.calls), "no core: {found:?}");
+    prop_assert!(
+        !is_legal(spec, &found.calls, found.others),
+        "no core: {found:?}"
+    );
     prop_assert!(found.is_minimal, "so small a core is always minimal");
     for without in &found.calls {
         let others = found.calls.iter().filter(|at| *at != without);
         let others: Vec<u32> = others.copied().collect();
-        prop_assert!(is_legal(spec, &others), "without {without}: {found:?}");
+        prop_assert!(
+            is_legal(spec, &others, found.others),
+            "without {without}: {found:?}"
+        );
     }
 
     let mut returned: Vec<u32> = (0..history.len() as u32)
@@ -59,8 +69,8 @@ where
     prop_assert!(*is_longest);
     prop_assert_eq!(count.checked_sub(1).map(|last| returned[last]), *last);
     prop_assert_eq!(returned[*count], *next);
-    prop_assert!(is_legal(spec, &returned[..*count]));
-    prop_assert!(!is_legal(spec, &returned[..=*count]));
+    prop_assert!(is_legal(spec, &returned[..*count], Others::AtAnyTime));
+    prop_assert!(!is_legal(spec, &returned[..=*count], Others::AtAnyTime));
     prop_assert!(found.calls.contains(next), "of another place: {found:?}");
     // What is not kept has no answer that could be wrong, and may be in the order or not.
     let calls = history.calls().iter().enumerate();
@@ -169,7 +179,7 @@ fn what_the_effort_does_not_reach_is_not_claimed() {
     let none = core(register, &history, &refutation, Effort(0));
     assert!(!none.is_minimal && !none.prefix.is_longest);
     assert!(none.prefix.returned <= whole.prefix.returned);
-    let kept = keep(register, &history, &none.calls);
+    let kept = keep(register, &history, &none.calls, none.others);
     assert!(matches!(
         check(register, &kept, Effort::default()),
         Outcome::Illegal(_)

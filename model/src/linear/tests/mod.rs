@@ -89,7 +89,7 @@ where
     if let Some(certificate) = refute::refute(spec, history) {
         prop_assert!(!legal, "{certificate:?} refutes a legal history");
         let support = certificate.support(spec, history);
-        let alone = cores::keep(spec, history, &support);
+        let alone = cores::keep(spec, history, &support, Others::AtAnyTime);
         prop_assert!(
             !brute_force(spec, &alone),
             "{certificate:?} with {support:?}"
