@@ -16,7 +16,8 @@ pub const NONE: Value = Value::MAX;
 /// The hooks [`needs`](Spec::needs), [`makes`](Spec::makes) and [`sight`](Spec::sight) describe objects in which a single value
 /// is in sight at any time (a register, one key of a store, the holder of a mutex). They must agree with `step`: an action
 /// that needs `v` is legal only where `v` is in sight; one that makes `v` leaves `v` in sight wherever it is legal; and one that
-/// is not pure and makes nothing leaves what was in sight unless the object shows nothing at all.
+/// is not pure and makes nothing leaves what was in sight unless the object shows nothing at all. The value in sight is all there is to
+/// the state, and two values that nobody needs or shuns are as good as each other.
 pub trait Spec {
     /// The object's state: small and cheap to copy (a specification with big states numbers them).
     type State: Copy + Eq + Hash;

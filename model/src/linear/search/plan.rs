@@ -24,8 +24,10 @@ pub(super) struct Plan {
     /// Calls that never return by the value that they make (by value, then by call), and where each value's begin.
     pub lasting_makers: Vec<u32>,
     pub lasting_from: Vec<u32>,
-    /// All calls that never return: they may take effect at any time.
+    /// The calls that never return: they may take effect at any time. Without the idle ones.
     pub lasting: Vec<u32>,
+    /// Those of them that need nothing and make what nobody needs or shuns: any of them is as good as another.
+    pub idle: Vec<u32>,
     /// Whether there is any call of unknown outcome.
     pub has_unknown: bool,
     /// How many known calls shun a value.
@@ -49,6 +51,7 @@ impl Plan {
             lasting_makers: Vec::new(),
             lasting_from: Vec::new(),
             lasting: Vec::new(),
+            idle: Vec::new(),
             has_unknown: false,
             shunning: 0,
         };
@@ -79,6 +82,21 @@ impl Plan {
             let starts = 0..=values as Value;
             let start = |value| plan.lasting_makers.partition_point(|at| makes(at) < value);
             plan.lasting_from = starts.map(|value| start(value) as u32).collect();
+            let mut is_idle: Vec<bool> = (0..values)
+                .map(|value| plan.needs_left[value] == 0 && plan.wishes_left[value] == 0)
+                .collect();
+            for call in calls.iter().filter(|call| call.known) {
+                let shuns = spec.shuns(&call.action);
+                if shuns != NONE {
+                    is_idle[shuns as usize] = false;
+                }
+            }
+            (plan.idle, plan.lasting) = plan.lasting.iter().partition(|at| {
+                let made = makes(at);
+                spec.needs(&calls[**at as usize].action) == NONE
+                    && made != NONE
+                    && is_idle[made as usize]
+            });
         }
         plan
     }

@@ -208,6 +208,13 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
             }
             self.rank_if_available(at, 3, changes);
         }
+        let idle = self.plan.idle.iter().copied();
+        let first = idle
+            .inspect(|_| self.looked += 1)
+            .find(|at| !self.used[*at as usize]);
+        if let Some(at) = first {
+            self.rank_if_available(at, 3, changes);
+        }
         for slot in 0..self.open.len() {
             if self.open[slot] != NOBODY {
                 self.rank_if_available(self.open[slot], 3, changes);
