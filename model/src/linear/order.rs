@@ -1,6 +1,6 @@
 //! Linearizability with a witness: an order of the operations, or a number on each that says when it had its turn.
 //!
-//! *Formulation.* An order of calls is a linearization exactly if (1) every call of known outcome is in it, and none twice; (2) of
+//! *Formulation* (G1 with a witness). An order of calls is a linearization exactly if (1) every call of known outcome is in it, and none twice; (2) of
 //! any two, the one that returned before the other was called comes first; (3) the object, asked in this order, gives every
 //! answer that was observed. (Herlihy and Wing, "Linearizability", TOPLAS 1990, section 2.) The second takes no look at
 //! pairs: a call must not have returned before the latest call of those that come before it.

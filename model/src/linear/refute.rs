@@ -1,6 +1,8 @@
 //! Short proofs that a history is illegal, found without a search.
 //!
-//! For objects that show one value at a time ([`Spec::sight`]). A *cluster* is what makes a value and what needs it; where one call
+//! *Formulation.* A history is refuted if a few of its operations contradict each other in every order, whatever all others did: the
+//! exact half of a verdict (G0). What is not refuted may be legal or not. For objects that show one value at a time
+//! ([`Spec::sight`]). A *cluster* is what makes a value and what needs it; where one call
 //! alone makes it, its cluster is contiguous in any order. Four kinds of contradiction are looked for, each in O(n log n) at
 //! most:
 //!
@@ -9,8 +11,11 @@
 //! * a *stale* observation: everything that makes the value had returned before some definite change to another value was called,
 //!   and that change had returned before the observer was called;
 //! * two clusters *interleave*: a call of each returned before a call of the other began, so that neither can go before the other
-//!   (the zones of Gibbons and Korach, "Testing Shared Memories", 1997, section 4, with compare-and-set in both of its
-//!   clusters).
+//!   (the zones of Gibbons and Korach, "Testing Shared Memories", SIAM J. Comput. 1997, section 4, with compare-and-set in both
+//!   of its clusters).
+//!
+//! The second and third are G5 and G3 for objects without zxids: no read of the future, and none of the past. An operation of unknown
+//! outcome counts as one that may have made its value, and never as one that has observed or changed anything.
 
 use super::history::{History, NEVER, Position};
 use super::spec::{NONE, Spec, Value};

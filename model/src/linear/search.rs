@@ -1,5 +1,9 @@
 //! The search: just-in-time linearization with memory.
 //!
+//! *Formulation.* It looks for an order of all operations of known outcome and of some of unknown outcome that keeps real time and
+//! that the object could have answered so (Herlihy and Wing, TOPLAS 1990, section 2; G1 without a witness). The answer is exact
+//! either way, or there is none.
+//!
 //! The base is Lowe's ("Testing for Linearizability", 2017) on Wing and Gong's: walk the events in order; an operation is placed
 //! only when its return is reached, and operations that are open at that moment may be placed before it. A *branch* is such a
 //! return; a *configuration* there is (the return, which open operations are placed, the object's state), and one that failed
@@ -14,7 +18,8 @@
 //! 4. *What must go before.* A value that must stay in sight until some later call is brought in only after the open writes
 //!    whose own time ends before that.
 //! 5. *Unknown outcomes are optional, last, and goal-directed.* In a shortest order, an operation of unknown outcome is followed at
-//!    once by one that needs what it made. So only those are tried that an open operation waits for.
+//!    once by one that needs what it made. So only those are tried that an open operation waits for; and of writes that never
+//!    returned, whose values nobody asks for, the first, because one is as good as another.
 //! 6. *Subsumption.* A configuration fails if one with the same event, known operations and state failed that had used only
 //!    some of the same unknown ones.
 //!

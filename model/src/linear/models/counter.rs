@@ -1,4 +1,8 @@
 //! A counter: added to, and read.
+//!
+//! *Formulation.* The state is a whole number, 0 at first. `Add(k)` makes `n` into `n + k`; `AddAndGet(k, m)` does so and is right if
+//! that is `m`; `Read(m)` is right if `n = m`. Sums wrap around at 64 bits. Source: the counter of Jepsen's tests, as a
+//! sequential object (Herlihy and Wing, TOPLAS 1990, section 2), each read exactly and not only between bounds.
 
 use crate::linear::Spec;
 

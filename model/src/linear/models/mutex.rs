@@ -1,4 +1,11 @@
 //! A lock: a plain one, and one that gives out fencing tokens.
+//!
+//! *Formulation.* The state is who holds it, nobody at first. `Acquire(c)` is right if nobody does, and then `c` holds it;
+//! `Release(c)` is right if `c` does, and then nobody; `Refused` is right if somebody does. With tokens the state has the last
+//! one too, and `Acquire(c, t)` is right only if `t` is greater. An acquisition that nobody heard of may have been given any
+//! token that is greater than the last and smaller than the next. Source: the mutex of Knossos (Jepsen), which is not reentrant either;
+//! tokens: Burrows, "The Chubby lock service", OSDI 2006, section 2.4 (sequencers), and Kleppmann, "How to do distributed
+//! locking", 2016.
 
 use crate::linear::{NONE, Spec, Value};
 

@@ -1,4 +1,8 @@
 //! A queue: first in, first out.
+//!
+//! *Formulation.* The state is a sequence of elements, empty at first. `Enqueue(x)` puts `x` at its end; `Dequeue(x)` is right if
+//! `x` is the first, and takes it out; `Empty` is right if there is none. The same element may be in it several times. Source: the
+//! FIFO queue of Herlihy and Wing, TOPLAS 1990, sections 1 and 2.
 
 use crate::linear::Spec;
 use crate::linear::trie::{Arrays, EMPTY, Name};

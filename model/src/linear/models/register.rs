@@ -1,4 +1,8 @@
 //! A register with read, write and compare-and-set, over numbered values; also one key of a key-value store.
+//!
+//! *Formulation.* The state is a value, number 0 at first. `Read(v)` is right if it is `v`; `Write(v)` makes it `v`; `Swap(u, v)` is
+//! right if it is `u`, and makes it `v`; `Refuse(u)` is right if it is not `u`. Source: the atomic register of Lamport, "On
+//! interprocess communication", 1986, for many writers, with compare-and-set as Jepsen's `cas-register` has it.
 
 use crate::linear::{NONE, Spec, Value};
 

@@ -1,4 +1,9 @@
 //! A set of numbered elements.
+//!
+//! *Formulation.* The state is a set, empty at first. `Add(x)` puts `x` in and `Remove(x)` takes it out; where it was observed whether
+//! that changed anything, this must be so. `Contains(x, is)` is right if `x` is in it or not, accordingly; `Read(all)` if it is
+//! exactly this. Source: the set of Knossos (Jepsen) as a sequential object, with removal and with what each operation returned
+//! (Herlihy and Shavit, "The Art of Multiprocessor Programming", 2008, chapter 9).
 
 use crate::linear::Spec;
 use crate::linear::trie::{Arrays, EMPTY, Name};

@@ -1,4 +1,9 @@
 //! A string that is appended to, replaced and read: one key of a key-value store with `append`.
+//!
+//! *Formulation.* The state is a string, empty at first. `Put(s)` makes it `s`; `Append(s)` puts `s` behind it; `Get(s)` is right if it
+//! is exactly `s`. What only ever grows is the beginning of whatever is read last: a content that is not leads nowhere and is
+//! no state. (An append after the longest read is free to be anything.) Source: the key-value model of Porcupine's tests
+//! (Athalye, 2017), whose logs come from the key-value service of MIT's course 6.824.
 
 use crate::linear::Spec;
 use hashbrown::HashMap;
