@@ -112,8 +112,40 @@ fn a_stale_read_is_shown_with_what_it_contradicts() {
             "    process 1: read → 2 (line 8)",
             "    process 1: read → 1 (line 10)",
             "None of these can be left out.",
+            "The first 3 operations to return can be ordered, up to [process 1: read → 2 (line 8)]",
+            "with [process 1: read → 1 (line 10)], none of their orders is left",
+            "One order of them ends:\n    process 0: write 1 (line 1)\n    process 1: read → 1 (line 2)",
         ],
     );
+}
+
+/// A read of a value that was written often: shown with the write that it contradicts, and not with all those that
+/// might have explained it. With little effort no more is said than what is known.
+#[test]
+fn what_is_shown_is_small_where_values_come_again_and_honest_where_effort_is_spent() {
+    let mut entries = Vec::new();
+    for value in ["1", "2", "3"].repeat(20) {
+        entries.extend([(0, "invoke", "write", value), (0, "ok", "write", value)]);
+    }
+    entries.extend([(1, "invoke", "read", "null"), (1, "ok", "read", "2")]);
+    let history = json_lines(&entries);
+    said(
+        &check(&history, &[]),
+        1,
+        &[
+            "no order of these 2 explains what they observed",
+            "between its call and its return",
+            "    process 0: write 3 (line 119)\n    process 1: read → 2 (line 121)\n  None of these can be left out.",
+            "The first 60 operations to return can be ordered, up to [process 0: write 3 (line 119)]",
+        ],
+    );
+    let ran = check(&history, &["--effort", "4", "--json"]);
+    let value: Value = serde_json::from_str(&ran.out).expect("one JSON object");
+    let file = &value["files"][0];
+    assert_eq!(file["verdict"], "fail", "{file}");
+    assert_eq!(file["is_longest"], false, "{file}");
+    assert_eq!(file["is_minimal"], false, "{file}");
+    assert!(file["longest_prefix"].as_u64() <= Some(60), "{file}");
 }
 
 #[test]

@@ -203,12 +203,14 @@ fn forgotten_replies_are_found_again() {
     }
 }
 
-/// The search ends with "unknown" where it may not go on, never with a wrong answer.
+/// The search ends with "unknown" where it may not go on, never with a wrong answer: with too little effort nothing is decided,
+/// whatever effort it is nothing legal is refused and nothing else accepted, and with enough each gets its verdict.
 #[test]
 fn a_spent_effort_decides_nothing() {
     let recording = recording(NAMES[1]);
-    let mut torn = forget(&recording, 60, 2);
-    let read = |event: &&mut HistoryEvent| {
+    let right = forget(&recording, 60, 2);
+    let mut wrong = right.clone();
+    let read = |(_, event): &(usize, &mut HistoryEvent)| {
         matches!(
             event.kind,
             HistoryKind::Ok {
@@ -217,27 +219,39 @@ fn a_spent_effort_decides_nothing() {
             }
         )
     };
-    let last = torn.events.iter_mut().rev().find(read).expect("a read");
-    if let HistoryKind::Ok {
+    let events = wrong.events.iter_mut().enumerate();
+    let (at, last) = events.rev().find(read).expect("a read");
+    let HistoryKind::Ok {
         result: Reply::Data { stat, .. },
         ..
     } = &mut last.kind
-    {
-        stat.version += 7;
+    else {
+        unreachable!("it was looked for");
+    };
+    stat.version += 7;
+
+    for effort in [0, 20, 1_000, Settings::default().effort] {
+        let settings = Settings {
+            effort,
+            options: None,
+        };
+        let right = judge(&right, &settings).expect("completions fit");
+        let wrong = judge(&wrong, &settings).expect("completions fit");
+        assert_ne!(right.verdict(), Verdict::Fail, "{effort}");
+        assert_ne!(wrong.verdict(), Verdict::Pass, "{effort}");
+        if effort == 0 {
+            assert_eq!(wrong.verdict(), Verdict::Undecided);
+            let doubt = wrong.doubt.as_ref().expect("it says why");
+            assert!(!doubt.message.is_empty());
+        }
+        if effort == Settings::default().effort {
+            assert_eq!(right.verdict(), Verdict::Pass);
+            assert_eq!(wrong.verdict(), Verdict::Fail);
+            let conflict = wrong.conflict.expect("it says what contradicts what");
+            let culprit = conflict.culprit.map(|at| conflict.parts[at].answer_line);
+            assert_eq!(culprit, Some(recording.line_of_event[at]), "{conflict:?}");
+        }
     }
-    let settings = Settings {
-        effort: 0,
-        options: None,
-    };
-    let judged = judge(&torn, &settings).expect("completions fit");
-    assert_eq!(judged.verdict(), Verdict::Undecided);
-    let settings = Settings {
-        effort: 300_000,
-        options: None,
-    };
-    let judged = judge(&torn, &settings).expect("completions fit");
-    println!("{:?} {}", judged.filled.fill, judged.filled.effort);
-    assert!(!judged.is_legal());
 }
 
 /// Two clients' requests were lost, and one of them happened: that at which a watch was left that is told nothing cannot be it.

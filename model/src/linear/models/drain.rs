@@ -89,6 +89,10 @@ impl Spec for Drained {
             DrainAction::Taken { .. } => false,
         }
     }
+
+    fn bytes(&self) -> usize {
+        self.queue.bytes() + self.progress.bytes()
+    }
 }
 
 #[cfg(test)]
