@@ -162,3 +162,35 @@ impl<T: Copy + Eq + Hash, M: Mask> Memory<T, M> {
         (true, looked)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_remembered_is_counted() {
+        const MANY: u32 = 1_000;
+        let mut words = Memory::<i64, u64>::default();
+        let mut wide = Memory::<i64, Box<[u64]>>::default();
+        assert_eq!((words.bytes(), wide.bytes()), (0, 0));
+        for at in 0..MANY {
+            words.note((at, 0, 0), NO_PATH);
+            wide.note((at, 0, vec![0; 4].into_boxed_slice()), NO_PATH);
+        }
+        let many = MANY as usize;
+        let entry = size_of::<(Configuration<i64, u64>, u32)>();
+        assert!(words.bytes() >= many * entry);
+        let entry = size_of::<(Configuration<i64, Box<[u64]>>, u32)>();
+        assert!(wide.bytes() >= many * (entry + 32));
+
+        // The same configuration on ever another path.
+        let before = words.bytes();
+        let mut path = NO_PATH;
+        for at in 0..MANY {
+            path = words.go_on(path, at);
+            words.note((MANY, 0, 0), path);
+        }
+        let more = size_of::<Failure>() + size_of::<Used>();
+        assert!(words.bytes() >= before + many * more);
+    }
+}

@@ -71,23 +71,32 @@ fn what_is_remembered_is_bounded_and_says_so() {
     assert!(matches!(outcome, Outcome::Illegal(_)), "{outcome:?}");
 }
 
+/// With more clients than a machine word has bits, and than two have.
 #[test]
-fn memory_counts_sets_of_more_than_a_word_too() {
-    let mut budget = Budget::with_memory(Effort::default(), 1_000_000);
-    let outcome = search::search(&mut Counter, &hard(200), &mut budget);
-    assert!(
-        matches!(
-            outcome,
-            Outcome::Unknown {
-                limit: Limit::Memory,
-                ..
-            }
-        ),
-        "{outcome:?}"
-    );
-    let steps = Effort::default().0 - budget.left();
-    // Each of these configurations takes 32 bytes elsewhere besides.
-    assert!(steps < 1_000_000 / 32 * 200, "{steps}");
+fn many_operations_may_be_open_at_once() {
+    for clients in [40, 100, 200] {
+        let shape = generate::Shape {
+            operations: 2_000,
+            clients,
+            keys: 1,
+            unknown_ppm: 10_000,
+            domain: None,
+            seed: 1,
+        };
+        let (mut generated, values) = generate::generate(&shape);
+        let history = |generated: &[generate::Generated]| {
+            History::new(generated.iter().map(|done| done.call.clone()).collect())
+        };
+        let register = &mut Register { values };
+        let legal = history(&generated);
+        let outcome = check(register, &legal, Effort::default());
+        assert!(matches!(outcome, Outcome::Legal(_)), "{clients}");
+        // The search alone, without the certificate that there is.
+        generate::make_stale(&mut generated);
+        let mut budget = Budget::new(Effort::default());
+        let outcome = search::search(register, &history(&generated), &mut budget);
+        assert!(matches!(outcome, Outcome::Illegal(_)), "{clients}");
+    }
 }
 
 /// All parts and all rounds draw on one effort, and so does whoever shrinks.
