@@ -452,7 +452,8 @@ impl<'h, 'a> Search<'h, 'a> {
                 let goal = update
                     .unwrap_or(Zxid::NO_STATE)
                     .min(Zxid::new(epoch, end as u32));
-                if goal.0 - state.at.0 > FILLERS_MAX {
+                // In what is no history the next update may be one that was passed.
+                if goal.0.saturating_sub(state.at.0) > FILLERS_MAX {
                     state.at = goal;
                 }
             }
