@@ -137,6 +137,12 @@ fn one_effort_is_for_everything() {
 /// One part that is hard does not hide another one that is plainly wrong.
 #[test]
 fn a_hard_part_hides_no_other() {
+    // What the first round leaves open is not taken for legal.
+    let outcome = check_parts(&mut [(Counter, hard(12))], Effort::default());
+    assert!(
+        matches!(outcome, Some((0, Outcome::Illegal(_)))),
+        "{outcome:?}"
+    );
     let mut parts = vec![(Counter, hard(ADDITIONS)), (Counter, hard(3))];
     let outcome = check_parts(&mut parts, Effort(100_000));
     assert!(
