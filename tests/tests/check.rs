@@ -133,8 +133,6 @@ fn what_is_shown_is_small_where_values_come_again_and_honest_where_effort_is_spe
         &check(&history, &[]),
         1,
         &[
-            "no order of these 2 explains what they observed",
-            "between its call and its return",
             "    process 0: write 3 (line 119)\n    process 1: read → 2 (line 121)\n  None of these can be left out.",
             "The first 60 operations to return can be ordered, up to [process 0: write 3 (line 119)]",
         ],
