@@ -264,7 +264,8 @@ impl History {
                 self.say(last)
             ),
             (None, false) => {
-                "How many of the first can be ordered was not clear before the effort was spent.".to_owned()
+                "How many of the first can be ordered was not clear before the effort was spent."
+                    .to_owned()
             }
         }
     }
@@ -312,7 +313,8 @@ impl History {
                     let call = self.say(at);
                     json!({ "line": call.line, "process": call.process, "says": call.to_string() })
                 };
-                let all = |calls: &[u32]| -> Vec<Value> { calls.iter().copied().map(one).collect() };
+                let all =
+                    |calls: &[u32]| -> Vec<Value> { calls.iter().copied().map(one).collect() };
                 let prefix = &why.prefix;
                 json!({
                     "part": why.part,
