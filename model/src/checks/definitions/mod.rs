@@ -8,6 +8,7 @@
 mod answers;
 mod cases;
 mod compare;
+mod judged;
 mod recipes;
 mod stories;
 mod watches;
