@@ -1,6 +1,6 @@
 //! What may lie at a transaction that no reply names.
 
-use super::known::Trace;
+use super::known::{Life, Trace};
 use super::search::{Search, State};
 use crate::reference::{Rights, Stamp, Trigger};
 use crate::witness::{TxnKind, life_of};
@@ -66,7 +66,11 @@ impl<'h, 'a> Search<'h, 'a> {
                 all.push(Filler::Loose(place as u32));
             }
         }
-        if !idle && state.made < known.lives.len() {
+        // Behind what anybody named of an epoch, sessions are made that only a later epoch shows.
+        let is_shown_later =
+            |life: &Life| life.made_by != Zxid::NO_STATE && life.made_by.epoch() > at.epoch();
+        let is_made_here = |life: &Life| !idle || is_shown_later(life) && !known.is_part;
+        if known.lives.get(state.made).is_some_and(is_made_here) {
             all.push(Filler::Made);
         }
         // A TTL may have run out: what time it was is not known.

@@ -330,12 +330,10 @@ impl Known {
                 if call.zxid == Zxid::NO_STATE {
                     continue;
                 }
-                let by = if call.is_update() {
-                    before(call.zxid)
-                } else {
-                    call.zxid
-                };
-                life.made_by = life.made_by.min(by);
+                // A read may be answered by a server that is behind: of its session it knows from the leader.
+                if call.is_update() {
+                    life.made_by = life.made_by.min(before(call.zxid));
+                }
                 life.last = life.last.max(call.zxid);
                 life.closes |= *call.op == Op::CloseSession;
             }

@@ -211,6 +211,11 @@ impl<'h, 'a> Search<'h, 'a> {
                 self.state = Some(state);
                 return None;
             }
+            if self.is_too_long() {
+                let zxid = state.at;
+                self.give_up();
+                return Some(Fill::Unknown { zxid });
+            }
             let why = match self.step(&mut state) {
                 Ok(true) => continue,
                 Ok(false) => {
@@ -265,6 +270,13 @@ impl<'h, 'a> Search<'h, 'a> {
         }
     }
 
+    /// Whether there are more transactions in the gaps than may be tried: a zxid far beyond all others makes a gap without end, and
+    /// clients without a session could fill it.
+    fn is_too_long(&self) -> bool {
+        let more = self.txns.len().saturating_sub(self.known.updates.len());
+        more as u64 > self.limit
+    }
+
     /// What must have happened some day: the beginnings of the sessions that clients were told of and that nothing names, and
     /// the ends of those that clients were told of, where the servers had the time. Nobody saw any of it.
     fn end(&mut self, state: &mut State) {
@@ -316,6 +328,7 @@ impl<'h, 'a> Search<'h, 'a> {
         let mut state = self.start_over();
         loop {
             let why = match self.step(&mut state) {
+                Ok(true) if self.is_too_long() => Why::Refused,
                 Ok(true) => continue,
                 Ok(false) => match accepts.as_deref_mut().map(|accepts| accepts(&self.txns)) {
                     Some(false) => Why::Refused,

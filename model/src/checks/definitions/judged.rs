@@ -8,7 +8,7 @@ use super::broken;
 use super::cases::{About, copy, damage, play, script};
 use crate::checks::testing::Run;
 use crate::witness::Witness;
-use crate::znode::{self, Settings, settings_line};
+use crate::znode::{self, Settings, end_line, settings_line};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use std::cell::RefCell;
@@ -25,6 +25,8 @@ fn judge(run: &Run, whole: &Run, tally: &Tally) -> Result<(), TestCaseError> {
         lines.push('\n');
         lines.push_str(&serde_json::to_string(event).expect("events are JSON"));
     }
+    lines.push('\n');
+    lines.push_str(&end_line(&run.history));
     let settings = Settings {
         options: Some(run.options.clone()),
         ..Settings::default()
