@@ -3,7 +3,9 @@
 use super::bind::{Bound, Part};
 use super::calls::Calls;
 use crate::linear::refute::Certificate;
-use crate::linear::{Core, Effort, History, Limit, Others, Outcome, Spec, check_parts, core};
+use crate::linear::{
+    Core, Effort, History, Limit, Others, Outcome, Prefix, Spec, check_parts, core,
+};
 
 /// Whether a history is linearizable.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,27 +41,9 @@ pub struct Counterexample {
     pub is_minimal: bool,
     /// Why they do, in a sentence.
     pub reason: String,
-    /// The beginning of the part that has an order.
+    /// The beginning of the part that has an order. Its calls too are told by their place among all calls.
     pub prefix: Prefix,
 }
-
-/// How far a history that has no order could be ordered. Calls are told by their place among all calls.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Prefix {
-    /// How many calls, the first to return, have an order.
-    pub returned: usize,
-    /// The last of them to return.
-    pub last: Option<u32>,
-    /// The one that returned next.
-    pub next: u32,
-    /// Whether there is no order any more with that one. If not, it was not found out within the effort.
-    pub is_longest: bool,
-    /// How such an order ends: the last few; empty if none was written down within the effort.
-    pub order_end: Vec<u32>,
-}
-
-/// How many calls of an order a person looks at.
-const ORDER_END: usize = 5;
 
 /// Decides a history. The effort is for all of it: three quarters for the verdict, and one quarter to say why, if there is something
 /// to say.
@@ -106,23 +90,12 @@ fn decide_parts<S: Spec>(calls: &Calls, parts: Vec<Part<S>>, effort: Effort) -> 
             let mut contradicting: Vec<u32> = core.calls.iter().copied().map(place).collect();
             // A drain is one call, however much of what it took is part of it.
             contradicting.dedup();
-            let end = core.prefix.order.len().saturating_sub(ORDER_END);
             Verdict::Illegal(Counterexample {
                 part: name,
                 reason: reason(&core, say),
                 calls: contradicting,
                 is_minimal: core.is_minimal,
-                prefix: Prefix {
-                    returned: core.prefix.returned,
-                    last: core.prefix.last.map(place),
-                    next: place(core.prefix.next),
-                    is_longest: core.prefix.is_longest,
-                    order_end: core.prefix.order[end..]
-                        .iter()
-                        .copied()
-                        .map(place)
-                        .collect(),
-                },
+                prefix: core.prefix.told(place),
             })
         }
     }

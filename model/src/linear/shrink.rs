@@ -65,6 +65,18 @@ pub struct Prefix {
     pub order: Vec<u32>,
 }
 
+impl Prefix {
+    /// The same, with each of its calls told by another number.
+    pub fn told(self, place: impl Fn(u32) -> u32) -> Prefix {
+        Prefix {
+            last: self.last.map(&place),
+            next: place(self.next),
+            order: self.order.into_iter().map(&place).collect(),
+            ..self
+        }
+    }
+}
+
 /// Shrinks what refutes a history to its core, and finds the longest prefix, within an effort: one half of it for each.
 ///
 /// # Panics

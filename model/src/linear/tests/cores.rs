@@ -96,12 +96,6 @@ where
 /// the read stale.
 #[test]
 fn a_stale_read_is_shown_with_every_writer_of_its_value() {
-    let call = |call, ret, action| Call {
-        call,
-        ret,
-        known: true,
-        action,
-    };
     use RegisterAction::{Read, Write};
     let calls = vec![
         call(0, 3, Write(1)),
@@ -124,12 +118,6 @@ fn a_stale_read_is_shown_with_every_writer_of_its_value() {
 /// core has what comes after.
 #[test]
 fn a_core_reaches_beyond_the_place_where_the_search_gave_up() {
-    let call = |call, ret, action| Call {
-        call,
-        ret,
-        known: true,
-        action,
-    };
     use RegisterAction::{Read, Swap, Write};
     let calls = vec![
         call(0, 1, Write(1)),

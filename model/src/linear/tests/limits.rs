@@ -29,12 +29,6 @@ impl Spec for Asked {
 /// So many additions at once, of which each selection has another sum, and then a read of a sum that none has: to refuse it takes
 /// looking at all of them.
 fn hard(additions: u32) -> History<CounterAction> {
-    let call = |call, ret, action| Call {
-        call,
-        ret,
-        known: true,
-        action,
-    };
     let mut calls: Vec<_> = (0..additions)
         .map(|at| {
             let ret = additions + 2 + at;

@@ -127,6 +127,16 @@ fn register_action(values: u32) -> impl Strategy<Value = RegisterAction> {
     ]
 }
 
+/// A call whose outcome is known.
+fn call<A>(call: u32, ret: u32, action: A) -> Call<A> {
+    Call {
+        call,
+        ret,
+        known: true,
+        action,
+    }
+}
+
 /// A hundred thousand cases of each object in CI; a campaign asks for more with `PROPTEST_CASES`.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();

@@ -12,8 +12,8 @@ use zabsim_model::intake::calls::{Calls, Fate, RawCall};
 use zabsim_model::intake::edn::Reader;
 use zabsim_model::intake::entries::{Entries, Format};
 use zabsim_model::intake::source::Source;
-use zabsim_model::intake::verdict::{Counterexample, Prefix, Verdict, decide};
-use zabsim_model::linear::{Effort, Limit, MEMORY_MAX};
+use zabsim_model::intake::verdict::{Counterexample, Verdict, decide};
+use zabsim_model::linear::{Effort, Limit, MEMORY_MAX, Prefix};
 use zabsim_types::run;
 
 /// A history that was read.
@@ -55,6 +55,12 @@ pub(super) fn check(
         json: history.as_json(&found, wall_ms),
         is_heard,
     })
+}
+
+/// What a person looks at of an order: the last few.
+fn end_of(order: &[u32]) -> &[u32] {
+    const SHOWN: usize = 5;
+    &order[order.len().saturating_sub(SHOWN)..]
 }
 
 /// In the word that all commands have for it.
@@ -231,9 +237,10 @@ impl History {
             false => "Perhaps not all of these are needed.",
         };
         let _ = write!(text, "  {core} {}", self.prefix(&why.prefix));
-        if !why.prefix.order_end.is_empty() {
+        let order_end = end_of(&why.prefix.order);
+        if !order_end.is_empty() {
             text.push_str("\n  One order of them ends:");
-            for at in &why.prefix.order_end {
+            for at in order_end {
                 let _ = write!(text, "\n    {}", self.say(*at));
             }
             text.push_str("\n ");
@@ -326,7 +333,7 @@ impl History {
                     "is_longest": prefix.is_longest,
                     "prefix_ends_with": prefix.last.map(one),
                     "prefix_ends_before": one(prefix.next),
-                    "prefix_order_ends": all(&prefix.order_end),
+                    "prefix_order_ends": all(end_of(&prefix.order)),
                 })
             }
         };
