@@ -25,19 +25,28 @@ impl Witness {
         self.txns.binary_search_by_key(&zxid, |txn| txn.zxid).ok()
     }
 
-    /// The same, quickly if it is one of the few behind `near`: what clients are told one after the other is mostly so.
+    /// The same, quickly if it is one of the few from `near` on.
     pub(crate) fn position_near(&self, near: usize, zxid: Zxid) -> Option<usize> {
-        let few = self.txns.get(near..).unwrap_or_default().iter().take(8);
-        let found = few
-            .take_while(|txn| txn.zxid <= zxid)
-            .position(|txn| txn.zxid == zxid);
-        found.map(|at| near + at).or_else(|| self.position(zxid))
+        let at = partition_near(&self.txns, near, |txn| txn.zxid < zxid);
+        (self.txns.get(at)?.zxid == zxid).then_some(at)
     }
 
     /// How many transactions are at or before `zxid`.
     pub fn count_upto(&self, zxid: Zxid) -> usize {
         self.txns.partition_point(|txn| txn.zxid <= zxid)
     }
+}
+
+/// [`slice::partition_point`], quickly if it is among the few places from `near` on: what clients are told one after the other
+/// mostly names states near to each other.
+pub(crate) fn partition_near<T>(all: &[T], near: usize, is_before: impl Fn(&T) -> bool) -> usize {
+    let few = &all[near..all.len().min(near + 8)];
+    let more = few.partition_point(&is_before);
+    let is_from_here = near == 0 || is_before(&all[near - 1]);
+    if is_from_here && (more < few.len() || near + more == all.len()) {
+        return near + more;
+    }
+    all.partition_point(is_before)
 }
 
 /// One transaction of the log.

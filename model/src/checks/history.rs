@@ -79,8 +79,8 @@ pub(crate) struct Nature {
     pub is_proof: bool,
     /// It is a multi.
     pub is_multi: bool,
-    /// It makes a sequential node; a multi may.
-    pub may_number: bool,
+    /// It makes a sequential node. What a multi makes is not looked at.
+    pub is_sequential: bool,
 }
 
 impl Nature {
@@ -107,10 +107,7 @@ impl Nature {
             is_sync: matches!(op, Op::Sync { .. }),
             is_proof: matches!(op, Op::AddAuth { .. }),
             is_multi: matches!(op, Op::Multi { .. }),
-            may_number: match op {
-                Op::Create { mode, .. } => mode.is_sequential(),
-                op => matches!(op, Op::Multi { .. }),
-            },
+            is_sequential: matches!(op, Op::Create { mode, .. } if mode.is_sequential()),
         }
     }
 }
@@ -300,6 +297,7 @@ impl<'a> History<'a> {
     }
 
     /// The call of that name.
+    #[cfg(test)]
     pub fn call(&self, id: CallId) -> Option<&Call<'a>> {
         self.index(id).map(|at| &self.calls[at])
     }

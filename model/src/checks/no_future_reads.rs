@@ -10,6 +10,7 @@ use super::history::{At, Call};
 use super::linearizable_writes::said;
 use super::replay::Claim;
 use super::{Check, Evidence, Finding};
+use crate::witness::partition_near;
 use zabsim_types::{HistoryKind, SessionChange, Zxid};
 
 pub(super) const CHECK: Check = Check {
@@ -30,17 +31,9 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             _ => (zxid, invoked, at),
         });
     }
-    // What is answered one after the other names states near to each other: first the few behind the last one.
     let mut near = 0;
     let mut newest = |zxid: Zxid| {
-        let is_upto = |update: &(Zxid, At, u32)| update.0 <= zxid;
-        let few = &latest[near..latest.len().min(near + 4)];
-        let more = few.partition_point(is_upto);
-        let starts_here = near == 0 || is_upto(&latest[near - 1]);
-        near = match starts_here && (more < few.len() || near + more == latest.len()) {
-            true => near + more,
-            false => latest.partition_point(is_upto),
-        };
+        near = partition_near(&latest, near, |(other, ..)| *other <= zxid);
         near.checked_sub(1).map(|last| latest[last])
     };
     let mut finding = Finding::default();

@@ -37,7 +37,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut named = Vec::new();
     for at in &history.answered {
         let call = &history.calls[*at as usize];
-        if !call.nature.may_number {
+        if !call.nature.is_sequential && !call.nature.is_multi {
             continue;
         }
         each_create(call, &mut |part, asked, path| {

@@ -5,7 +5,7 @@
 //! first looks for a log in which every watch was answered. Only where there is none does it look for one in which some watch
 //! was not, and then the check of the watches says so.
 
-use crate::checks::history::{Call, History};
+use crate::checks::history::{Call, History, Step};
 use crate::reference::{Lookup, Trigger, WatchList, grants, watch_of};
 use std::collections::{BTreeMap, BTreeSet};
 use zabsim_types::{
@@ -58,14 +58,20 @@ impl Quiet {
             quiet.guard(call.op, history);
         }
         let mut clients: BTreeMap<ProcessId, Client<'_>> = BTreeMap::new();
-        for event in history.events {
+        for (_, step) in history.steps() {
+            let event = match step {
+                Step::Made(_) => continue,
+                Step::Done(call) => {
+                    let call = &history.calls[call as usize];
+                    if call.is_definite() {
+                        quiet.reply(clients.entry(call.process).or_default(), call);
+                    }
+                    continue;
+                }
+                Step::Aside(event) => event,
+            };
             let client = clients.entry(event.process).or_default();
             match &event.kind {
-                HistoryKind::Ok { id, .. } | HistoryKind::Fail { id, .. } => {
-                    if let Some(call) = history.call(*id).filter(|call| call.is_definite()) {
-                        quiet.reply(client, call);
-                    }
-                }
                 HistoryKind::Watch { zxid, event, .. } => quiet.event(client, *zxid, event),
                 HistoryKind::Session { change } => match change {
                     SessionChange::Connected { .. } | SessionChange::Disconnected => {

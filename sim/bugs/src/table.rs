@@ -2,7 +2,7 @@
 
 /// In which part of the system a bug lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[allow(missing_docs)] // the names say it
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Room {
     Election,
     Discovery,
