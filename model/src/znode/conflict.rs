@@ -89,27 +89,6 @@ pub(super) struct Scene<'s, 'a> {
 const SHOWN_MAX: usize = 200;
 
 impl Scene<'_, '_> {
-    /// Two updates that were answered with one transaction.
-    pub fn twice(self) -> Option<Conflict> {
-        let answered = self.history.answered.iter();
-        let updates = answered.filter(|at| self.history.calls[**at as usize].is_update());
-        let mut zxids: Vec<(Zxid, u32)> = updates
-            .map(|at| (self.history.calls[*at as usize].zxid, *at))
-            .collect();
-        zxids.sort_unstable();
-        let pair = zxids.windows(2).find(|pair| pair[0].0 == pair[1].0)?;
-        let calls = [pair[0].1, pair[1].1];
-        let zxid = pair[0].0;
-        Some(Conflict {
-            check: "linearizable-writes".to_owned(),
-            sentence: format!("two updates were both answered with transaction {zxid}"),
-            parts: self.in_order(calls.map(|at| self.call(at)).into()),
-            culprit: None,
-            differences: Vec::new(),
-            prefix: self.answered_before(zxid),
-        })
-    }
-
     /// What a check says.
     pub fn of_report(self, report: &Report) -> Option<Conflict> {
         let violation = report.violation.as_ref()?;
@@ -283,7 +262,7 @@ impl Scene<'_, '_> {
         before.count() as u64
     }
 
-    fn in_order(self, mut parts: Vec<Operation>) -> Vec<Operation> {
+    pub(super) fn in_order(self, mut parts: Vec<Operation>) -> Vec<Operation> {
         parts.sort_by_key(|part| (part.line, part.answer_line));
         parts.dedup();
         parts
@@ -400,7 +379,7 @@ impl Scene<'_, '_> {
         Vec::new()
     }
 
-    fn call(self, at: u32) -> Operation {
+    pub(super) fn call(self, at: u32) -> Operation {
         let call = &self.history.calls[at as usize];
         let lines = self.recording.lines_of.get(&call.id.0);
         let (line, answer_line) = lines.copied().unwrap_or_default();
@@ -422,7 +401,7 @@ impl Scene<'_, '_> {
     }
 
     /// What happened there, if it is anything to tell.
-    fn event(self, at: u32) -> Option<Operation> {
+    pub(super) fn event(self, at: u32) -> Option<Operation> {
         let event = self.history.events.get(at as usize)?;
         let line = self.recording.line_of_event.get(at as usize).copied();
         let told = |zxid: Option<Zxid>, asked: String| Operation {

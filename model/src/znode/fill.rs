@@ -35,12 +35,14 @@
 //! - `Proof::Log`: there is no log. Everything was tried in vain;
 //! - `Proof::Part`: there is no log for what is about one node. Every guess that is about it was tried in vain; guesses about other
 //!   nodes cannot change that (`part`);
-//! - `Proof::Forced`: there is a log, the only one, for nothing could be chosen; and a check refuses it. Or every log is one
-//!   in which a watch was lost;
+//! - `Proof::Forced`: there are logs, and a check refuses each of them: the only one, for nothing could be chosen; or all that explain
+//!   what is about the node at which the check found something; or all there are ([`others`]). Or every log is one in which a
+//!   watch was lost;
 //! - `Proof::None`: it rests on a guess. Then the search goes on, and when the effort is spent the answer is "undecided", whatever is
 //!   wrong in the best log so far.
 //!
-//! What a check finds in the answers alone, without any log, rests on no guess either, and is asked for first.
+//! What the answers contradict among themselves (`answers`), and what a check finds in them without any log, rests on no guess
+//! either, and is asked for first.
 //!
 //! The conflicts direct the search: the nodes at which it fails, the latest first, then those at which it fails most often, are those
 //! whose parts are looked at, early with little effort and once more when the effort is spent.
@@ -51,7 +53,7 @@ use super::search::{Failure, Search};
 use crate::checks::Options;
 use crate::checks::history::History;
 use crate::reference::Settings;
-use crate::witness::Witness;
+use crate::witness::{CommittedTxn, Witness};
 use std::collections::{BTreeMap, BTreeSet};
 use zabsim_types::{ZPath, Zxid, parent_of};
 
@@ -81,7 +83,7 @@ pub(super) enum Proof {
     Part(Box<Contradiction>),
     /// The answers contradict each other without a log.
     Answers,
-    /// Nothing was guessed.
+    /// Whatever is guessed, a check refuses it.
     Forced,
     /// There is no proof: another guess may.
     None,
@@ -201,12 +203,19 @@ pub(super) fn fill(
         }
         other => other,
     };
-    let is_loose = |at: &&u32| !known.loose[**at as usize].refused;
+    let effort = parts.effort;
+    filled(search, fill, proof, effort)
+}
+
+/// What a search came to, besides which so many transactions were replayed.
+fn filled(search: Search<'_, '_>, fill: Fill, proof: Proof, besides: u64) -> Filled {
+    let all = &search.known.loose;
+    let is_loose = |at: &&u32| !all[**at as usize].refused;
     Filled {
         gaps: search.gaps(),
-        unknown: known.loose.iter().filter(|loose| !loose.refused).count() as u64,
+        unknown: all.iter().filter(|loose| !loose.refused).count() as u64,
         happened: search.used.iter().filter(is_loose).count() as u64,
-        effort: search.effort + parts.effort,
+        effort: search.effort + besides,
         witness: Witness { txns: search.txns },
         fill,
         proof,
@@ -289,4 +298,36 @@ pub(super) fn rests_on_no_guess(
         let (shown, _) = whole.explain_checked(&root.into(), limit / 8, (check, options));
         matches!(shown, Shown::Contradicted(_))
     })
+}
+
+/// What is known of all logs, where a check refuses the first that was found.
+pub(super) enum Others {
+    /// Each of them is refused too.
+    Refused,
+    /// Another is accepted.
+    Accepted(Filled),
+    /// Not all of them could be looked at.
+    Unknown,
+}
+
+/// Looks at every log that explains the answers, until `accepts` accepts one; with so many transactions at most.
+pub(super) fn others(
+    history: &History<'_>,
+    asked: Asked<'_>,
+    accepts: &dyn Fn(&[CommittedTxn]) -> bool,
+) -> Others {
+    let Asked {
+        settings,
+        from_start,
+        limit,
+        ..
+    } = asked;
+    let known = Known::new(history, settings, from_start);
+    let mut search = Search::new(history, &known, settings, limit);
+    search.is_over = asked.quiet_end;
+    match search.exhaust(Some(&mut |txns| accepts(txns))) {
+        _ if search.effort > limit => Others::Unknown,
+        Some(_) => Others::Refused,
+        None => Others::Accepted(filled(search, Fill::Whole, Proof::None, 0)),
+    }
 }

@@ -24,6 +24,7 @@
 //! ```
 
 mod ahead;
+mod answers;
 mod arrange;
 mod conflict;
 mod fields;
@@ -46,7 +47,7 @@ mod words;
 
 use conflict::Scene;
 pub use conflict::{Conflict, Operation};
-use fill::{Asked, Proof};
+use fill::{Asked, Others, Proof};
 
 pub use fill::{Fill, Filled};
 pub use own::{end_line, settings_line};
@@ -55,6 +56,7 @@ pub use read::{CLOCK_SLACK_MS, Format, Recording, begins, read};
 use crate::checks::history::{History, Outcome};
 use crate::checks::{Options, Report, check_all};
 use crate::intake::Fault;
+use crate::witness::{CommittedTxn, Witness};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -251,7 +253,7 @@ pub fn judge_telling(
     let alone: OnceCell<Option<Conflict>> = OnceCell::new();
     let look = || {
         let found = || {
-            scene.twice().or_else(|| {
+            scene.alone().or_else(|| {
                 let reports = check_all(events, None, &options);
                 first_report(&reports).and_then(|report| scene.of_report(report))
             })
@@ -264,25 +266,46 @@ pub fn judge_telling(
         quiet_end: options.quiet_end,
         limit: settings.effort,
     };
-    let filled = fill::fill(&history, asked, &look);
-    let mut reports = vec![write_order(&filled)];
-    reports.extend(check_all(events, Some(&filled.witness), &options));
-    let found = first_report(&reports);
-    if found.is_some() {
+    let mut filled = fill::fill(&history, asked, &look);
+    let reports_of = |filled: &Filled| {
+        let mut reports = vec![write_order(filled)];
+        reports.extend(check_all(events, Some(&filled.witness), &options));
+        reports
+    };
+    let mut reports = reports_of(&filled);
+    if first_report(&reports).is_some() {
         look();
     }
     let alone = alone.into_inner().flatten();
+    if let (None, Proof::None, Fill::Whole, Some(report)) =
+        (&alone, &filled.proof, &filled.fill, first_report(&reports))
+    {
+        let nodes = subjects(events, report);
+        let about = (report.name, &options);
+        if fill::rests_on_no_guess(&history, about, &nodes, settings.effort) {
+            filled.proof = Proof::Forced;
+        } else {
+            let accepts = |txns: &[CommittedTxn]| {
+                let txns = txns.to_vec();
+                let reports = check_all(events, Some(&Witness { txns }), &options);
+                first_report(&reports).is_none()
+            };
+            match fill::others(&history, asked, &accepts) {
+                Others::Refused => filled.proof = Proof::Forced,
+                Others::Accepted(other) => {
+                    reports = reports_of(&other);
+                    filled = other;
+                }
+                Others::Unknown => {}
+            }
+        }
+    }
+    let found = first_report(&reports);
     let conflict = match (alone, &filled.proof, &filled.fill) {
         (Some(conflict), ..) => Some(conflict),
         (_, Proof::Log(failure), _) => Some(scene.of_failure(failure, &filled.witness)),
         (_, Proof::Part(part), _) => Some(scene.of_part(part, &filled.witness)),
         (_, Proof::Forced, _) => found.and_then(|report| scene.of_report(report)),
-        (_, _, Fill::Whole) => found.and_then(|report| {
-            let nodes = subjects(events, report);
-            let asked = (report.name, &options);
-            let is_so = fill::rests_on_no_guess(&history, asked, &nodes, settings.effort);
-            is_so.then(|| scene.of_report(report)).flatten()
-        }),
         _ => None,
     };
     let undecided = match &filled.fill {

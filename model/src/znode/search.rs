@@ -330,9 +330,19 @@ impl<'h, 'a> Search<'h, 'a> {
             let why = match self.step(&mut state) {
                 Ok(true) if self.is_too_long() => Why::Refused,
                 Ok(true) => continue,
-                Ok(false) => match accepts.as_deref_mut().map(|accepts| accepts(&self.txns)) {
-                    Some(false) => Why::Refused,
-                    _ => return None,
+                Ok(false) => match accepts.as_deref_mut() {
+                    Some(accepts) => {
+                        if !self.known.is_part {
+                            self.end(&mut state);
+                            // To judge a log costs what it costs to replay it.
+                            self.effort += self.txns.len() as u64;
+                        }
+                        match accepts(&self.txns) {
+                            true => return None,
+                            false => Why::Refused,
+                        }
+                    }
+                    None => return None,
                 },
                 Err(why) => why,
             };
