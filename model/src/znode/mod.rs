@@ -249,14 +249,16 @@ pub fn judge_telling(
         recording,
         history: &history,
     };
-    // What the answers say without a log needs none.
-    let alone: OnceCell<Option<Conflict>> = OnceCell::new();
+    // What the answers say without a log needs none. What they contradict among themselves is seen at once; the checks are asked
+    // where no log is found.
+    let alone: OnceCell<Option<Conflict>> = match scene.alone() {
+        Some(conflict) => OnceCell::from(Some(conflict)),
+        None => OnceCell::new(),
+    };
     let look = || {
         let found = || {
-            scene.alone().or_else(|| {
-                let reports = check_all(events, None, &options);
-                first_report(&reports).and_then(|report| scene.of_report(report))
-            })
+            let reports = check_all(events, None, &options);
+            first_report(&reports).and_then(|report| scene.of_report(report))
         };
         alone.get_or_init(found).is_some()
     };
