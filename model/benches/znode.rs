@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 use zabsim_model::linear::generate::{Generated, Shape, generate};
 use zabsim_model::linear::models::RegisterAction;
-use zabsim_model::znode::{Recording, Settings, end_line, judge, read};
+use zabsim_model::znode::{Recording, Settings, judge, read, write};
 use zabsim_model::{CommittedTxn, Life, Options, TxnKind, Witness, check_all};
 use zabsim_types::{
     Acl, CallId, CreateMode, Data, HistoryEvent, HistoryKind, Op, ProcessId, Reply, ServerId,
@@ -81,8 +81,8 @@ fn print_generated() {
             let compared = examined("linearizable-writes") + examined("snapshot-reads");
             assert!(compared >= operations as u64);
         });
-        let mut lines: Vec<u8> = events.iter().flat_map(line).collect();
-        lines.extend(end_line(&events).into_bytes());
+        let mut lines = Vec::new();
+        write(&mut lines, &options, &events, None).expect("there is room");
         drop((events, log));
         let recording = read(&lines[..], &mut |_| {}).expect("a history");
         drop(lines);
@@ -100,12 +100,6 @@ fn print_generated() {
             bytes_without / operations
         );
     }
-}
-
-fn line(event: &HistoryEvent) -> Vec<u8> {
-    let mut line = serde_json::to_vec(event).expect("an event");
-    line.push(b'\n');
-    line
 }
 
 /// How many nodes.

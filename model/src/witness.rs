@@ -7,6 +7,7 @@
 //! (Herlihy and Wing, TOPLAS 1990).
 
 use crate::reference::Life;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use zabsim_types::{
     Acl, CONFIG_NODE, CreateMode, Data, ErrorCode, Op, SessionId, Xid, ZPath, Zxid, spell,
@@ -50,7 +51,7 @@ pub(crate) fn partition_near<T>(all: &[T], near: usize, is_before: impl Fn(&T) -
 }
 
 /// One transaction of the log.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct CommittedTxn {
     /// Its number.
     pub zxid: Zxid,
@@ -66,7 +67,8 @@ pub struct CommittedTxn {
 
 /// What a transaction does to the tree: its effect, not the request that led to it. Paths carry their sequence numbers,
 /// versions have been checked.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "txn", rename_all = "camelCase", deny_unknown_fields)]
 pub enum TxnKind {
     /// A session was made.
     CreateSession {

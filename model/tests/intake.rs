@@ -18,7 +18,7 @@ use zabsim_model::intake::entries::Entries;
 use zabsim_model::intake::source::Source;
 use zabsim_model::intake::verdict::decide;
 use zabsim_model::linear::{Effort, NEVER};
-use zabsim_model::znode::{self, Settings, end_line, settings_line};
+use zabsim_model::znode::{self, Settings};
 
 /// Always the same cases: what fails here fails everywhere.
 fn runner(cases: u32) -> TestRunner {
@@ -364,13 +364,10 @@ fn beginning(lines: &[String], count: usize) -> Vec<u8> {
 /// The same as a run of ours would have saved it.
 fn as_ours(bytes: &[u8]) -> Vec<u8> {
     let recording = znode::read(bytes, &mut |_| {}).expect("a history");
-    let mut text = settings_line(&Default::default()) + "\n";
-    for event in &recording.events {
-        text += &serde_json::to_string(event).expect("JSON");
-        text.push('\n');
-    }
-    text += &end_line(&recording.events);
-    text.into_bytes()
+    let mut file = Vec::new();
+    let options = Default::default();
+    znode::write(&mut file, &options, &recording.events, None).expect("there is room");
+    file
 }
 
 /// However much was recorded, what is written of it in our own format is read as the same.
@@ -392,7 +389,7 @@ fn damaged_histories_of_znodes_are_read_or_refused_with_their_line() {
     let cases = (1..120usize, any::<bool>(), damages);
     let settings = Settings {
         effort: 200,
-        options: None,
+        ..Settings::default()
     };
     let read_damaged = |(count, ours, damages): (usize, bool, Vec<_>)| {
         let mut bytes = beginning(&lines, count);

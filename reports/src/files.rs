@@ -4,7 +4,6 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
-use zabsim_types::HistoryEvent;
 use zabsim_types::run::RunReport;
 
 /// The most bytes of a `run.json`, so that whoever reads one knows when to stop. A busy run of ten minutes has some 7 MB.
@@ -40,12 +39,8 @@ impl std::error::Error for SaveError {
 pub struct Saved<'a> {
     /// `run.json`.
     pub report: &'a RunReport,
-    /// The first line of `history.jsonl`, without its end: what the servers were told.
-    pub settings: &'a str,
-    /// What follows it in `history.jsonl`: one event a line.
-    pub history: &'a [HistoryEvent],
-    /// The last line of `history.jsonl`, without its end: that it is whole.
-    pub end: &'a str,
+    /// Writes `history.jsonl`.
+    pub history: &'a dyn Fn(&mut dyn Write) -> io::Result<()>,
     /// `scenario.toml`: the scenario as drawn for this seed.
     pub scenario: &'a str,
     /// `trace.txt`, where a trace was kept.
@@ -229,14 +224,7 @@ fn write_all(
         }
         Ok(())
     })?;
-    write_part(dir, "history.jsonl", parts, |out| {
-        writeln!(out, "{}", run.settings)?;
-        run.history.iter().try_for_each(|event| {
-            serde_json::to_writer(&mut *out, event)?;
-            out.write_all(b"\n")
-        })?;
-        writeln!(out, "{}", run.end)
-    })?;
+    write_part(dir, "history.jsonl", parts, |out| (run.history)(out))?;
     write_part(dir, "scenario.toml", parts, |out| {
         out.write_all(run.scenario.as_bytes())
     })?;
@@ -277,9 +265,7 @@ mod tests {
     fn saved(report: &RunReport) -> Saved<'_> {
         Saved {
             report,
-            settings: "{}",
-            history: &[],
-            end: "{}",
+            history: &|out| out.write_all(b"{}\n"),
             scenario: "name = \"x\"\n",
             trace: None,
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use zabsim::seed_text;
 use zabsim::{Program, RunOptions, Trace};
 use zabsim_model::Options;
-use zabsim_model::znode::{end_line, settings_line};
+use zabsim_model::{Witness, znode};
 use zabsim_reports::{SaveError, Saved, save};
 use zabsim_types::HistoryEvent;
 use zabsim_types::run::{RunReport, Verdict};
@@ -20,6 +20,8 @@ pub struct Finished {
     pub history: Vec<HistoryEvent>,
     /// What the checks of its history were told: of the servers, and of its end.
     pub options: Options,
+    /// What the servers committed, where it is known.
+    pub log: Option<Witness>,
     /// What the world did, if it was to be kept.
     pub trace: Option<Trace>,
     /// The scenario as drawn for this seed.
@@ -32,9 +34,7 @@ impl Finished {
         let trace = self.trace.as_ref().map(|trace| trace.to_string());
         let saved = Saved {
             report: &self.report,
-            settings: &settings_line(&self.options),
-            history: &self.history,
-            end: &end_line(&self.history),
+            history: &|out| znode::write(out, &self.options, &self.history, self.log.as_ref()),
             scenario: &self.drawn.to_toml(),
             trace: trace.as_deref(),
         };
@@ -111,6 +111,7 @@ pub(crate) fn run_as(scenario: &Scenario, named: &str, seed: u64, how: How<'_>) 
         report,
         history: outcome.history,
         options: outcome.options,
+        log: outcome.log,
         trace: outcome.trace,
         drawn,
     }

@@ -20,7 +20,7 @@ use crate::world::{NOTIFY_TICKS_MAX, World};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
-use zabsim_model::{Options, Settings, Staleness};
+use zabsim_model::{Options, Settings, Staleness, Witness};
 use zabsim_types::run::{CheckReport, RUN_SCHEMA, Reached, RunReport, Verdict, Violation};
 use zabsim_types::{HistoryEvent, Time};
 
@@ -52,6 +52,9 @@ pub struct RunOutcome {
     pub history: Vec<HistoryEvent>,
     /// What the checks of its history were told: of the servers, and of its end.
     pub options: Options,
+    /// What the servers committed, by which the history was checked. None where it was not: after a panic, or where
+    /// something was said to the servers that is in no history.
+    pub log: Option<Witness>,
     /// What the world did, if it was to be kept.
     pub trace: Option<Trace>,
 }
@@ -217,7 +220,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
     let options = options(&world, &ending);
     // After a panic the servers' state is not to be trusted, but what the checks had seen by then is evidence.
     let (mut ending, mut violation, mut checks) = (ending, None, Vec::new());
-    let mut of_history = Duration::ZERO;
+    let (mut of_history, mut log) = (Duration::ZERO, None);
     if matches!(ending, Ending::Panicked(_)) {
         checks = world.checks.reports();
     } else {
@@ -228,7 +231,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
             // What was said by hand is in no history: the committed log would have what nobody asked for.
             let judging = wall::now();
             let found = match world.wires.is_empty() {
-                true => check_history(&world, &options, &mut checks),
+                true => check_history(&world, &options, &mut checks, &mut log),
                 false => None,
             };
             of_history = judging.elapsed();
@@ -317,6 +320,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         report,
         history: records.history,
         options,
+        log,
         trace: lines.map(|lines| Trace { lines }),
     }
 }
@@ -403,6 +407,7 @@ fn check_history(
     world: &World,
     options: &Options,
     checks: &mut Vec<CheckReport>,
+    log: &mut Option<Witness>,
 ) -> Option<Violation> {
     let witness = match world.log.witness() {
         Ok(witness) => witness,
@@ -414,7 +419,8 @@ fn check_history(
             });
         }
     };
-    let reports = zabsim_model::check_all(&world.records.history, Some(&witness), options);
+    let witness = log.insert(witness);
+    let reports = zabsim_model::check_all(&world.records.history, Some(witness), options);
     let first = zabsim_model::checks::first_violation(&reports).cloned();
     checks.extend(reports.into_iter().map(CheckReport::from));
     first

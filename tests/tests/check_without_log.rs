@@ -27,7 +27,11 @@ fn recording(scenario: &str, seed: u64) -> Recording {
 }
 
 fn judged(recording: &Recording) -> Judged {
-    judge(recording, &Settings::default()).expect("completions fit")
+    let settings = Settings {
+        without_log: true,
+        ..Settings::default()
+    };
+    judge(recording, &settings).expect("completions fit")
 }
 
 /// Seed 70 of `standard` has a session of which an event came last: its end lies behind that.

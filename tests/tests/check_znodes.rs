@@ -60,24 +60,59 @@ fn histories_of_real_servers_are_understood_and_legal() {
     }
 }
 
-/// What every run of the library saved is legal, also without the log that the run itself was checked with.
+/// What every run of the library saved is legal, by its log and also without it.
 #[test]
 fn the_histories_of_our_own_runs_are_legal() {
     let names: Vec<&str> = LIBRARY.iter().map(|entry| entry.name).collect();
     assert!(names.len() > 36);
     spread(&names, 2, |name| {
         let dir = run_of(name);
-        let ran = check(&history_of(&dir), &["--json"]);
-        assert_eq!(ran.code, 0, "{name}: {ran:?}");
-        let value: Value = serde_json::from_str(&ran.out).expect("JSON");
-        let file = &value["files"][0];
-        assert_eq!(file["verdict"], "pass", "{name}");
-        assert_eq!(file["model"], "znode");
-        assert_eq!(file["format"], "a run of zabsim");
-        let of_checks = file["checks"].as_array().expect("a list");
-        assert!(of_checks.iter().all(|check| check["verdict"] == "pass"));
-        assert_eq!(file["longest_prefix"], file["operations"]["answered"]);
+        for (more, saved) in [
+            (&["--json"][..], true),
+            (&["--json", "--without-log"], false),
+        ] {
+            let ran = check(&history_of(&dir), more);
+            assert_eq!(ran.code, 0, "{name}: {ran:?}");
+            let value: Value = serde_json::from_str(&ran.out).expect("JSON");
+            let file = &value["files"][0];
+            assert_eq!(file["verdict"], "pass", "{name}");
+            assert_eq!(file["model"], "znode");
+            assert_eq!(file["format"], "a run of zabsim");
+            assert_eq!(file["log"]["saved"], saved, "{name}");
+            let of_checks = file["checks"].as_array().expect("a list");
+            assert!(of_checks.iter().all(|check| check["verdict"] == "pass"));
+            assert_eq!(file["longest_prefix"], file["operations"]["answered"]);
+        }
     });
+}
+
+fn is_txn(line: &str) -> bool {
+    line.contains("\"type\":\"txn\"")
+}
+
+/// A saved log is not believed: what is wrong in it is said, also where another would explain what the clients saw.
+#[test]
+fn a_saved_log_is_replayed_and_not_believed() {
+    let dir = run_of("leader-crash");
+    let file = history_of(&dir);
+    let ran = check(&file, &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let said = " follow from the log that was saved with them, of ";
+    assert!(ran.out.contains(said), "{}", ran.out);
+    let text = fs::read_to_string(&file).expect("it was saved");
+    let of_session = |line: &&str| is_txn(line) && line.contains("\"timeout_ms\":");
+    let line = text.lines().find(of_session).expect("a session was made");
+    let mut txn: Value = serde_json::from_str(line).expect("JSON");
+    txn["committed"]["what"]["timeout_ms"] = Value::from(7);
+    fs::write(&file, text.replace(line, &txn.to_string())).expect("it can be written");
+    let ran = check(&file, &[]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let said = "NOT LEGAL (sessions): session 0x";
+    assert!(ran.out.contains(said), "{}", ran.out);
+    assert!(ran.out.contains("with a timeout of 7 ms"), "{}", ran.out);
+    let ran = check(&file, &["--without-log"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains(" follow from one log, of "), "{}", ran.out);
 }
 
 /// The same history with the first read of a later version than that spoilt.
@@ -152,7 +187,7 @@ fn what_cannot_be_is_shown_with_what_should_have_been() {
 #[test]
 fn a_spent_effort_says_where_it_got_to() {
     let dir = run_of("session-expiry-storm");
-    let ran = check(&history_of(&dir), &["--effort", "0"]);
+    let ran = check(&history_of(&dir), &["--effort", "0", "--without-log"]);
     assert_eq!(ran.code, 6, "{ran:?}");
     assert!(
         ran.out.contains("UNDECIDED: the effort was spent on "),
@@ -160,7 +195,10 @@ fn a_spent_effort_says_where_it_got_to() {
         ran.out
     );
     assert!(ran.out.contains("a log was found up to ⟨1,"), "{}", ran.out);
-    let ran = check(&history_of(&dir), &["--effort", "0", "--json"]);
+    let ran = check(
+        &history_of(&dir),
+        &["--effort", "0", "--json", "--without-log"],
+    );
     let value: Value = serde_json::from_str(&ran.out).expect("JSON");
     let file = &value["files"][0];
     assert_eq!((ran.code, &file["verdict"]), (6, &"undecided".into()));
@@ -214,10 +252,22 @@ fn a_run_that_was_cut_off_is_refused() {
     fs::write(&file, without).expect("it can be written");
     let ran = check(&file, &[]);
     assert_eq!(ran.code, 2, "{ran:?}");
+    // The first line and the last are none, nor are those of the log.
+    let log = lines.iter().filter(|line| is_txn(line)).count();
+    let events = count - 2 - log;
     let said = format!(
-        "the last line counts {} events, and {} come before it",
-        count - 2,
-        count - 3
+        "the last line counts {events} events, and {} come before it",
+        events - 1
+    );
+    assert!(ran.err.contains(&said), "{}", ran.err);
+    let first = lines.iter().position(|line| is_txn(line)).expect("a log");
+    let without = [&lines[..first], &lines[first + 1..]].concat().concat();
+    fs::write(&file, without).expect("it can be written");
+    let ran = check(&file, &["--without-log"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let said = format!(
+        "the last line counts {log} transactions, and {} come before it",
+        log - 1
     );
     assert!(ran.err.contains(&said), "{}", ran.err);
 }
@@ -302,8 +352,7 @@ fn a_clock_that_goes_back_in_a_run_of_ours_is_bad_input() {
     let file = history_of(&dir);
     let text = fs::read_to_string(&file).expect("it was saved");
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    // The last line but one: the last one counts the events.
-    let last = lines.len() - 2;
+    let last = lines.iter().position(|line| is_txn(line)).expect("a log") - 1;
     let mut event: Value = serde_json::from_str(&lines[last]).expect("JSON");
     event["time_us"] = Value::from(5);
     lines[last] = event.to_string();

@@ -1,12 +1,14 @@
 //! The nodes of the tree and how a client sees each.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use zabsim_types::{Acl, Data, SessionId, Stat, ZPath, Zxid};
 
 /// What the servers' sweep does with a node without children.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Life {
     /// Nothing.
     #[default]

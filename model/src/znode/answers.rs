@@ -116,7 +116,7 @@ impl Scene<'_, '_> {
             return Some(Conflict {
                 check: "watches".to_owned(),
                 sentence: format!(
-                    "client {} was told {} at {} of {zxid} {what} on one connection",
+                    "a watch told client {} {} at {} of {zxid} {what}, on one connection",
                     event.process.0, told.kind, told.path
                 ),
                 parts: self.in_order(parts.collect()),
@@ -286,7 +286,7 @@ mod tests {
     fn an_event_comes_once() {
         let lines = [&LOOK[..], &MAKE[..2], &[TOLD_A, TOLD_A]].concat();
         let sentence = said(&lines);
-        assert!(sentence.ends_with("twice on one connection"), "{sentence}");
+        assert!(sentence.ends_with("twice, on one connection"), "{sentence}");
     }
 
     /// Of two changes in one transaction a watch that stays is told twice.

@@ -51,11 +51,11 @@ use super::known::Known;
 use super::part::{Contradiction, LOCAL_CHECKS, Shown, Whole};
 use super::search::{Failure, Search};
 use crate::checks::Options;
-use crate::checks::history::History;
+use crate::checks::history::{History, Outcome};
 use crate::reference::Settings;
 use crate::witness::{CommittedTxn, Witness};
 use std::collections::{BTreeMap, BTreeSet};
-use zabsim_types::{ZPath, Zxid, parent_of};
+use zabsim_types::{Xid, ZPath, Zxid, parent_of};
 
 /// What came of the attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,6 +96,8 @@ pub struct Filled {
     pub witness: Witness,
     /// Whether it explains everything.
     pub fill: Fill,
+    /// Whether the log came with the history: then nothing was searched for.
+    pub is_given: bool,
     /// Transactions that no reply names.
     pub gaps: u64,
     /// Updates of unknown outcome.
@@ -106,6 +108,33 @@ pub struct Filled {
     pub effort: u64,
     /// Why what a check says of the log, or that there is none, rests on no guess.
     pub(super) proof: Proof,
+}
+
+impl Filled {
+    /// The log that came with the history. It is replayed like any other; what the checks find in it rests on no guess.
+    pub(super) fn given(history: &History<'_>, witness: Witness) -> Filled {
+        let answered = history.answered.iter();
+        let named = answered.map(|at| &history.calls[*at as usize]);
+        let named = named.filter(|call| call.is_update() && call.names_state());
+        let named: BTreeSet<Zxid> = named.map(|call| call.zxid).collect();
+        let is_unnamed = |txn: &&CommittedTxn| !named.contains(&txn.zxid);
+        // What servers do of themselves has no number of a client's.
+        let is_asked_for = |txn: &&CommittedTxn| txn.cxid != Xid(0);
+        let unknown = (history.calls.iter())
+            .filter(|call| call.outcome == Outcome::Unknown && call.is_update());
+        Filled {
+            is_given: true,
+            gaps: witness.txns.iter().filter(is_unnamed).count() as u64,
+            unknown: unknown.count() as u64,
+            happened: (witness.txns.iter().filter(is_unnamed))
+                .filter(is_asked_for)
+                .count() as u64,
+            effort: 0,
+            witness,
+            fill: Fill::Whole,
+            proof: Proof::Forced,
+        }
+    }
 }
 
 /// What is known besides the history.
@@ -212,6 +241,7 @@ fn filled(search: Search<'_, '_>, fill: Fill, proof: Proof, besides: u64) -> Fil
     let all = &search.known.loose;
     let is_loose = |at: &&u32| !all[**at as usize].refused;
     Filled {
+        is_given: false,
         gaps: search.gaps(),
         unknown: all.iter().filter(|loose| !loose.refused).count() as u64,
         happened: search.used.iter().filter(is_loose).count() as u64,

@@ -67,7 +67,7 @@ pub(super) fn lives(history: &History<'_>, all: Vec<Life>) -> Vec<Life> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Fill, Judged, Settings, check, settings_line};
+    use super::super::{Fill, Judged, Settings, check, write};
     use super::*;
     use crate::witness::TxnKind;
     use zabsim_types::run::Verdict;
@@ -98,7 +98,11 @@ mod tests {
             settings: told,
             ..Default::default()
         };
-        let text = settings_line(&options) + EVENTS;
+        let mut file = Vec::new();
+        write(&mut file, &options, &[], None).expect("there is room");
+        let file = String::from_utf8(file).expect("it is text");
+        let first = file.lines().next().expect("what the servers were told");
+        let text = first.to_owned() + EVENTS;
         check(text.as_bytes(), &Settings::default(), &mut |_| {}).expect("a history")
     }
 

@@ -6,6 +6,7 @@
 //!    servers, and what a run of ours saved; whichever it is shows on the first line.
 //! 2. [`mod@fill`]: the log that the servers committed is reconstructed from the zxids in the replies, with the updates of unknown
 //!    outcome where only they can be. What is proven when there is none, and what is not, is said there.
+//!    Where the servers' own log comes with the history, as with our runs, it is taken instead.
 //! 3. All [`checks`](crate::checks) are run with that log as the witness. It is not believed, it is replayed: where it is accepted,
 //!    the order of the zxids is a proof that the history is what the service promises.
 //!
@@ -30,6 +31,7 @@ mod conflict;
 mod fields;
 pub mod fill;
 mod fillers;
+mod judge;
 mod known;
 mod local;
 mod own;
@@ -47,23 +49,21 @@ mod words;
 
 use conflict::Scene;
 pub use conflict::{Conflict, Operation};
-use fill::{Asked, Others, Proof};
+use judge::{Case, WRITE_ORDER};
 
 pub use fill::{Fill, Filled};
-pub use own::{end_line, settings_line};
+pub use own::write;
 pub use read::{CLOCK_SLACK_MS, Format, Recording, begins, read};
 
 use crate::checks::history::{History, Outcome};
-use crate::checks::{Options, Report, check_all};
+use crate::checks::{Options, Report};
 use crate::intake::Fault;
-use crate::witness::{CommittedTxn, Witness};
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use zabsim_types::run::{Verdict, Violation};
-use zabsim_types::{HistoryEvent, HistoryKind, Id, SessionChange, SessionId, Time, ZPath};
+use zabsim_types::{HistoryKind, Id, SessionChange, SessionId, Time};
 
 /// How much is spent, and what is known of the run that the history does not say.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,6 +72,8 @@ pub struct Settings {
     pub effort: u64,
     /// What the checks must know; `None`: what goes for the format.
     pub options: Option<Options>,
+    /// Whether the log that comes with a history is left alone, and one searched for as if there were none.
+    pub without_log: bool,
 }
 
 impl Default for Settings {
@@ -79,6 +81,7 @@ impl Default for Settings {
         Settings {
             effort: 2_000_000,
             options: None,
+            without_log: false,
         }
     }
 }
@@ -245,126 +248,19 @@ pub fn judge_telling(
     }
     let understood = understood(recording, &history);
     tell(&understood);
-    let scene = Scene {
-        recording,
-        history: &history,
+    let case = Case {
+        scene: Scene {
+            recording,
+            history: &history,
+        },
+        options: &options,
+        understood: &understood,
+        effort: settings.effort,
     };
-    // What the answers say without a log needs none. What they contradict among themselves is seen at once; the checks are asked
-    // where no log is found.
-    let alone: OnceCell<Option<Conflict>> = match scene.alone() {
-        Some(conflict) => OnceCell::from(Some(conflict)),
-        None => OnceCell::new(),
-    };
-    let look = || {
-        let found = || {
-            let reports = check_all(events, None, &options);
-            first_report(&reports).and_then(|report| scene.of_report(report))
-        };
-        alone.get_or_init(found).is_some()
-    };
-    let asked = Asked {
-        settings: &options.settings,
-        from_start: recording.format == Format::Own,
-        quiet_end: options.quiet_end,
-        limit: settings.effort,
-    };
-    let mut filled = fill::fill(&history, asked, &look);
-    let reports_of = |filled: &Filled| {
-        let mut reports = vec![write_order(filled)];
-        reports.extend(check_all(events, Some(&filled.witness), &options));
-        reports
-    };
-    let mut reports = reports_of(&filled);
-    if first_report(&reports).is_some() {
-        look();
-    }
-    let alone = alone.into_inner().flatten();
-    if let (None, Proof::None, Fill::Whole, Some(report)) =
-        (&alone, &filled.proof, &filled.fill, first_report(&reports))
-    {
-        let nodes = subjects(events, report);
-        let about = (report.name, &options);
-        if fill::rests_on_no_guess(&history, about, &nodes, settings.effort) {
-            filled.proof = Proof::Forced;
-        } else {
-            let accepts = |txns: &[CommittedTxn]| {
-                let txns = txns.to_vec();
-                let reports = check_all(events, Some(&Witness { txns }), &options);
-                first_report(&reports).is_none()
-            };
-            match fill::others(&history, asked, &accepts) {
-                Others::Refused => filled.proof = Proof::Forced,
-                Others::Accepted(other) => {
-                    reports = reports_of(&other);
-                    filled = other;
-                }
-                Others::Unknown => {}
-            }
-        }
-    }
-    let found = first_report(&reports);
-    let conflict = match (alone, &filled.proof, &filled.fill) {
-        (Some(conflict), ..) => Some(conflict),
-        (_, Proof::Log(failure), _) => Some(scene.of_failure(failure, &filled.witness)),
-        (_, Proof::Part(part), _) => Some(scene.of_part(part, &filled.witness)),
-        (_, Proof::Forced, _) => found.and_then(|report| scene.of_report(report)),
-        _ => None,
-    };
-    let undecided = match &filled.fill {
-        Fill::Unknown { zxid } => Some(format!(
-            "{} transactions were replayed to find a log, and none explains what was seen behind {zxid}",
-            filled.effort
-        )),
-        _ => None,
-    };
-    let doubt = match (&conflict, undecided) {
-        (Some(_), _) => None,
-        (None, Some(message)) => Some(Violation {
-            check: WRITE_ORDER.to_owned(),
-            at_ms: 0,
-            message,
-        }),
-        (None, None) => found.and_then(|report| report.violation.clone()),
-    };
-    let explained = match (&conflict, &filled.fill) {
-        (Some(conflict), _) => conflict.prefix,
-        (None, Fill::Unknown { zxid }) => scene.answered_before(*zxid),
-        (None, _) => understood.answered,
-    };
-    Ok(Judged {
-        understood,
-        filled,
-        reports,
-        conflict,
-        doubt,
-        explained,
+    Ok(match &recording.log {
+        Some(log) if !settings.without_log => case.by_log(log),
+        _ => case.by_search(),
     })
-}
-
-/// The report of the earliest violation.
-fn first_report(reports: &[Report]) -> Option<&Report> {
-    let violated = reports.iter().filter(|report| report.violation.is_some());
-    violated.min_by_key(|report| report.violation.as_ref().map(|violation| violation.at_ms))
-}
-
-/// The nodes that a violation is about, as far as its check says.
-fn subjects(events: &[HistoryEvent], report: &Report) -> Vec<ZPath> {
-    let mut nodes: Vec<ZPath> = Vec::new();
-    for at in &report.about {
-        let Some(event) = events.get(*at as usize) else {
-            continue;
-        };
-        let node = match &event.kind {
-            HistoryKind::Watch { event, .. } => Some(&event.path),
-            HistoryKind::Recipe(recipe) => Some(&recipe.object),
-            HistoryKind::Invoke { request, .. } => search::first_path(request),
-            _ => None,
-        };
-        if let Some(node) = node.filter(|node| !nodes.contains(*node)) {
-            nodes.push(node.clone());
-        }
-    }
-    nodes
 }
 
 /// What goes for a history of that format.
@@ -377,32 +273,6 @@ pub(crate) fn options_for(recording: &Recording) -> Options {
         quiet_end: recording.end.quiet,
         staleness: recording.end.staleness.clone(),
         settings: recording.settings.clone().unwrap_or_default(),
-    }
-}
-
-/// The name of what is said of the log itself.
-const WRITE_ORDER: &str = "write-order";
-
-fn write_order(filled: &Filled) -> Report {
-    let detail = match &filled.fill {
-        Fill::Whole => format!(
-            "transactions, {} of them without a reply; of {} updates of unknown outcome {} happened",
-            filled.gaps, filled.unknown, filled.happened
-        ),
-        Fill::Torn { zxid } => {
-            format!("transactions; no log explains what was seen at {zxid}")
-        }
-        Fill::Unknown { zxid } => format!(
-            "undecided: {} transactions were replayed to find a log, and none explains what was seen behind {zxid}",
-            filled.effort
-        ),
-    };
-    Report {
-        name: WRITE_ORDER,
-        examined: filled.witness.txns.len() as u64,
-        detail,
-        violation: None,
-        about: Vec::new(),
     }
 }
 

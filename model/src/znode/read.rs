@@ -18,11 +18,12 @@
 
 use super::arrange::arrange;
 use super::fields::Fields;
-use super::own::{END, End, EndLine, SETTINGS, SettingsLine};
+use super::own::{Beside, END, End, SETTINGS, TXN};
 use super::words;
 use crate::intake::source::Source;
 use crate::intake::{Fault, said_of_json};
 use crate::reference::{Lookup, Settings};
+use crate::witness::Witness;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -63,6 +64,8 @@ pub struct Recording {
     pub loopback: bool,
     /// What the servers were told, where the history says so.
     pub settings: Option<Settings>,
+    /// The log that the servers committed, where the history has it.
+    pub log: Option<Witness>,
     /// On which lines each call begins and ends; 0 where it does not end.
     pub(super) lines_of: Lookup<u64, (u64, u64)>,
     /// The line of each event.
@@ -123,8 +126,8 @@ struct Reader {
     alone: bool,
     remote: bool,
     local: bool,
-    settings: Option<Settings>,
-    end: End,
+    /// What a history of ours says besides its events.
+    beside: Beside,
     /// The line of each event.
     line_of_event: Vec<u64>,
     calls: Lookup<u64, Open>,
@@ -145,7 +148,8 @@ impl Reader {
     fn line(&mut self, text: &str) -> Result<(), Fault> {
         self.lines += 1;
         // Nearly every line of a history of ours is an event, and is read as one at once; what is not is looked at more closely.
-        let is_ours = self.format == Some(Format::Own) && !self.ended;
+        let is_ours =
+            self.format == Some(Format::Own) && !self.beside.is_behind_events() && !self.ended;
         if is_ours
             && !text.contains("\"time_ns\"")
             && let Ok(event) = serde_json::from_str(text)
@@ -220,11 +224,22 @@ impl Reader {
             return Ok(());
         }
         let _ = fields.u64("time_us")?;
-        match fields.get("type").and_then(Value::as_str) {
-            Some(SETTINGS) => return self.told(text),
-            Some(END) => return self.ends(text),
-            _ => {}
-        }
+        let done = match fields.get("type").and_then(Value::as_str) {
+            Some(SETTINGS) => self.beside.told(text, self.lines == 1),
+            Some(TXN) => self.beside.committed(text),
+            Some(END) => {
+                self.ended = true;
+                self.beside.ends(text, self.events.len() as u64)
+            }
+            _ if self.beside.is_behind_events() => {
+                Err("an event behind the log, which comes behind all events".to_owned())
+            }
+            _ => return self.own_event(text),
+        };
+        done.map_err(|what| Fault::new(self.line, what))
+    }
+
+    fn own_event(&mut self, text: &str) -> Result<(), Fault> {
         match serde_json::from_str(text) {
             Ok(event) => self.event(event),
             Err(error) => self.fault(format!(
@@ -247,56 +262,6 @@ impl Reader {
             _ => {}
         }
         self.push(event, 0);
-        Ok(())
-    }
-
-    fn told(&mut self, text: &str) -> Result<(), Fault> {
-        if self.settings.is_some() {
-            return self.fault(
-                "a second line of type `settings`; only the first line of a history says what the servers were told",
-            );
-        }
-        if self.lines > 1 {
-            return self.fault(
-                "a line of type `settings` behind other lines; what the servers were told stands on the first line",
-            );
-        }
-        match serde_json::from_str::<SettingsLine>(text) {
-            Ok(line) => {
-                self.settings = Some(line.settings);
-                self.end = End {
-                    quiet: line.quiet_end,
-                    staleness: line.staleness,
-                };
-            }
-            Err(error) => {
-                return self.fault(format!(
-                    "this is not what servers can be told: {}",
-                    said_of_json(&error)
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn ends(&mut self, text: &str) -> Result<(), Fault> {
-        let line: EndLine = match serde_json::from_str(text) {
-            Ok(line) => line,
-            Err(error) => {
-                return self.fault(format!(
-                    "this is no end of a history: {}",
-                    said_of_json(&error)
-                ));
-            }
-        };
-        let found = self.events.len() as u64;
-        if line.events != found {
-            return self.fault(format!(
-                "the last line counts {} events, and {found} come before it: lines are missing, or were added",
-                line.events
-            ));
-        }
-        self.ended = true;
         Ok(())
     }
 
@@ -584,13 +549,14 @@ impl Reader {
             format,
             events,
             line_of_event,
-            end: self.end,
+            end: self.beside.end,
             notes: self.notes,
             lines: self.lines,
             server: self.server,
             alone: self.alone,
             loopback: self.local && !self.remote,
-            settings: self.settings,
+            settings: self.beside.settings,
+            log: self.beside.log,
             lines_of: self
                 .calls
                 .into_iter()

@@ -3,7 +3,9 @@
 use super::*;
 use crate::checks::Staleness;
 use crate::reference::digest;
+use crate::witness::{CommittedTxn, TxnKind, Witness};
 use proptest::prelude::*;
+use zabsim_types::{HistoryEvent, Xid, Zxid};
 
 const GOOD: &[&str] = &[
     r#"{"i":0,"type":"meta","nodes":1,"server":"3.9.5","time_ns":1000}"#,
@@ -256,10 +258,10 @@ fn a_gzip_that_ends_early_is_refused() {
 
 /// The lines that a run of ours would save of such events, but for the first.
 fn as_ours(events: &[HistoryEvent]) -> Vec<String> {
-    let lines = events.iter().map(serde_json::to_string);
-    let mut lines: Vec<String> = lines.collect::<Result<_, _>>().expect("JSON");
-    lines.push(end_line(events));
-    lines
+    let mut file = Vec::new();
+    write(&mut file, &Options::default(), events, None).expect("there is room");
+    let text = String::from_utf8(file).expect("it is text");
+    text.lines().skip(1).map(str::to_owned).collect()
 }
 
 /// However a history of ours is cut, the last line is missing or counts what is not there.
@@ -458,7 +460,7 @@ proptest! {
             }
         }
         if let Ok(recording) = read(&lines.join(&b'\n')[..], &mut |_| {}) {
-            let settings = Settings { effort: 10_000, options: None };
+            let settings = Settings { effort: 10_000, ..Settings::default() };
             let _ = judge(&recording, &settings);
         }
     }
@@ -482,20 +484,23 @@ fn what_the_servers_were_told_is_read_or_refused() {
         }),
         ..Options::default()
     };
-    let line = settings_line(&options);
+    let mut file = Vec::new();
+    write(&mut file, &options, &[], None).expect("there is room");
+    let text = String::from_utf8(file).expect("it is text");
+    let (line, empty_end) = text.trim_end().split_once('\n').expect("two lines");
     let lines = |lines: &[&str]| {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         read_lines(&lines)
     };
     let end = r#"{"time_us":5,"type":"end","events":1}"#;
-    let recording = lines(&[&line, event, end]).expect("a history");
+    let recording = lines(&[line, event, end]).expect("a history");
     assert_eq!(recording.events.len(), 1);
     assert_eq!(options_for(&recording), options);
     let of_old = lines(&[
         r#"{"time_us":0,"type":"settings","settings":SETTINGS}"#
             .replace("SETTINGS", &serde_json::to_string(&told).expect("JSON"))
             .as_str(),
-        &end_line(&[]),
+        empty_end,
     ]);
     let of_old = options_for(&of_old.expect("a history"));
     assert_eq!((of_old.settings, of_old.quiet_end), (told, false));
@@ -503,12 +508,12 @@ fn what_the_servers_were_told_is_read_or_refused() {
     assert_eq!(options_for(&without).settings, Default::default());
 
     let refused = |text: &[&str]| lines(text).expect_err("it is refused").to_string();
-    let twice = refused(&[&line, event, &line]);
+    let twice = refused(&[line, event, line]);
     assert!(
         twice.starts_with("line 3: a second line of type `settings`"),
         "{twice}"
     );
-    let late = refused(&[event, &line]);
+    let late = refused(&[event, line]);
     assert!(
         late.starts_with("line 2: a line of type `settings` behind other lines"),
         "{late}"
@@ -524,4 +529,65 @@ fn what_the_servers_were_told_is_read_or_refused() {
     let beside = line.replacen("\"time_us\"", "\"servers\":3,\"time_us\"", 1);
     let beside = refused(&[&beside, event]);
     assert!(beside.contains("unknown field `servers`"), "{beside}");
+}
+
+/// The log of a history of ours stands in order behind the events, and is counted.
+#[test]
+fn a_log_stands_in_order_behind_the_events() {
+    let txn = |zxid: u64| CommittedTxn {
+        zxid: Zxid(zxid),
+        session: SessionId(7),
+        cxid: Xid(1),
+        time_ms: 5,
+        what: TxnKind::Delete { path: "/a".into() },
+    };
+    let log = Witness {
+        txns: vec![txn(3), txn(4)],
+    };
+    let event: HistoryEvent = serde_json::from_str(
+        r#"{"time_us":5,"process":1,"session":7,"type":"session","change":{"change":"disconnected"}}"#,
+    )
+    .expect("an event");
+    let written = |log| {
+        let mut file = Vec::new();
+        let events = std::slice::from_ref(&event);
+        write(&mut file, &Options::default(), events, log).expect("there is room");
+        let text = String::from_utf8(file).expect("it is text");
+        text.lines().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let good = written(Some(&log));
+    let recording = read_lines(&good).expect("a history");
+    assert_eq!(recording.log.as_ref(), Some(&log));
+    assert_eq!(recording.events.len(), 1);
+    assert_eq!(read_lines(&written(None)).expect("one too").log, None);
+
+    let refused = |order: &[usize]| {
+        let lines: Vec<String> = order.iter().map(|at| good[*at].clone()).collect();
+        read_lines(&lines).expect_err("it is refused").to_string()
+    };
+    // The first line, the event, both transactions, the last line.
+    let swapped = refused(&[0, 1, 3, 2, 4]);
+    assert!(
+        swapped.starts_with("line 4: transaction ⟨0,3⟩ stands behind ⟨0,4⟩"),
+        "{swapped}"
+    );
+    let twice = refused(&[0, 1, 2, 2, 4]);
+    assert!(twice.starts_with("line 4: transaction ⟨0,3⟩"), "{twice}");
+    let late = refused(&[0, 2, 1, 3, 4]);
+    assert!(
+        late.starts_with("line 3: an event behind the log"),
+        "{late}"
+    );
+    let few = refused(&[0, 1, 2, 4]);
+    assert!(
+        few.starts_with("line 4: the last line counts 2 transactions, and 1 come before it"),
+        "{few}"
+    );
+    let mut odd = good.clone();
+    odd[2] = odd[2].replace("delete", "forget");
+    let odd = read_lines(&odd).expect_err("it is refused").to_string();
+    assert!(
+        odd.starts_with("line 3: this is no transaction of a log: unknown variant `forget`"),
+        "{odd}"
+    );
 }

@@ -5,6 +5,7 @@ use super::*;
 use crate::intake::source::Source;
 use crate::witness::TxnKind;
 use serde_json::Value;
+use zabsim_types::HistoryEvent;
 use zabsim_types::{ErrorCode, Op, Reply, Zxid};
 
 fn judged(recording: &Recording) -> Judged {
@@ -233,7 +234,7 @@ fn a_spent_effort_decides_nothing() {
     for effort in [0, 20, 1_000, Settings::default().effort] {
         let settings = Settings {
             effort,
-            options: None,
+            ..Settings::default()
         };
         let right = judge(&right, &settings).expect("completions fit");
         let wrong = judge(&wrong, &settings).expect("completions fit");

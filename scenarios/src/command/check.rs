@@ -26,6 +26,9 @@ pub(super) struct Arguments {
     /// What a register holds before anything is written: 0, "a", nil. Without it nil, which is no value
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     initial: Option<String>,
+    /// Of a run of ours, leave the log alone that was saved with it: search for one, as for anybody's history
+    #[arg(long)]
+    without_log: bool,
     /// Print one JSON object, when all is done
     #[arg(long)]
     json: bool,

@@ -8,7 +8,7 @@ use super::broken;
 use super::cases::{About, copy, damage, play, script};
 use crate::checks::testing::Run;
 use crate::witness::Witness;
-use crate::znode::{self, Settings, end_line, settings_line};
+use crate::znode::{self, Settings};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use std::cell::RefCell;
@@ -20,13 +20,9 @@ use zabsim_types::{HistoryKind, Zxid};
 type Tally = RefCell<[u64; 3]>;
 
 fn judge(run: &Run, whole: &Run, tally: &Tally) -> Result<(), TestCaseError> {
-    let mut lines = settings_line(&run.options);
-    for event in &run.history {
-        lines.push('\n');
-        lines.push_str(&serde_json::to_string(event).expect("events are JSON"));
-    }
-    lines.push('\n');
-    lines.push_str(&end_line(&run.history));
+    let mut file = Vec::new();
+    znode::write(&mut file, &run.options, &run.history, None).expect("there is room");
+    let lines = String::from_utf8(file).expect("it is text");
     let settings = Settings {
         options: Some(run.options.clone()),
         ..Settings::default()

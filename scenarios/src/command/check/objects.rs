@@ -34,6 +34,12 @@ pub(super) fn check(
     output: &mut Output<'_>,
 ) -> Result<Checked, String> {
     let start = now();
+    if arguments.without_log {
+        return Err(format!(
+            "{}: --without-log is for a history of znodes; this is one of other objects, which have no log",
+            input.name()
+        ));
+    }
     let named = arguments.model.as_deref();
     let model = Object::ALL
         .into_iter()

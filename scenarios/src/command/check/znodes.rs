@@ -40,6 +40,7 @@ pub(super) fn check(
     }
     let mut settings = Settings::default();
     settings.effort = arguments.effort.unwrap_or(settings.effort);
+    settings.without_log = arguments.without_log;
     let mut progress = Progress::new(&name, output);
     let recording = znode::read(input.into_read(), &mut |bytes| progress.read(bytes));
     let recording = recording.map_err(at(&name))?;
@@ -121,9 +122,13 @@ fn told_after(judged: &Judged) -> String {
             };
         }
         (None, None) => {
+            let log = match filled.is_given {
+                true => "the log that was saved with them",
+                false => "one log",
+            };
             let _ = write!(
                 text,
-                "legal: all {} answers follow from one log of {} transactions, {} of them without a reply",
+                "legal: all {} answers follow from {log}, of {} transactions, {} of them without a reply",
                 understood.answered,
                 filled.witness.txns.len(),
                 filled.gaps
@@ -131,8 +136,14 @@ fn told_after(judged: &Judged) -> String {
             if filled.unknown > 0 {
                 let _ = write!(
                     text,
-                    "; of {} updates of unknown outcome {} need have happened",
-                    filled.unknown, filled.happened
+                    "; of {} updates of unknown outcome {} {}",
+                    filled.unknown,
+                    filled.happened,
+                    if filled.is_given {
+                        "happened"
+                    } else {
+                        "need have happened"
+                    }
                 );
             }
         }
@@ -173,6 +184,7 @@ fn of_judged(file: &Path, judged: &Judged, wall_ms: f64) -> Value {
         "notes": understood.notes,
         "span_ms": [from.as_ms(), to.as_ms()],
         "log": {
+            "saved": filled.is_given,
             "transactions": filled.witness.txns.len(),
             "without_reply": filled.gaps,
             "unknown_that_happened": filled.happened,
