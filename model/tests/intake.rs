@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -19,6 +20,8 @@ use zabsim_model::intake::source::Source;
 use zabsim_model::intake::verdict::decide;
 use zabsim_model::linear::{Effort, NEVER};
 use zabsim_model::znode::{self, Settings};
+use zabsim_model::{TxnKind, Witness};
+use zabsim_types::SessionId;
 
 /// Always the same cases: what fails here fails everywhere.
 fn runner(cases: u32) -> TestRunner {
@@ -405,6 +408,122 @@ fn damaged_histories_of_znodes_are_read_or_refused_with_their_line() {
     runner(6_000)
         .run(&cases, read_damaged)
         .expect("nothing panics, and errors have lines");
+}
+
+/// What somebody may have done to a log.
+#[derive(Clone, Debug)]
+enum Forgery {
+    Lose,
+    /// What it does is what another does.
+    Swap(Index),
+    Path(&'static str),
+    Session(i64),
+    Time(i64),
+    /// It and all behind it lie so far beyond.
+    Zxid(u64),
+    Nest,
+}
+
+/// Some of them are no paths.
+const PATHS: &[&str] = &[
+    "",
+    "/",
+    "a",
+    "/a//b",
+    "/a/",
+    "/zookeeper",
+    "/no/such/node",
+    "/q/s-2147483647",
+];
+
+fn forgery() -> impl Strategy<Value = (Forgery, Index)> {
+    let forgery = prop_oneof![
+        Just(Forgery::Lose),
+        any::<Index>().prop_map(Forgery::Swap),
+        prop::sample::select(PATHS).prop_map(Forgery::Path),
+        prop::sample::select(&[0, -1, i64::MIN, 7][..]).prop_map(Forgery::Session),
+        prop::sample::select(&[0, i64::MIN, i64::MAX][..]).prop_map(Forgery::Time),
+        prop::sample::select(&[1, 1 << 32, u64::MAX - 9_000][..]).prop_map(Forgery::Zxid),
+        Just(Forgery::Nest),
+    ];
+    (forgery, any::<Index>())
+}
+
+fn forge(log: &mut Witness, (forgery, index): &(Forgery, Index)) {
+    if log.txns.is_empty() {
+        return;
+    }
+    let at = index.index(log.txns.len());
+    match forgery {
+        Forgery::Lose => drop(log.txns.remove(at)),
+        Forgery::Swap(other) => {
+            let other = other.get(&log.txns).what.clone();
+            log.txns[at].what = other;
+        }
+        Forgery::Path(to) => match &mut log.txns[at].what {
+            TxnKind::Create { path, .. }
+            | TxnKind::Delete { path }
+            | TxnKind::SetData { path, .. }
+            | TxnKind::SetAcl { path, .. }
+            | TxnKind::Check { path } => *path = (*to).into(),
+            other => *other = TxnKind::Delete { path: (*to).into() },
+        },
+        Forgery::Session(session) => log.txns[at].session = SessionId(*session),
+        Forgery::Time(time_ms) => log.txns[at].time_ms = *time_ms,
+        Forgery::Zxid(more) => {
+            for txn in &mut log.txns[at..] {
+                txn.zxid.0 = txn.zxid.0.saturating_add(*more);
+            }
+            log.txns.dedup_by_key(|txn| txn.zxid);
+        }
+        Forgery::Nest => {
+            let parts = vec![log.txns[at].what.clone()];
+            log.txns[at].what = TxnKind::Multi { parts };
+        }
+    }
+}
+
+/// A log that comes with a history is replayed, whatever it says: it explains the history, or does not.
+#[test]
+fn forged_logs_explain_the_history_or_do_not() {
+    let lines = recorded();
+    let settings = Settings {
+        effort: 200,
+        ..Settings::default()
+    };
+    let explained: Vec<(znode::Recording, Witness)> = [15, 40, 119]
+        .into_iter()
+        .map(|count| {
+            let recording = znode::read(&beginning(&lines, count)[..], &mut |_| {});
+            let recording = recording.expect("a history");
+            let judged = znode::judge(&recording, &Settings::default()).expect("it fits");
+            assert!(judged.is_legal());
+            (recording, judged.filled.witness)
+        })
+        .collect();
+    let forgeries = prop::collection::vec(forgery(), 0..4);
+    let verdicts = [Cell::new(0), Cell::new(0)];
+    let judge_forged = |(which, forgeries): (Index, Vec<_>)| {
+        let (recording, log) = which.get(&explained);
+        let mut log = log.clone();
+        forgeries.iter().for_each(|one| forge(&mut log, one));
+        let mut file = Vec::new();
+        let options = Default::default();
+        znode::write(&mut file, &options, &recording.events, Some(&log)).expect("there is room");
+        let judged = znode::check(&file[..], &settings, &mut |_| {});
+        let judged = judged.map_err(|fault| TestCaseError::fail(fault.to_string()))?;
+        prop_assert!(!forgeries.is_empty() || judged.is_legal());
+        prop_assert!(judged.doubt.is_none(), "nothing is guessed");
+        let count = &verdicts[usize::from(judged.is_legal())];
+        count.set(count.get() + 1);
+        Ok(())
+    };
+    let cases = (any::<Index>(), forgeries);
+    runner(3_000)
+        .run(&cases, judge_forged)
+        .expect("nothing panics, and all is decided");
+    let [refused, explained] = verdicts.map(Cell::into_inner);
+    assert!(refused > 1_000 && explained > 500, "{refused}, {explained}");
 }
 
 #[test]
