@@ -326,8 +326,7 @@ impl Model {
         stamp: Stamp,
         rights: Rights<'_>,
     ) -> OpResult {
-        validate(path).map_err(|_| ErrorCode::BadArguments)?;
-        let node = self.node(path)?;
+        let node = self.valid_node(path)?;
         self.allow(node, Perms::WRITE, rights)?;
         let length = |data: &Data| data.as_ref().map_or(0, |bytes| bytes.len() as i64);
         let more = length(data) - length(&node.data);
@@ -391,11 +390,19 @@ impl Model {
     }
 
     fn check(&self, path: &ZPath, version: i32, rights: Rights<'_>) -> OpResult {
-        validate(path).map_err(|_| ErrorCode::BadArguments)?;
-        let node = self.node(path)?;
+        let node = self.valid_node(path)?;
         self.allow(node, Perms::READ, rights)?;
         matches_version(node.version, version)?;
         Ok(Reply::Checked)
+    }
+
+    /// The node at a path that must be one. Where a node is, the path is one.
+    fn valid_node(&self, path: &ZPath) -> Result<&Node, ErrorCode> {
+        match self.nodes.get(path) {
+            Some(node) => Ok(node),
+            None if validate(path).is_ok() => Err(ErrorCode::NoNode),
+            None => Err(ErrorCode::BadArguments),
+        }
     }
 
     /// Changes the members, as far as that is a matter of the tree: whether a quorum of the new ones is at hand, and whether
@@ -432,10 +439,12 @@ impl Model {
 
     fn insert(&mut self, path: ZPath, node: Node, zxid: Zxid) {
         let (parent_path, name) = split(&path);
-        let parent = self
+        let (parent_path, parent) = self
             .nodes
-            .get_mut(parent_path)
+            .get_key_value_mut(parent_path)
             .expect("the parent was looked up");
+        // As the tables have it.
+        let parent_path = parent_path.clone();
         self.undo.push(Undo::Create {
             path: path.clone(),
             pzxid: parent.pzxid,
@@ -445,7 +454,6 @@ impl Model {
         parent.pzxid = zxid;
         let parents = parent.acl.clone();
         let own = node.acl.clone();
-        let parent_path = self.name_of(parent_path);
         self.keep(path.clone(), node);
         self.trigger(WatchList::Data, WatchKind::NodeCreated, path, own);
         self.trigger(
@@ -454,12 +462,6 @@ impl Model {
             parent_path,
             parents,
         );
-    }
-
-    /// The path of a node that is there, as the tables have it.
-    fn name_of(&self, path: &str) -> ZPath {
-        let (path, _) = self.nodes.get_key_value(path).expect("it was looked up");
-        path.clone()
     }
 
     /// Puts a node into the tables.
@@ -489,14 +491,14 @@ impl Model {
     fn remove(&mut self, path: &ZPath, stamp: Stamp) {
         let node = self.lose(path);
         let (parent_path, name) = split(path);
-        let parent = self
+        let (parent_path, parent) = self
             .nodes
-            .get_mut(parent_path)
+            .get_key_value_mut(parent_path)
             .expect("a node's parent stays while it has children");
+        let parent_path = parent_path.clone();
         parent.children.remove(name);
         let pzxid = std::mem::replace(&mut parent.pzxid, stamp.zxid);
         let parents = parent.acl.clone();
-        let parent_path = self.name_of(parent_path);
         let own = node.acl.clone();
         let bytes = node.data.as_ref().map_or(0, |bytes| bytes.len() as i64);
         self.undo.push(Undo::Delete {
@@ -602,10 +604,10 @@ fn can_be_part(op: &Op) -> bool {
 /// What create and delete take for the parent: everything before the last slash. They look no closer at the path here, so
 /// that `/a//b` has the parent `/a/`, which is never there.
 fn prefix_before_last_slash(path: &str) -> Result<&str, ErrorCode> {
-    if path.contains('\0') {
+    if path.as_bytes().contains(&0) {
         return Err(ErrorCode::BadArguments);
     }
-    match path.rfind('/') {
+    match last_slash(path) {
         Some(at) => Ok(&path[..at]),
         None => Err(ErrorCode::BadArguments),
     }
@@ -614,15 +616,21 @@ fn prefix_before_last_slash(path: &str) -> Result<&str, ErrorCode> {
 /// The same, but for the nodes of the initial tree, which stay.
 fn parent_of_deletable(path: &str) -> Result<&str, ErrorCode> {
     let parent = prefix_before_last_slash(path)?;
-    if ["/", "/zookeeper", "/zookeeper/quota", CONFIG_NODE].contains(&path) {
+    let is_initial = matches!(path, "/" | "/zookeeper" | "/zookeeper/quota" | CONFIG_NODE);
+    if is_initial {
         return Err(ErrorCode::BadArguments);
     }
     Ok(parent)
 }
 
+/// Names are short: byte by byte is quickest.
+fn last_slash(path: &str) -> Option<usize> {
+    path.bytes().rposition(|byte| byte == b'/')
+}
+
 /// The parent's path and the node's name, of a valid path other than the root's.
 fn split(path: &str) -> (&str, &str) {
-    let at = path.rfind('/').expect("a valid path");
+    let at = last_slash(path).expect("a valid path");
     (if at == 0 { "/" } else { &path[..at] }, &path[at + 1..])
 }
 
@@ -647,6 +655,6 @@ fn numbered(asked: &str, number: i32) -> ZPath {
     }
     let mut name = String::with_capacity(asked.len() + digits.len());
     name.push_str(asked);
-    name.extend(digits.map(char::from));
+    name.push_str(str::from_utf8(&digits).expect("digits"));
     name.into()
 }

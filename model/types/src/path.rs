@@ -81,15 +81,17 @@ fn look_closely(path: &str) -> Result<(), PathError> {
 
 /// Whether a path is one, seen at a single glance: of ASCII, no part of it empty or begun with a dot. Most are.
 fn is_plain(path: &str) -> bool {
-    let mut before = 0;
-    for byte in path.bytes() {
-        let begins_badly = before == b'/' && matches!(byte, b'/' | b'.');
-        if begins_badly || !matches!(byte, b' '..=b'~') {
-            return false;
-        }
-        before = byte;
-    }
-    path.starts_with('/') && before != b'/'
+    // Without a way out before the end: so the compiler takes many bytes at a time.
+    let bytes = path.as_bytes();
+    let is_printable = |all, byte: &u8| all & matches!(byte, b' '..=b'~');
+    let begins_badly = |(before, byte): (&u8, &u8)| *before == b'/' && matches!(byte, b'/' | b'.');
+    bytes.first() == Some(&b'/')
+        && bytes.last() != Some(&b'/')
+        && bytes.iter().fold(true, is_printable)
+        && !bytes
+            .iter()
+            .zip(&bytes[1..])
+            .fold(false, |any, pair| any | begins_badly(pair))
 }
 
 fn forbidden(c: char) -> bool {
