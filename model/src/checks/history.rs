@@ -178,8 +178,8 @@ pub(crate) struct History<'a> {
     pub events: &'a [HistoryEvent],
     /// In order of invocation.
     pub calls: Vec<Call<'a>>,
-    /// For each event the index of its call; `NEVER` for those that are of none.
-    call_of: Vec<u32>,
+    /// For each event what it is.
+    marks: Vec<Mark>,
     /// For each event when it happened.
     times: Vec<Time>,
     /// The positions of the events that are of no call: what clients were told of watches and sessions, and the recipes' steps.
@@ -190,11 +190,27 @@ pub(crate) struct History<'a> {
     pub sessions: Vec<SessionCalls>,
     /// The identities that every connection has.
     common: Vec<Id>,
-    /// The identities of each client that has proven some: from when on, which.
-    identities: Lookup<u32, Vec<Proven>>,
+    /// The identities that each client has proven, by its place: from when on, which.
+    identities: Vec<Vec<Proven>>,
     slots: Lookup<i64, u32>,
     by_id: Lookup<u64, u32>,
     clients: Clients,
+}
+
+/// What an event is, told in four bytes: the checks walk all events again and again, and need not look at the calls for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Mark(u32);
+
+impl Mark {
+    const ASIDE: Mark = Mark(u32::MAX);
+
+    fn made(call: u32) -> Mark {
+        Mark(call << 1)
+    }
+
+    fn done(call: u32) -> Mark {
+        Mark(call << 1 | 1)
+    }
 }
 
 /// Each client's place, in order of first appearance.
@@ -273,13 +289,13 @@ impl<'a> History<'a> {
         let mut history = History {
             events,
             calls: Vec::with_capacity(events.len() / 2),
-            call_of: vec![NEVER; events.len()],
+            marks: Vec::with_capacity(events.len()),
             times: Vec::with_capacity(events.len()),
             asides: Vec::new(),
             answered: Vec::with_capacity(events.len() / 2),
             sessions: Vec::new(),
             common: common.to_vec(),
-            identities: Lookup::default(),
+            identities: Vec::new(),
             slots: Lookup::default(),
             by_id: Lookup::default(),
             clients: Clients::default(),
@@ -310,11 +326,11 @@ impl<'a> History<'a> {
 
     /// All events, with their positions. Those of calls are told without looking at them.
     pub fn steps(&self) -> impl Iterator<Item = (At, Step<'a>)> {
-        (0..).zip(&self.call_of).map(|(at, call)| {
-            let step = match self.calls.get(*call as usize) {
-                None => Step::Aside(&self.events[at as usize]),
-                Some(made) if made.invoked == at => Step::Made(*call),
-                Some(_) => Step::Done(*call),
+        (0..).zip(&self.marks).map(|(at, mark)| {
+            let step = match *mark {
+                Mark::ASIDE => Step::Aside(&self.events[at as usize]),
+                Mark(call) if call & 1 == 0 => Step::Made(call >> 1),
+                Mark(call) => Step::Done(call >> 1),
             };
             (at, step)
         })
@@ -359,7 +375,7 @@ impl<'a> History<'a> {
                 if self.by_id.insert(id.0, index).is_some() {
                     return Err(format!("call {} is invoked a second time", id.0));
                 }
-                self.call_of[at as usize] = index;
+                self.marks.push(Mark::made(index));
                 self.calls.push(Call {
                     id: *id,
                     op: request,
@@ -417,6 +433,7 @@ impl<'a> History<'a> {
                 )?;
             }
             HistoryKind::Watch { .. } | HistoryKind::Session { .. } | HistoryKind::Recipe(_) => {
+                self.marks.push(Mark::ASIDE);
                 self.asides.push(at);
             }
         }
@@ -434,7 +451,7 @@ impl<'a> History<'a> {
         let Some(index) = self.by_id.get(&id.0).copied() else {
             return Err(format!("call {} ends but was never invoked", id.0));
         };
-        self.call_of[at as usize] = index;
+        self.marks.push(Mark::done(index));
         let call = &mut self.calls[index as usize];
         if call.done != NEVER {
             return Err(format!("call {} ends a second time", id.0));
@@ -492,7 +509,7 @@ impl<'a> History<'a> {
 
     /// What the call's client has proven by that event, if anything.
     fn proven_at(&self, call: &Call<'_>, at: At) -> Option<&Proven> {
-        let proven = self.identities.get(&call.process.0)?;
+        let proven = &self.identities[call.client as usize];
         let count = proven.partition_point(|proven| proven.begun < at);
         proven[..count].last()
     }
@@ -504,14 +521,13 @@ impl<'a> History<'a> {
 
     /// All that a client has ever proven, and the identities of everybody.
     pub fn all_identities(&self, process: ProcessId) -> &[Id] {
-        let proven = self.identities.get(&process.0);
-        proven
-            .and_then(|proven| proven.last())
-            .map_or(&self.common, |proven| &proven.asked)
+        let proven = self.identities[self.client(process)].last();
+        proven.map_or(&self.common, |proven| &proven.asked)
     }
 
     fn fill_identities(&mut self, super_digest: Option<&str>) {
-        for call in &self.calls {
+        self.identities.resize_with(self.clients(), Vec::new);
+        for call in self.calls.iter().filter(|call| call.nature.is_proof) {
             let Op::AddAuth { scheme, auth } = call.op else {
                 continue;
             };
@@ -519,7 +535,7 @@ impl<'a> History<'a> {
             if &**scheme != "digest" || !is_answered && call.outcome != Outcome::Unknown {
                 continue;
             }
-            let proven = self.identities.entry(call.process.0).or_default();
+            let proven = &mut self.identities[call.client as usize];
             let mut next = match proven.last() {
                 Some(last) => last.clone(),
                 None => Proven {
