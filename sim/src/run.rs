@@ -231,7 +231,7 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
             // What was said by hand is in no history: the committed log would have what nobody asked for.
             let judging = wall::now();
             let found = match world.wires.is_empty() {
-                true => check_history(&world, &options, &mut checks, &mut log),
+                true => check_history(&mut world, &options, &mut checks, &mut log),
                 false => None,
             };
             of_history = judging.elapsed();
@@ -404,12 +404,12 @@ fn options(world: &World, ending: &Ending) -> Options {
 
 /// Holds the history against the committed log and the reference model.
 fn check_history(
-    world: &World,
+    world: &mut World,
     options: &Options,
     checks: &mut Vec<CheckReport>,
     log: &mut Option<Witness>,
 ) -> Option<Violation> {
-    let witness = match world.log.witness() {
+    let witness = match std::mem::take(&mut world.log).into_witness() {
         Ok(witness) => witness,
         Err(why) => {
             return Some(Violation {

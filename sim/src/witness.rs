@@ -2,7 +2,8 @@
 //!
 //! Every transaction is seen when its leader proposes it. It is committed once an established leader says so: with its
 //! epoch's initial history, or one by one. A leader names the end only; the chain of predecessors that each transaction
-//! carries leads back to what was committed before.
+//! carries leads back to what was committed before. A step check decodes every committed transaction anyway; what it has
+//! decoded is taken from there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,21 +16,42 @@ use zabsim_types::{CONFIG_NODE, ErrorCode, SessionId};
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     /// Proposed and not known to be committed.
-    proposed: BTreeMap<Zxid, Arc<zab::Txn>>,
-    committed: Vec<Arc<zab::Txn>>,
+    proposed: BTreeMap<Zxid, Proposal>,
+    /// In the words of the model.
+    committed: Witness,
+    /// The first that could not be decoded, and why.
+    unreadable: Option<String>,
+    last: Zxid,
     /// Sessions that were made and not closed among the first `searched` of them.
     open: BTreeSet<SessionId>,
     searched: usize,
     /// Of one step back through the chain, kept for its memory.
-    chain: Vec<Arc<zab::Txn>>,
+    chain: Vec<Proposal>,
+}
+
+#[derive(Debug)]
+struct Proposal {
+    txn: Arc<zab::Txn>,
+    /// What it says, if that is known.
+    decoded: Option<Txn>,
 }
 
 impl Log {
+    /// What a transaction says.
+    pub(crate) fn know(&mut self, txn: &Arc<zab::Txn>, decoded: Txn) {
+        if let Some(proposal) = self.proposed.get_mut(&txn.zxid)
+            && Arc::ptr_eq(&proposal.txn, txn)
+        {
+            proposal.decoded = Some(decoded);
+        }
+    }
+
     /// A server that leads says something.
     pub(crate) fn observe(&mut self, note: &Note) {
         match note {
             Note::Proposed { txn } => {
-                self.proposed.insert(txn.zxid, txn.clone());
+                let (txn, decoded) = (txn.clone(), None);
+                self.proposed.insert(txn.zxid, Proposal { txn, decoded });
             }
             Note::Established { history, .. } => self.commit_upto(*history),
             Note::Committed { zxid } => self.commit_upto(*zxid),
@@ -37,59 +59,47 @@ impl Log {
         }
     }
 
-    fn last(&self) -> Zxid {
-        self.committed.last().map_or(Zxid::ZERO, |txn| txn.zxid)
-    }
-
     fn commit_upto(&mut self, end: Zxid) {
-        let last = self.last();
         let mut at = end;
-        while at > last {
+        while at > self.last {
             // A transaction that nobody proposed is the affair of the check `integrity`.
-            let Some(txn) = self.proposed.remove(&at) else {
+            let Some(proposal) = self.proposed.remove(&at) else {
                 break;
             };
-            at = txn.prev;
-            self.chain.push(txn);
+            at = proposal.txn.prev;
+            self.chain.push(proposal);
         }
-        self.committed.extend(self.chain.drain(..).rev());
+        while let Some(Proposal { txn, decoded }) = self.chain.pop() {
+            self.last = txn.zxid;
+            match decoded.map_or_else(|| Txn::decode(txn.payload()), Ok) {
+                Ok(decoded) => self.committed.txns.push(committed(txn.zxid, decoded)),
+                Err(error) => {
+                    let why = || format!("{}: {error}", txn.zxid);
+                    self.unreadable.get_or_insert_with(why);
+                }
+            }
+        }
     }
 
     /// Whether a session's making is committed and its end is not. One that no transaction ever made is not open.
     pub(crate) fn is_open(&mut self, session: SessionId) -> bool {
-        for txn in &self.committed[self.searched..] {
-            match Txn::decode(txn.payload()) {
-                Ok(Txn {
-                    session,
-                    body: TxnBody::CreateSession { .. },
-                    ..
-                }) => {
-                    self.open.insert(session);
-                }
-                Ok(Txn {
-                    session,
-                    body: TxnBody::CloseSession { .. },
-                    ..
-                }) => {
-                    self.open.remove(&session);
-                }
-                _ => {}
-            }
+        for txn in &self.committed.txns[self.searched..] {
+            match txn.what {
+                TxnKind::CreateSession { .. } => self.open.insert(txn.session),
+                TxnKind::CloseSession => self.open.remove(&txn.session),
+                _ => false,
+            };
         }
-        self.searched = self.committed.len();
+        self.searched = self.committed.txns.len();
         self.open.contains(&session)
     }
 
-    /// The committed log in the words of the model. Of what cannot be decoded, its zxid and why.
-    pub(crate) fn witness(&self) -> Result<Witness, String> {
-        let txns = self.committed.iter().map(|txn| {
-            Txn::decode(txn.payload())
-                .map(|decoded| committed(txn.zxid, decoded))
-                .map_err(|error| format!("{}: {error}", txn.zxid))
-        });
-        Ok(Witness {
-            txns: txns.collect::<Result<_, _>>()?,
-        })
+    /// Hands the committed log over. Of what cannot be decoded, its zxid and why.
+    pub(crate) fn into_witness(self) -> Result<Witness, String> {
+        match self.unreadable {
+            Some(why) => Err(why),
+            None => Ok(self.committed),
+        }
     }
 }
 
@@ -168,7 +178,8 @@ mod tests {
     }
 
     fn zxids(log: &Log) -> Vec<Zxid> {
-        log.committed.iter().map(|txn| txn.zxid).collect()
+        let zxids = log.committed.txns.iter().map(|txn| txn.zxid);
+        zxids.map(|zxid| Zxid(zxid.0)).collect()
     }
 
     #[test]
@@ -188,7 +199,7 @@ mod tests {
         log.observe(&proposed(2, 1, at(1, 2)));
         log.observe(&Note::Committed { zxid: at(2, 1) });
         assert_eq!(zxids(&log), [at(1, 1), at(1, 2), at(2, 1)]);
-        let witness = log.witness().expect("decodes");
+        let witness = log.into_witness().expect("decodes");
         assert_eq!(witness.txns.len(), 3);
         assert_eq!(
             witness.txns[2].what,

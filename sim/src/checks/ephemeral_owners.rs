@@ -24,12 +24,12 @@ pub(super) struct EphemeralOwners {
 }
 
 impl EphemeralOwners {
-    /// `txn` is added to the committed sequence.
-    pub(super) fn on_commit(&mut self, d: &mut Docket, txn: &zab::Txn) {
+    /// `txn` is added to the committed sequence. Gives what it says, for who else wants to know.
+    pub(super) fn on_commit(&mut self, d: &mut Docket, txn: &zab::Txn) -> Option<Txn> {
         // What cannot be decoded cannot be applied either: the servers say so.
-        if let Ok(decoded) = Txn::decode(txn.payload()) {
-            self.take(d, txn.zxid, decoded.session, &decoded.body);
-        }
+        let decoded = Txn::decode(txn.payload()).ok()?;
+        self.take(d, txn.zxid, decoded.session, &decoded.body);
+        Some(decoded)
     }
 
     fn take(&mut self, d: &mut Docket, zxid: zab::Zxid, session: SessionId, body: &TxnBody) {

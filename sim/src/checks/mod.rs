@@ -190,6 +190,8 @@ pub(crate) struct Checks {
     primary_integrity: primary_integrity::PrimaryIntegrity,
     initial_history_integrity: initial_history_integrity::InitialHistoryIntegrity,
     ephemeral_owners: ephemeral_owners::EphemeralOwners,
+    /// What that check has decoded and nobody has asked for yet.
+    decoded: Vec<(Arc<zab::Txn>, zabsim_server::Txn)>,
     disk_only_recovery: disk_only_recovery::DiskOnlyRecovery,
     /// Transactions of the append being looked at.
     records: Vec<Record>,
@@ -207,6 +209,7 @@ impl Checks {
             primary_integrity: Default::default(),
             initial_history_integrity: Default::default(),
             ephemeral_owners: Default::default(),
+            decoded: Vec::new(),
             disk_only_recovery: Default::default(),
             records: Vec::new(),
         }
@@ -234,6 +237,11 @@ impl Checks {
                 no_illegal_event::on_fatal(&self.mirror, &mut self.docket, server, reason);
             }
         }
+    }
+
+    /// The transactions that were committed since the last time, and what they say.
+    pub(crate) fn decoded(&mut self) -> impl Iterator<Item = (Arc<zab::Txn>, zabsim_server::Txn)> {
+        self.decoded.drain(..)
     }
 
     /// `server` has crashed; a restart will find these files, all unsynced writes lost, kept or torn as they will be.
@@ -586,7 +594,8 @@ impl Checks {
         self.primary_integrity.on_commit(d, zxid);
         self.initial_history_integrity.on_commit(d, leader, zxid);
         if let Some(txn) = m.ledger.commit(zxid) {
-            self.ephemeral_owners.on_commit(d, &txn);
+            let decoded = self.ephemeral_owners.on_commit(d, &txn);
+            self.decoded.extend(decoded.map(|decoded| (txn, decoded)));
         }
     }
 

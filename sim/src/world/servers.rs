@@ -295,6 +295,10 @@ impl World {
             self.electorate_changed(id, note);
         }
         if self.servers[server].role.state == zab::PeerState::Leading {
+            // The checks have seen the note before.
+            for (txn, decoded) in self.checks.decoded() {
+                self.log.know(&txn, decoded);
+            }
             self.log.observe(note);
         }
         match note {
