@@ -10,8 +10,7 @@ use super::{Evidence, Finding};
 use crate::reference::Lookup;
 use std::collections::BTreeMap;
 use zabsim_types::{
-    HistoryEvent, HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId, Time, Zxid,
-    parent_of,
+    HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId, Time, Zxid, parent_of,
 };
 
 /// Which recipe's steps to look at.
@@ -66,13 +65,10 @@ pub(super) struct Hold<'a> {
 
 /// All claims of that recipe, in order.
 pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>> {
-    let claims = |event: &HistoryEvent| match &event.kind {
-        HistoryKind::Recipe(step) => recipe.won(&step.step).is_some(),
-        _ => false,
-    };
     // Behind the last claim nothing matters but how it ends, and where nobody claims anything, nothing at all.
-    let claimed = evidence.history.asides().rfind(|(_, event)| claims(event));
-    let Some((last_claim, _)) = claimed else {
+    let mut claims = evidence.history.recipes();
+    let claimed = claims.rfind(|(_, _, step)| recipe.won(&step.step).is_some());
+    let Some((last_claim, ..)) = claimed else {
         return Vec::new();
     };
     // By session. Only looked up.
@@ -88,7 +84,7 @@ pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>
                 call if matches!(call.outcome, Outcome::Ok(_)) => (call.session, call.zxid),
                 _ => continue,
             },
-            Step::Aside(event) => match &event.kind {
+            Step::Told(event) | Step::Recipe(event) => match &event.kind {
                 HistoryKind::Watch {
                     zxid: Some(zxid), ..
                 }

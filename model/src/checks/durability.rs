@@ -50,7 +50,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             )
         });
     }
-    for (_, event) in history.asides() {
+    for (_, event) in history.told() {
         let (what, zxid) = match &event.kind {
             HistoryKind::Watch {
                 zxid: Some(zxid), ..

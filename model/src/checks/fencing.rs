@@ -9,7 +9,7 @@
 
 use super::{Check, Evidence, Finding};
 use std::collections::BTreeMap;
-use zabsim_types::{HistoryKind, RecipeStep, Zxid};
+use zabsim_types::{RecipeStep, Zxid};
 
 pub(super) const CHECK: Check = Check {
     name: "fencing",
@@ -21,10 +21,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut finding = Finding::default();
     let mut newest: BTreeMap<&str, Zxid> = BTreeMap::new();
     let mut refused = 0;
-    for (_, event) in evidence.history.asides() {
-        let HistoryKind::Recipe(recipe) = &event.kind else {
-            continue;
-        };
+    for (_, event, recipe) in evidence.history.recipes() {
         let RecipeStep::FencedWrite { token, accepted } = recipe.step else {
             continue;
         };

@@ -3,8 +3,8 @@
 use super::stat_of;
 use crate::reference::{Lookup, digest, watch_of};
 use zabsim_types::{
-    CallId, ErrorCode, HistoryEvent, HistoryKind, Id, Op, ProcessId, Reply, SessionId, Time, Xid,
-    Zxid,
+    CallId, ErrorCode, HistoryEvent, HistoryKind, Id, Op, ProcessId, RecipeEvent, Reply, SessionId,
+    Time, Xid, Zxid,
 };
 
 /// A position in the history: real-time order.
@@ -119,8 +119,10 @@ pub(crate) enum Step<'a> {
     Made(u32),
     /// Its outcome arrived.
     Done(u32),
-    /// It is of no call.
-    Aside(&'a HistoryEvent),
+    /// A client was told something of its session or its watches.
+    Told(&'a HistoryEvent),
+    /// A recipe's step. There are many, and most checks have no use for them.
+    Recipe(&'a HistoryEvent),
 }
 
 impl<'a> Call<'a> {
@@ -182,8 +184,10 @@ pub(crate) struct History<'a> {
     marks: Vec<Mark>,
     /// For each event when it happened.
     times: Vec<Time>,
-    /// The positions of the events that are of no call: what clients were told of watches and sessions, and the recipes' steps.
-    asides: Vec<At>,
+    /// The positions of what clients were told of watches and sessions.
+    told: Vec<At>,
+    /// The positions of the recipes' steps.
+    recipes: Vec<At>,
     /// Indices of the definite calls, in order of their answers.
     pub answered: Vec<u32>,
     /// In order of first appearance.
@@ -202,7 +206,8 @@ pub(crate) struct History<'a> {
 struct Mark(u32);
 
 impl Mark {
-    const ASIDE: Mark = Mark(u32::MAX);
+    const TOLD: Mark = Mark(u32::MAX);
+    const RECIPE: Mark = Mark(u32::MAX - 1);
 
     fn made(call: u32) -> Mark {
         Mark(call << 1)
@@ -291,7 +296,8 @@ impl<'a> History<'a> {
             calls: Vec::with_capacity(events.len() / 2),
             marks: Vec::with_capacity(events.len()),
             times: Vec::with_capacity(events.len()),
-            asides: Vec::new(),
+            told: Vec::new(),
+            recipes: Vec::new(),
             answered: Vec::with_capacity(events.len() / 2),
             sessions: Vec::new(),
             common: common.to_vec(),
@@ -318,17 +324,31 @@ impl<'a> History<'a> {
         self.index(id).map(|at| &self.calls[at])
     }
 
-    /// The events that are of no call, with their positions.
-    pub fn asides(&self) -> impl DoubleEndedIterator<Item = (usize, &'a HistoryEvent)> {
-        let at = self.asides.iter().map(|at| *at as usize);
+    /// What clients were told of watches and sessions, with its positions.
+    pub fn told(&self) -> impl Iterator<Item = (usize, &'a HistoryEvent)> {
+        let at = self.told.iter().map(|at| *at as usize);
         at.map(|at| (at, &self.events[at]))
+    }
+
+    /// The recipes' steps, with their positions.
+    pub fn recipes(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = (usize, &'a HistoryEvent, &'a RecipeEvent)> {
+        self.recipes.iter().filter_map(|at| {
+            let event = &self.events[*at as usize];
+            match &event.kind {
+                HistoryKind::Recipe(recipe) => Some((*at as usize, event, recipe)),
+                _ => None,
+            }
+        })
     }
 
     /// All events, with their positions. Those of calls are told without looking at them.
     pub fn steps(&self) -> impl Iterator<Item = (At, Step<'a>)> {
         (0..).zip(&self.marks).map(|(at, mark)| {
             let step = match *mark {
-                Mark::ASIDE => Step::Aside(&self.events[at as usize]),
+                Mark::TOLD => Step::Told(&self.events[at as usize]),
+                Mark::RECIPE => Step::Recipe(&self.events[at as usize]),
                 Mark(call) if call & 1 == 0 => Step::Made(call >> 1),
                 Mark(call) => Step::Done(call >> 1),
             };
@@ -432,9 +452,13 @@ impl<'a> History<'a> {
                     (Zxid::ZERO, 0, xid.unwrap_or_default()),
                 )?;
             }
-            HistoryKind::Watch { .. } | HistoryKind::Session { .. } | HistoryKind::Recipe(_) => {
-                self.marks.push(Mark::ASIDE);
-                self.asides.push(at);
+            HistoryKind::Watch { .. } | HistoryKind::Session { .. } => {
+                self.marks.push(Mark::TOLD);
+                self.told.push(at);
+            }
+            HistoryKind::Recipe(_) => {
+                self.marks.push(Mark::RECIPE);
+                self.recipes.push(at);
             }
         }
         Ok(())

@@ -38,7 +38,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut stands: BTreeMap<&str, BTreeMap<ProcessId, Stand>> = BTreeMap::new();
     let mut owners: BTreeMap<SessionId, ProcessId> = BTreeMap::new();
     let mut connected: BTreeMap<ProcessId, bool> = BTreeMap::new();
-    for (_, event) in evidence.history.asides() {
+    for (_, event) in evidence.history.told() {
         if let HistoryKind::Session { change } = &event.kind {
             match change {
                 SessionChange::Connected { .. } => {
@@ -49,9 +49,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 _ => connected.insert(event.process, false),
             };
         }
-        let HistoryKind::Recipe(recipe) = &event.kind else {
-            continue;
-        };
+    }
+    for (_, event, recipe) in evidence.history.recipes() {
         let stand = match recipe.step {
             RecipeStep::LockWanted => Stand::Waits(Recipe::Lock),
             RecipeStep::ElectionEntered => Stand::Waits(Recipe::Election),

@@ -32,7 +32,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut provisional: BTreeMap<ProcessId, SessionId> = BTreeMap::new();
     for (at, step) in history.steps() {
         let (what, process, session, zxid) = match step {
-            Step::Made(_) => continue,
+            Step::Made(_) | Step::Recipe(_) => continue,
             Step::Done(call) => {
                 let call = &history.calls[call as usize];
                 // An identity is proven to a connection: no state stands behind its answer, which carries zxid 0.
@@ -42,7 +42,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 }
                 ("got a reply", call.process, call.session, call.zxid)
             }
-            Step::Aside(event) => match &event.kind {
+            Step::Told(event) => match &event.kind {
                 HistoryKind::Session {
                     change: SessionChange::WatchesSet { zxid, .. },
                 } => ("set its watches again", event.process, event.session, *zxid),

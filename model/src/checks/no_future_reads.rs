@@ -58,7 +58,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             });
         }
     }
-    for (at, event) in history.asides() {
+    for (at, event) in history.told() {
         let (what, zxid) = match &event.kind {
             HistoryKind::Watch {
                 zxid: Some(zxid), ..

@@ -26,8 +26,8 @@ use crate::reference::{
 use crate::witness::{CommittedTxn, TxnKind, Witness};
 use zabsim_types::spell::{self, contrast, differences};
 use zabsim_types::{
-    Acl, AddWatchMode, CreateMode, ErrorCode, HistoryKind, Op, OpResult, Perms, Reply, SessionId,
-    WatchKind, Xid, ZPath, Zxid, parent_of,
+    Acl, AddWatchMode, CreateMode, ErrorCode, Op, OpResult, Perms, Reply, SessionId, WatchKind,
+    Xid, ZPath, Zxid, parent_of,
 };
 
 /// Who asked for a transaction.
@@ -489,10 +489,8 @@ impl<'a> Contended<'a> {
     fn new(history: &History<'a>) -> Contended<'a> {
         // Few objects, each named often.
         let mut objects = Lookup::default();
-        for (_, event) in history.asides() {
-            if let HistoryKind::Recipe(recipe) = &event.kind {
-                objects.insert(&*recipe.object, ());
-            }
+        for (_, _, recipe) in history.recipes() {
+            objects.insert(&*recipe.object, ());
         }
         Contended {
             objects,

@@ -81,7 +81,7 @@ impl Told {
             provisional: BTreeSet::new(),
             local_sessions: evidence.options.settings.local_sessions,
         };
-        for (_, event) in evidence.history.asides() {
+        for (_, event) in evidence.history.told() {
             if let HistoryKind::Session {
                 change:
                     SessionChange::Connected {
@@ -239,7 +239,7 @@ fn news(
     let history = &evidence.history;
     for (now, step) in history.steps() {
         let event = match step {
-            Step::Aside(event) => event,
+            Step::Told(event) => event,
             Step::Done(call) if history.calls[call as usize].outcome == Outcome::Refused => {
                 &history.events[now as usize]
             }

@@ -45,7 +45,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 }
                 continue;
             }
-            Step::Aside(event) => {
+            Step::Told(event) => {
                 if let HistoryKind::Session {
                     change: SessionChange::Connected { server, .. },
                 } = &event.kind
@@ -54,6 +54,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 }
                 continue;
             }
+            Step::Recipe(_) => continue,
             Step::Done(at) => at as usize,
         };
         let call = &history.calls[at];

@@ -27,7 +27,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let history = &evidence.history;
     let mut finding = Finding::default();
     let read_only: BTreeSet<(ProcessId, u32)> = history
-        .asides()
+        .told()
         .filter_map(|(_, event)| match event.kind {
             HistoryKind::Session {
                 change:

@@ -14,7 +14,7 @@
 //! Source: ZooKeeper's session order with `SessionMovedException` (`PrepRequestProcessor.checkSession`); the conclusion that
 //! a write left open by a lost connection comes before any later one of its session is this project's.
 
-use super::history::{Call, History, Outcome, Step};
+use super::history::{At, Call, History, NEVER, Outcome};
 use super::linearizable_writes::said;
 use super::replay::{Blame, Claim, Replay, Unanswered, is_turned_away};
 use super::{Check, Evidence, Finding};
@@ -105,25 +105,25 @@ fn prefixes(evidence: &Evidence<'_>, replay: &Replay<'_>, finding: &mut Finding)
 
 /// The connection on which each update without a reply was sent; `Info` names none, but it is the one that just broke.
 fn connections(history: &History<'_>) -> BTreeMap<u32, u32> {
+    // In order of the losses, and with them what happened to the connections.
+    let calls = (0..).zip(&history.calls);
+    let lost = calls.filter(|(_, call)| call.outcome == Outcome::Unknown && call.done != NEVER);
+    let mut lost: Vec<(At, u32)> = lost.map(|(at, call)| (call.done, at)).collect();
+    lost.sort_unstable();
+    let mut told = history.told().peekable();
     let mut now: BTreeMap<ProcessId, u32> = BTreeMap::new();
     let mut conns = BTreeMap::new();
-    for (_, step) in history.steps() {
-        match step {
-            Step::Aside(event) => {
-                if let HistoryKind::Session {
-                    change: SessionChange::Connected { conn, .. },
-                } = &event.kind
-                {
-                    now.insert(event.process, *conn);
-                }
+    for (done, at) in lost {
+        while let Some((_, event)) = told.next_if(|(place, _)| *place < done as usize) {
+            if let HistoryKind::Session {
+                change: SessionChange::Connected { conn, .. },
+            } = &event.kind
+            {
+                now.insert(event.process, *conn);
             }
-            Step::Done(at) => {
-                let call = &history.calls[at as usize];
-                if let (Outcome::Unknown, Some(conn)) = (call.outcome, now.get(&call.process)) {
-                    conns.insert(at, *conn);
-                }
-            }
-            Step::Made(_) => {}
+        }
+        if let Some(conn) = now.get(&history.calls[at as usize].process) {
+            conns.insert(at, *conn);
         }
     }
     conns

@@ -65,7 +65,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         scan.now = at;
         match step {
             // What is asked concerns no watch yet.
-            Step::Made(_) => {}
+            Step::Made(_) | Step::Recipe(_) => {}
             Step::Done(call) => {
                 let call = &history.calls[call as usize];
                 if call.is_definite() {
@@ -74,7 +74,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                     scan.reply(client, call);
                 }
             }
-            Step::Aside(event) => {
+            Step::Told(event) => {
                 let client = &mut clients[history.client(event.process)];
                 client.process = event.process;
                 scan.take(client, event);

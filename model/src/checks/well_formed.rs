@@ -31,7 +31,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut conns = vec![(0, false); history.clients()];
     for (at, step) in history.steps() {
         let (client, by) = match step {
-            Step::Made(_) => continue,
+            Step::Made(_) | Step::Recipe(_) => continue,
             Step::Done(call) => {
                 let call = &history.calls[call as usize];
                 if !call.is_reply() {
@@ -39,7 +39,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 }
                 (call.client as usize, call.conn)
             }
-            Step::Aside(event) => match &event.kind {
+            Step::Told(event) => match &event.kind {
                 HistoryKind::Watch { conn, .. }
                 | HistoryKind::Session {
                     change: SessionChange::WatchesSet { conn, .. },

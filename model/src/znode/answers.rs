@@ -82,7 +82,7 @@ impl Scene<'_, '_> {
         }
         for (now, step) in history.steps() {
             let event = match step {
-                Step::Made(_) => continue,
+                Step::Made(_) | Step::Recipe(_) => continue,
                 Step::Done(at) => {
                     let call = &history.calls[at as usize];
                     let shown = &mut clients[call.client as usize];
@@ -91,7 +91,7 @@ impl Scene<'_, '_> {
                     }
                     continue;
                 }
-                Step::Aside(event) => event,
+                Step::Told(event) => event,
             };
             let shown = &mut clients[history.client(event.process)];
             let (zxid, told) = match &event.kind {

@@ -60,7 +60,7 @@ impl Quiet {
         let mut clients: BTreeMap<ProcessId, Client<'_>> = BTreeMap::new();
         for (_, step) in history.steps() {
             let event = match step {
-                Step::Made(_) => continue,
+                Step::Made(_) | Step::Recipe(_) => continue,
                 Step::Done(call) => {
                     let call = &history.calls[call as usize];
                     if call.is_definite() {
@@ -68,7 +68,7 @@ impl Quiet {
                     }
                     continue;
                 }
-                Step::Aside(event) => event,
+                Step::Told(event) => event,
             };
             let client = clients.entry(event.process).or_default();
             match &event.kind {
