@@ -15,6 +15,7 @@ mod contest;
 pub(crate) mod definitions;
 mod durability;
 mod fencing;
+mod fetch;
 mod fifo_client_order;
 pub(crate) mod history;
 pub(crate) mod judge;

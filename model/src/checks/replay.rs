@@ -18,6 +18,7 @@
 //!
 //! The replay stops at the first transaction that is not what the model says: behind it nothing could be compared.
 
+use super::fetch;
 use super::history::{Call, History, Outcome};
 use super::judge::{could_answer, probe_judged, sweep, write_judged};
 use crate::reference::{
@@ -216,11 +217,17 @@ impl<'a> Replay<'a> {
             .collect();
         // By and large they are in order.
         reads.sort();
-        let mut reads = reads.into_iter().peekable();
+        let call = |(_, at): &(Zxid, u32)| &history.calls[*at as usize];
+        let few = reads.chunks(fetch::AT_ONCE);
+        let fetched = few.inspect(|few| fetch::calls(few.iter().map(call)));
+        let mut reads = fetched.flatten().copied().peekable();
         let witness = self.witness;
         let mut cursors = vec![Cursor::default(); history.sessions.len()];
         let mut contended = Contended::new(history);
         for (position, txn) in witness.txns.iter().enumerate() {
+            if position.is_multiple_of(fetch::AT_ONCE) {
+                self.fetch_writes(history, position);
+            }
             while let Some((_, at)) = reads.next_if(|(zxid, _)| *zxid < txn.zxid) {
                 self.read(history, &model, at);
             }
@@ -237,6 +244,18 @@ impl<'a> Replay<'a> {
                 self.read(history, &model, at);
             }
         }
+    }
+
+    /// The next few writes.
+    fn fetch_writes(&self, history: &History<'a>, position: usize) {
+        let end = self.claims.len().min(position + fetch::AT_ONCE);
+        let calls = self.claims[position..end].iter();
+        fetch::calls(calls.filter_map(|claim| match claim {
+            Claim::Call(at) => Some(&history.calls[*at as usize]),
+            _ => None,
+        }));
+        let txns = self.witness.txns[position..end].iter();
+        fetch::txns(txns.map(|txn| &txn.what));
     }
 
     fn read(&mut self, history: &History<'a>, model: &Model, at: u32) {
