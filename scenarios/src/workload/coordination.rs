@@ -14,8 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// Locks with fenced side effects.
 pub(super) async fn lock(actor: &mut Actor) -> Result<(), SessionOver> {
     while !actor.stopping.is_set() {
-        let key = actor.key() as usize;
-        let lock = Lock::new(&actor.client, format!("/locks/l{key}"));
+        let key = actor.key();
+        let path = actor.numbered("/locks/l", key);
+        let lock = Lock::new(&actor.client, path);
         let outcome = match actor.stream.per_mille(500) {
             true => lock.acquire_within(PATIENCE).await,
             false => lock.acquire().await.map(Some),
@@ -35,23 +36,20 @@ pub(super) async fn lock(actor: &mut Actor) -> Result<(), SessionOver> {
 
 /// A side effect on what the lock guards. A careful program asks whether it still holds; one in four does not, as one that
 /// was stopped between asking and acting: the fencing token must then keep it out.
-fn write_under(actor: &mut Actor, key: usize, token: Zxid, certain: impl Fn() -> bool) {
+fn write_under(actor: &mut Actor, key: u32, token: Zxid, certain: impl Fn() -> bool) {
     let careless = actor.stream.per_mille(250);
     if careless || certain() {
         // A refusal is what fencing is for; the history has it.
-        let _ = actor.resources[key].write(&actor.client, token);
+        let _ = actor.resources[key as usize].write(&actor.client, token);
     }
 }
 
 /// Leader elections.
 pub(super) async fn election(actor: &mut Actor) -> Result<(), SessionOver> {
     while !actor.stopping.is_set() {
-        let key = actor.key() as usize;
-        let election = Election::new(
-            &actor.client,
-            format!("/elections/e{key}"),
-            format!("candidate {}", actor.process),
-        );
+        let key = actor.key();
+        let path = actor.numbered("/elections/e", key);
+        let election = Election::new(&actor.client, path, format!("candidate {}", actor.process));
         let outcome = match actor.stream.per_mille(500) {
             true => match select(election.campaign(), actor.client.sleep(PATIENCE)).await {
                 Either::First(leadership) => leadership.map(Some),

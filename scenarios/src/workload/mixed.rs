@@ -118,9 +118,11 @@ fn drawn_op(actor: &mut Actor) -> Op {
     }
 }
 
-fn path(actor: &mut Actor, kind: char) -> ZPath {
-    format!("/mixed/{kind}{}", actor.key()).into()
-}
+/// Beginnings of the names of the nodes: plain, guarded, containers, those that live for a while.
+const PLAIN: &str = "/mixed/k";
+const GUARDED: &str = "/mixed/a";
+const CONTAINER: &str = "/mixed/c";
+const PASSING: &str = "/mixed/t";
 
 fn version(actor: &mut Actor) -> i32 {
     match actor.stream.per_mille(800) {
@@ -131,26 +133,32 @@ fn version(actor: &mut Actor) -> i32 {
 
 /// On plain nodes and the sequence.
 fn plain(actor: &mut Actor) -> Op {
-    let path = path(actor, 'k');
+    let path = actor.any(PLAIN);
     let watch = actor.stream.per_mille(300);
     let version = version(actor);
     let with_stat = actor.stream.per_mille(200);
     match actor.stream.below(20) {
-        0..=2 => create(actor, &path, CreateMode::Persistent),
-        3 => create(actor, &path, CreateMode::Ephemeral),
-        4 => create(actor, "/mixed/seq/p-", CreateMode::PersistentSequential),
-        5 => create(actor, "/mixed/seq/e-", CreateMode::EphemeralSequential),
+        0..=2 => create(actor, path, CreateMode::Persistent),
+        3 => create(actor, path, CreateMode::Ephemeral),
+        4 => {
+            let path = actor.path("/mixed/seq/p-");
+            create(actor, path, CreateMode::PersistentSequential)
+        }
+        5 => {
+            let path = actor.path("/mixed/seq/e-");
+            create(actor, path, CreateMode::EphemeralSequential)
+        }
         6 => Op::Delete { path, version },
         7..=10 => set(actor, path, version),
         11..=13 => Op::GetData { path, watch },
         14 => Op::Exists { path, watch },
         15 => Op::GetChildren {
-            path: "/mixed".into(),
+            path: actor.path("/mixed"),
             watch,
             with_stat,
         },
         16 => Op::GetChildren {
-            path: "/mixed/seq".into(),
+            path: actor.path("/mixed/seq"),
             watch,
             with_stat,
         },
@@ -161,17 +169,17 @@ fn plain(actor: &mut Actor) -> Op {
             };
             Op::Sync { path, mode }
         }
-        _ => multi(actor, &path, version),
+        _ => multi(actor, path, version),
     }
 }
 
-fn create(actor: &mut Actor, path: &str, mode: CreateMode) -> Op {
+fn create(actor: &mut Actor, path: ZPath, mode: CreateMode) -> Op {
     create_for(actor, path, mode, Acl::OPEN)
 }
 
-fn create_for(actor: &mut Actor, path: &str, mode: CreateMode, acl: Acl) -> Op {
+fn create_for(actor: &mut Actor, path: ZPath, mode: CreateMode, acl: Acl) -> Op {
     Op::Create {
-        path: path.into(),
+        path,
         data: Some(actor.value().into_bytes().into()),
         mode,
         with_stat: actor.stream.per_mille(200) || mode.replies_with_stat(),
@@ -187,22 +195,23 @@ fn set(actor: &mut Actor, path: ZPath, version: i32) -> Op {
     }
 }
 
-fn multi(actor: &mut Actor, path: &str, version: i32) -> Op {
-    let other = format!("/mixed/k{}", actor.key());
+fn multi(actor: &mut Actor, path: ZPath, version: i32) -> Op {
+    let other = actor.any(PLAIN);
+    let names = actor.path("/mixed/seq/m-");
     let (value, another) = (actor.value(), actor.value());
     let multi = match actor.stream.below(4) {
         0 => Multi::new()
-            .check(path, version)
+            .check(path.clone(), version)
             .set_data(path, value, -1)
             .set_data(other, another, -1),
         1 => Multi::new()
             .create(path, value, CreateMode::Persistent)
             .set_data(other, another, -1),
         2 => Multi::new()
-            .delete(path, version)
+            .delete(path.clone(), version)
             .create(path, value, CreateMode::Persistent),
         _ => Multi::new()
-            .create("/mixed/seq/m-", value, CreateMode::PersistentSequential)
+            .create(names, value, CreateMode::PersistentSequential)
             .set_data(path, another, version),
     };
     multi.into()
@@ -210,12 +219,12 @@ fn multi(actor: &mut Actor, path: &str, version: i32) -> Op {
 
 /// On nodes that the servers remove by themselves.
 fn of_other_kinds(actor: &mut Actor) -> Op {
-    let container = path(actor, 'c');
+    let container = actor.any(CONTAINER);
     let child: ZPath = format!("{container}/x").into();
     match actor.stream.below(7) {
-        0 => create(actor, &container, CreateMode::Container),
-        1 => create(actor, &child, CreateMode::Persistent),
-        2 => create(actor, &child, CreateMode::Ephemeral),
+        0 => create(actor, container, CreateMode::Container),
+        1 => create(actor, child, CreateMode::Persistent),
+        2 => create(actor, child, CreateMode::Ephemeral),
         3 => Op::Delete {
             path: child,
             version: -1,
@@ -226,8 +235,8 @@ fn of_other_kinds(actor: &mut Actor) -> Op {
                 true => 0,
                 false => actor.stream.range((500, 5_000)) as i64,
             };
-            let path = path(actor, 't');
-            create(actor, &path, CreateMode::PersistentWithTtl { ttl_ms })
+            let path = actor.any(PASSING);
+            create(actor, path, CreateMode::PersistentWithTtl { ttl_ms })
         }
         5 => Op::GetChildren {
             path: container,
@@ -235,7 +244,7 @@ fn of_other_kinds(actor: &mut Actor) -> Op {
             with_stat: false,
         },
         _ => {
-            let path = path(actor, 't');
+            let path = actor.any(PASSING);
             set(actor, path, -1)
         }
     }
@@ -243,12 +252,12 @@ fn of_other_kinds(actor: &mut Actor) -> Op {
 
 /// On nodes that not everybody may do everything to. Whoever removes one needs no leave of it: it is the parent's to give.
 fn guarded(actor: &mut Actor) -> Op {
-    let path = path(actor, 'a');
+    let path = actor.any(GUARDED);
     let version = version(actor);
     match actor.stream.below(8) {
         0..=1 => {
             let acl = acl(actor);
-            create_for(actor, &path, CreateMode::Persistent, acl)
+            create_for(actor, path, CreateMode::Persistent, acl)
         }
         2 => Op::SetAcl {
             path,
@@ -279,10 +288,10 @@ fn acl(actor: &mut Actor) -> Acl {
 /// Watches that stay, and the removal of any.
 fn watching(actor: &mut Actor) -> Op {
     let path = match actor.stream.below(4) {
-        0 => "/mixed".into(),
-        1 => "/mixed/seq".into(),
-        2 => path(actor, 'a'),
-        _ => path(actor, 'k'),
+        0 => actor.path("/mixed"),
+        1 => actor.path("/mixed/seq"),
+        2 => actor.any(GUARDED),
+        _ => actor.any(PLAIN),
     };
     let kind = [
         WatcherType::Any,
@@ -307,24 +316,24 @@ fn watching(actor: &mut Actor) -> Op {
 
 /// Reads of more than one node.
 fn counting(actor: &mut Actor) -> Op {
-    let path = path(actor, 'k');
+    let path = actor.any(PLAIN);
     match actor.stream.below(6) {
         0..=1 => {
-            let guarded = format!("/mixed/a{}", actor.key());
+            let guarded = actor.any(GUARDED);
             let reads = MultiRead::new()
                 .get_data(path)
                 .get_data(guarded)
-                .get_children("/mixed");
+                .get_children(actor.path("/mixed"));
             reads.into()
         }
         2..=3 => {
             let below = ["/", "/mixed", "/mixed/seq/e-"][actor.stream.below(3) as usize];
             Op::GetEphemerals {
-                prefix: below.into(),
+                prefix: actor.path(below),
             }
         }
         4 => Op::GetAllChildrenNumber {
-            path: "/mixed".into(),
+            path: actor.path("/mixed"),
         },
         _ => Op::GetAllChildrenNumber { path },
     }

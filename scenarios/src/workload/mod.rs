@@ -21,7 +21,7 @@ use zabsim::plan::Plan;
 use zabsim::{Program, ProgramContext, Stopping, Stream};
 use zabsim_client::recipes::fenced::FencedResource;
 use zabsim_client::{Client, ClientError, join_all};
-use zabsim_types::{OpKind, SyncMode};
+use zabsim_types::{OpKind, SyncMode, ZPath};
 
 /// A workload as a scenario names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -189,6 +189,8 @@ struct Actor {
     stopping: Stopping,
     workload: Workload,
     resources: Vec<FencedResource>,
+    /// The paths that it has named, by their beginning and their number.
+    paths: BTreeMap<(&'static str, Option<u32>), ZPath>,
     /// Counts this actor's writes: makes every value unique in the run.
     writes: u64,
     /// The client's number.
@@ -221,6 +223,25 @@ impl Actor {
 
     fn key(&mut self) -> u32 {
         self.stream.below(u64::from(self.workload.keys)) as u32
+    }
+
+    /// A path, written down once: who names a node again and again names it by the same memory.
+    fn path(&mut self, path: &'static str) -> ZPath {
+        let made = self.paths.entry((path, None));
+        made.or_insert_with(|| path.into()).clone()
+    }
+
+    /// The path of the node with that number.
+    fn numbered(&mut self, prefix: &'static str, key: u32) -> ZPath {
+        let made = self.paths.entry((prefix, Some(key)));
+        made.or_insert_with(|| format!("{prefix}{key}").into())
+            .clone()
+    }
+
+    /// The path of one of the nodes, drawn.
+    fn any(&mut self, prefix: &'static str) -> ZPath {
+        let key = self.key();
+        self.numbered(prefix, key)
     }
 
     /// A value that nobody else writes in this run.
@@ -260,6 +281,7 @@ async fn run_client(
             stopping: context.stopping_flag(),
             workload,
             resources,
+            paths: BTreeMap::new(),
             writes: 0,
             process: context.process.0,
             servers,
