@@ -34,9 +34,13 @@ pub fn render_campaign(summary: &Summary) -> String {
         line!(out, "Verdicts   {}", verdicts.join(", "));
     }
     for scenario in &summary.scenarios {
+        let planted = match scenario.planted.join(", ") {
+            none if none.is_empty() => none,
+            ids => format!(" with {ids} planted"),
+        };
         line!(
             out,
-            "Scenario   {}: {} runs, seeds {} to {}",
+            "Scenario   {}{planted}: {} runs, seeds {} to {}",
             scenario.name,
             grouped(scenario.runs),
             scenario.first,
@@ -197,6 +201,7 @@ mod tests {
         };
         let scenario = |name: &str| ScenarioSummary {
             name: name.to_string(),
+            planted: Vec::new(),
             runs: 1_000,
             first: "0x0000000000000001".to_string(),
             last: "0x00000000000003e8".to_string(),

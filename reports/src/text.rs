@@ -340,6 +340,8 @@ pub(crate) mod tests {
                 at_ms: 6_100,
                 message: "s1 and s2 differ".into(),
             }),
+            planted: Vec::new(),
+            consulted: Vec::new(),
             reproduce: "cargo run --release -- run leader-crash --seed 0x0000000000000007".into(),
             scenario_toml: String::new(),
         }

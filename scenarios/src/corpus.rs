@@ -145,6 +145,8 @@ impl Corpus {
         }
         out.plan.name.clone_from(&scenario.plan.name);
         out.plan.about.clone_from(&scenario.plan.about);
+        // Whatever was planted where it was found.
+        out.plan.bugs = scenario.plan.bugs;
         out.expect = Expect {
             outcomes: vec![Vec::new(); out.plan.ops.len()],
             ..scenario.expect.clone()
@@ -343,6 +345,20 @@ mod tests {
         assert!((100..200).contains(&changed), "{changed} of 300");
         let standard = library::find("standard").expect("the library has it");
         assert_eq!(corpus.draw(&standard, 3), standard.draw(3));
+    }
+
+    /// What is planted is a matter of the campaign, and not of where a scenario was found.
+    #[test]
+    fn what_is_planted_stays_planted_in_what_is_drawn_from_it() {
+        let home = tempfile::tempdir().expect("a directory");
+        let corpus = corpus(home.path(), 1..9);
+        let bugs = zab::Planted::of(&[zab::Bug::VoteById]);
+        let mut planted = swarm();
+        planted.plan.bugs = bugs;
+        assert!((0..40).all(|seed| corpus.draw(&planted, seed).plan.bugs == bugs));
+        add(home.path(), &planted.draw(3), vec!["sync-trunc".to_string()]).expect("writes");
+        let corpus = Corpus::read(home.path()).expect("reads");
+        assert!((0..40).all(|seed| corpus.draw(&swarm(), seed).plan.bugs.is_empty()));
     }
 
     #[test]

@@ -89,9 +89,9 @@ pub(crate) fn run_as(scenario: &Scenario, named: &str, seed: u64, how: How<'_>) 
     );
     let mut report = outcome.report;
     report.seed = seed_text(seed);
-    report.reproduce = reproduce(named, &report.seed, corpus.map(Corpus::dir));
+    let planted = &report.planted;
+    report.reproduce = reproduce(named, &report.seed, corpus.map(Corpus::dir), planted);
     for bug in drawn.plan.bugs.iter() {
-        report.reproduce += &format!(" --bug {bug}");
         report.about += &format!(" Planted: {bug}, {}.", bug.entry().title);
     }
     // What is repeated without the corpus is what was drawn from it.
@@ -117,15 +117,22 @@ pub(crate) fn run_as(scenario: &Scenario, named: &str, seed: u64, how: How<'_>) 
     }
 }
 
-/// The command that repeats a run.
-pub(crate) fn reproduce(named: &str, seed: &str, corpus: Option<&Path>) -> String {
-    let corpus = corpus.map_or(String::new(), |dir| {
-        format!(" --corpus {}", shell_word(&dir.display().to_string()))
-    });
-    format!(
-        "cargo run --release -- run {} --seed {seed}{corpus}",
-        shell_word(named)
-    )
+/// The command that repeats a run, with what was planted in it.
+pub(crate) fn reproduce(
+    named: &str,
+    seed: &str,
+    corpus: Option<&Path>,
+    planted: &[String],
+) -> String {
+    let named = shell_word(named);
+    let mut command = format!("cargo run --release -- run {named} --seed {seed}");
+    if let Some(dir) = corpus {
+        command += &format!(" --corpus {}", shell_word(&dir.display().to_string()));
+    }
+    for bug in planted {
+        command += &format!(" --bug {}", shell_word(bug));
+    }
+    command
 }
 
 /// What the scenario expects and the report does not show, in words.

@@ -548,6 +548,36 @@ fn a_directory_is_one_campaigns_and_is_told_from_another() {
 
 /// What a campaign finds joins the corpus when it is over; what it draws from is what the corpus was when it began. So runs can
 /// be repeated, and shards are the whole.
+/// What was planted is said wherever a run is told of, and what repeats a run plants it again.
+#[test]
+fn what_is_planted_in_a_campaign_is_said_and_repeated() {
+    let place = Place::new();
+    place.ends_with(
+        1,
+        "campaign small.toml --seeds 1..4 --out night --bug sequence-from-children --bug ack-before-fsync --no-shrink",
+    );
+    let planted = ["fear#18", "fear#30"];
+    let summary = place.summary("night");
+    assert_eq!(summary.scenarios[0].planted, planted);
+    let failure = &summary.failures[0];
+    let again = &failure.seeds[0].reproduce;
+    assert!(again.ends_with(" --bug 'fear#18' --bug 'fear#30'"), "{again}");
+    let text = fs::read_to_string(place.path("night/summary.txt")).expect("a text");
+    assert!(text.contains("small.toml with fear#18, fear#30 planted: 4 runs"), "{text}");
+    let saved = place.path("night").join(failure.saved.as_ref().expect("saved"));
+    let text = fs::read_to_string(saved.join("run.json")).expect("a run");
+    let report: zabsim_types::run::RunReport = serde_json::from_str(&text).expect("a report");
+    assert_eq!(report.planted, planted);
+    place.ends_with(0, &format!("replay {}", saved.display()));
+    // It goes on with the same bugs only.
+    place.ends_with(0, "campaign small.toml --seeds 1..2 --out sound");
+    assert!(!fs::read_to_string(place.path("sound/summary.json")).expect("a text").contains("planted"));
+    place.refused(
+        "campaign small.toml --resume --seeds 1..4 --out night --bug fear#30",
+        "its scenario small.toml is another",
+    );
+}
+
 #[test]
 fn a_corpus_is_frozen_while_a_campaign_runs_and_grows_when_it_is_over() {
     let place = Place::new();

@@ -287,6 +287,8 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         scenario: plan.name,
         about: plan.about,
         seed,
+        planted: ids(plan.bugs),
+        consulted: ids(zab::consulted()),
         as_expected: verdict == Verdict::Pass,
         unmet: Vec::new(),
         verdict,
@@ -323,6 +325,11 @@ pub(crate) fn conclude(mut world: World, ending: Ending, started: Instant) -> Ru
         log,
         trace: lines.map(|lines| Trace { lines }),
     }
+}
+
+/// The bugs' ids, in the museum's order.
+fn ids(bugs: zab::Planted) -> Vec<String> {
+    bugs.iter().map(|bug| bug.to_string()).collect()
 }
 
 /// The liveness phase as a check. It examines the leader and every client that lived to see it.

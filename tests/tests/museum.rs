@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use zab::Bug;
 use zabsim_tests::zabsim;
+use zabsim_types::run::RunReport;
 
 #[test]
 fn every_switch_is_consulted() {
@@ -64,11 +65,38 @@ fn what_is_planted_is_caught_and_said() {
     assert!(ran.out.contains("--bug ZOOKEEPER-4643"), "{}", ran.out);
 }
 
+/// A saved run says what was planted in it, and whether the run came by its switch; whoever repeats it plants it again.
+#[test]
+fn a_saved_run_says_what_was_planted_and_repeats_it() {
+    let home = tempfile::tempdir().expect("a directory");
+    let saved = home.path().join("saved");
+    let saved = saved.to_str().expect("UTF-8");
+    let out = ["--seed", "1", "--out", saved];
+    // Nobody makes a container here, so that nothing asks whether one may go.
+    let planted = ["--bug", "container-swept-early", "--bug", "applies-proposals"];
+    let ran = zabsim(["run", "leader-crash"].iter().chain(&out).chain(&planted));
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let read = || -> RunReport {
+        let text = fs::read_to_string(format!("{saved}/run.json")).expect("a saved run");
+        serde_json::from_str(&text).expect("a report")
+    };
+    let report = read();
+    assert_eq!(report.planted, ["fear#22", "fear#37"]);
+    assert_eq!(report.consulted, ["fear#22"]);
+    assert_eq!(zabsim(["replay", saved]).code, 0);
+    let ran = zabsim(["run", "leader-crash", "--force"].iter().chain(&out));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let text = fs::read_to_string(format!("{saved}/run.json")).expect("a saved run");
+    assert!(!text.contains("planted") && !text.contains("consulted"));
+}
+
 #[test]
 fn what_is_no_bug_is_refused() {
     let ran = zabsim(["run", "standard", "--bug", "ZOOKEEPER-1"]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("zabsim list bugs"), "{}", ran.err);
+    let ran = zabsim(["run", "standard", "--bug", "zookeper-4643"]);
+    assert!(ran.err.contains("did you mean ZOOKEEPER-4643"), "{}", ran.err);
     let listed = zabsim(["list", "bugs"]).out;
     assert!(listed.contains("ZOOKEEPER-4643"), "{listed}");
 }

@@ -52,6 +52,9 @@ pub struct Summary {
 pub struct ScenarioSummary {
     /// Its name.
     pub name: String,
+    /// The bugs that were planted in it, by their ids; not there where none were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planted: Vec<String>,
     /// Runs of it.
     pub runs: u64,
     /// The lowest seed.

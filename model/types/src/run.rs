@@ -4,7 +4,7 @@ use crate::Time;
 use serde::{Deserialize, Serialize};
 
 /// The version of `RunReport`'s shape that this build writes and reads.
-pub const RUN_SCHEMA: u32 = 2;
+pub const RUN_SCHEMA: u32 = 3;
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -63,6 +63,12 @@ pub struct RunReport {
     pub about: String,
     /// `0x` and 16 hexadecimal digits.
     pub seed: String,
+    /// The bugs that were planted, by their ids; not there where none were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planted: Vec<String>,
+    /// Of those, the ones whose switch the run came by: what nobody asked for did no harm either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consulted: Vec<String>,
     /// How it ended.
     pub verdict: Verdict,
     /// Whether that is what the scenario expects.

@@ -24,7 +24,8 @@ pub struct Tally {
     runs: u64,
     verdicts: BTreeMap<String, u64>,
     rechecked: u64,
-    scenarios: BTreeMap<String, Seen>,
+    /// By their names, and what is planted in them.
+    scenarios: BTreeMap<(String, Vec<String>), Seen>,
     failures: BTreeMap<String, Failing>,
     probes: BTreeMap<Arc<str>, u64>,
     pairs: BTreeSet<Pair>,
@@ -88,6 +89,8 @@ pub struct Places {
     /// The hash of its corpus, and of which scenarios everything is drawn.
     corpus: Option<String>,
     whole: Vec<bool>,
+    /// The bugs that are planted in each scenario.
+    planted: Vec<Vec<String>>,
 }
 
 impl Tally {
@@ -124,11 +127,16 @@ impl Tally {
         }
         let names = charter.scenarios.iter().map(|subject| subject.name.clone());
         let is_whole = |subject: &Subject| subject.scenario().is_ok_and(|s| s.whole);
+        let planted = |subject: &Subject| match subject.scenario() {
+            Ok(scenario) => scenario.plan.bugs.iter().map(|b| b.to_string()).collect(),
+            Err(_) => Vec::new(),
+        };
         Places {
             scenarios: names.collect(),
             marks,
             corpus: charter.corpus.as_ref().map(|corpus| corpus.hash.clone()),
             whole: charter.scenarios.iter().map(is_whole).collect(),
+            planted: charter.scenarios.iter().map(planted).collect(),
         }
     }
 
@@ -144,7 +152,9 @@ impl Tally {
         self.rechecked += u64::from(line.rechecked);
         self.events += line.events;
         self.virtual_ms += line.virtual_ms;
-        let seen = self.scenarios.entry(scenario.clone()).or_insert(Seen {
+        let planted = &places.planted[line.scenario];
+        let subject = (scenario.clone(), planted.clone());
+        let seen = self.scenarios.entry(subject).or_insert(Seen {
             runs: 0,
             first: line.seed,
             last: line.seed,
@@ -157,7 +167,15 @@ impl Tally {
                 .corpus
                 .as_ref()
                 .filter(|_| places.whole[line.scenario]);
-            self.add_failure(scenario, line, failure, corpus);
+            let seed = seed_text(line.seed);
+            let corpus = corpus.map(|hash| frozen(&self.home, hash));
+            let run = FailedRun {
+                events: line.events,
+                scenario: scenario.clone(),
+                reproduce: reproduce(scenario, &seed, corpus.as_deref(), planted),
+                seed,
+            };
+            self.add_failure(run, line, failure);
         }
         Ok(())
     }
@@ -194,22 +212,7 @@ impl Tally {
         Ok(())
     }
 
-    fn add_failure(
-        &mut self,
-        scenario: &str,
-        line: &RunLine,
-        failure: &FailureLine,
-        corpus: Option<&String>,
-    ) {
-        let seed = seed_text(line.seed);
-        let corpus = corpus.map(|hash| frozen(&self.home, hash));
-        let reproduce = reproduce(scenario, &seed, corpus.as_deref());
-        let run = FailedRun {
-            events: line.events,
-            scenario: scenario.to_string(),
-            seed,
-            reproduce,
-        };
+    fn add_failure(&mut self, run: FailedRun, line: &RunLine, failure: &FailureLine) {
         let failing = self
             .failures
             .entry(failure.fingerprint.clone())
@@ -277,8 +280,10 @@ impl Tally {
 
     /// The summary. `is_there` tells of a path beside the summary whether it is there.
     pub fn summary(&self, wall_ms: u64, is_there: impl Fn(&str) -> bool) -> Summary {
-        let scenarios = self.scenarios.iter().map(|(name, seen)| ScenarioSummary {
+        let scenarios = self.scenarios.iter();
+        let scenarios = scenarios.map(|((name, planted), seen)| ScenarioSummary {
             name: name.clone(),
+            planted: planted.clone(),
             runs: seen.runs,
             first: seed_text(seen.first),
             last: seed_text(seen.last),

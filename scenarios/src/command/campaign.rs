@@ -1,7 +1,7 @@
 //! `zabsim campaign`: many seeds, in worker processes.
 
 use super::Output;
-use super::run::{parse_range, remark};
+use super::run::{parse_range, plant, remark};
 use crate::campaign::{self, Ended, Plant, Seeds, Shard, Subject, Wanted};
 use crate::format::{duration_text, parse_time_us};
 use crate::library;
@@ -44,6 +44,9 @@ pub(super) struct Arguments {
     /// those that reached marks, or pairs of marks, that none of them had. It need not be there yet
     #[arg(long, value_name = "DIR")]
     corpus: Option<PathBuf>,
+    /// Plant a bug of the museum in each scenario, by its id or alias; may be said more than once
+    #[arg(long = "bug", value_name = "ID")]
+    bugs: Vec<String>,
     /// Make this share of the runs twice, and compare their trace hashes
     #[arg(long, value_name = "PERCENT")]
     recheck: Option<String>,
@@ -169,7 +172,7 @@ fn subjects(
     let mut names: Vec<&str> = arguments.names.iter().map(String::as_str).collect();
     if names.is_empty() {
         // A campaign that is taken up again knows its scenarios.
-        if arguments.resume {
+        if arguments.resume && arguments.bugs.is_empty() {
             return Ok(None);
         }
         names.push(DEFAULT);
@@ -179,7 +182,8 @@ fn subjects(
         if subjects.iter().any(|subject| subject.name == name) {
             return Err(format!("the scenario {name} is named twice"));
         }
-        let scenario = library::find(name).map_err(|error| error.to_string())?;
+        let mut scenario = library::find(name).map_err(|error| error.to_string())?;
+        plant(&mut scenario, &arguments.bugs)?;
         if let Some(remark) = remark(&scenario) {
             output.complain(&format!("{name}: {remark}"));
         }

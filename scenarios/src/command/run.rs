@@ -48,9 +48,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
     let mut scenario = library::find(&arguments.name).map_err(|error| error.to_string())?;
-    for name in &arguments.bugs {
-        scenario.plan.bugs = scenario.plan.bugs.and(bug_named(name)?);
-    }
+    plant(&mut scenario, &arguments.bugs)?;
     if let Some(remark) = remark(&scenario) {
         output.complain(&remark);
     }
@@ -221,6 +219,14 @@ pub(super) fn parse_range(text: &str) -> Result<RangeInclusive<u64>, String> {
         ));
     }
     Ok(first..=last)
+}
+
+/// Plants bugs in a scenario, by their ids or aliases, beside those that its file names.
+pub(super) fn plant(scenario: &mut Scenario, names: &[String]) -> Result<(), String> {
+    for name in names {
+        scenario.plan.bugs = scenario.plan.bugs.and(bug_named(name)?);
+    }
+    Ok(())
 }
 
 /// Something the user should know that is no error.

@@ -26,6 +26,7 @@ pub(crate) use reader::parse_time_us;
 pub use target::TARGETS;
 
 use crate::generate;
+use crate::hint::did_you_mean;
 use crate::workload::{Hold, MIXED, Recipe, Workload, WorkloadKind};
 use places::{Places, in_table};
 use reader::{Source, Table};
@@ -459,7 +460,11 @@ fn read_bugs(value: &reader::Value<'_>) -> Result<Planted, FormatError> {
 
 /// The bug of this id or alias.
 pub(crate) fn bug_named(name: &str) -> Result<Bug, String> {
-    let unknown = || format!("`{name}` is no bug of the museum: `zabsim list bugs` shows them");
+    let unknown = || {
+        let entries = Bug::ALL.iter().map(|bug| bug.entry());
+        let hint = did_you_mean(name, entries.flat_map(|entry| [entry.id, entry.alias]));
+        format!("`{name}` is no bug of the museum: `zabsim list bugs` shows them{hint}")
+    };
     Bug::by_name(name).ok_or_else(unknown)
 }
 

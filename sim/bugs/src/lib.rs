@@ -13,6 +13,8 @@ mod table;
 
 pub use table::{Bug, Entry, Kind, Room};
 
+#[cfg(feature = "planted")]
+use std::cell::Cell;
 use std::fmt;
 
 /// The bugs that are planted in one run.
@@ -62,9 +64,20 @@ impl Planted {
         self == Planted::NONE
     }
 
-    /// Whether this bug is planted.
+    /// Whether this bug is planted. Its switch asks this; that it was asked is remembered ([`consulted`]).
     #[inline]
-    pub const fn has(self, bug: Bug) -> bool {
+    pub fn has(self, bug: Bug) -> bool {
+        let has = self.holds(bug);
+        #[cfg(feature = "planted")]
+        if has {
+            CONSULTED.with(|seen| seen.set(seen.get().and(bug)));
+        }
+        has
+    }
+
+    /// The same, of whoever is no switch.
+    #[inline]
+    pub const fn holds(self, bug: Bug) -> bool {
         self.has_any(Planted::of(&[bug]))
     }
 
@@ -84,7 +97,25 @@ impl Planted {
 
     /// What is planted, in the table's order.
     pub fn iter(self) -> impl Iterator<Item = Bug> {
-        Bug::ALL.iter().copied().filter(move |bug| self.has(*bug))
+        Bug::ALL.iter().copied().filter(move |bug| self.holds(*bug))
+    }
+}
+
+#[cfg(feature = "planted")]
+thread_local! {
+    static CONSULTED: Cell<Planted> = const { Cell::new(Planted::NONE) };
+}
+
+/// Of the bugs that were planted, those whose switch was asked in this thread, and therefore was on. A bug whose switch nobody
+/// asks is not there, whatever is planted. For reports alone: nothing that is tested may look at it.
+pub fn consulted() -> Planted {
+    #[cfg(feature = "planted")]
+    {
+        CONSULTED.with(Cell::get)
+    }
+    #[cfg(not(feature = "planted"))]
+    {
+        Planted::NONE
     }
 }
 
@@ -160,9 +191,27 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "planted")]
+    fn only_a_switch_that_is_on_and_asked_was_consulted() {
+        std::thread::spawn(|| {
+            let planted = Planted::of(&[Bug::VoteById, Bug::NotifyOnce]);
+            assert!(!planted.has(Bug::VoteIgnoresZxid));
+            assert!(planted.holds(Bug::NotifyOnce), "who only looks asks nothing");
+            assert!(planted.has_any(planted));
+            assert_eq!(consulted(), Planted::NONE);
+            assert!(planted.has(Bug::VoteById));
+            assert_eq!(consulted(), Planted::of(&[Bug::VoteById]));
+        })
+        .join()
+        .expect("it says what it was asked");
+        assert_eq!(consulted(), Planted::NONE, "another thread, another run");
+    }
+
+    #[test]
     #[cfg(not(feature = "planted"))]
     fn nothing_can_be_planted() {
         assert_eq!(size_of::<Planted>(), 0);
         assert!(Bug::ALL.iter().all(|bug| !Planted::NONE.has(*bug)));
+        assert!(consulted().is_empty());
     }
 }

@@ -115,4 +115,4 @@ pub use memory::MemoryDisk;
 pub use peer::Peer;
 pub use quorum::{PeerSet, QuorumConfig, QuorumRule};
 pub use storage::{Offline, format_files, recover_offline};
-pub use zabsim_bugs::{Bug, Planted};
+pub use zabsim_bugs::{Bug, Planted, consulted};
