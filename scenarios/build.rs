@@ -1,4 +1,4 @@
-//! Puts the files of `library/` into the program, so that `zabsim run NAME` works from anywhere, and says of what source the
+//! Puts the files of `library/` and `bugs/` into the program, so that `zabsim run NAME` works from anywhere, and says of what source the
 //! program is: what a seed means is a matter of its commit.
 
 #![expect(
@@ -14,31 +14,42 @@ use std::{env, fs};
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     name_source(Path::new(&root).parent().expect("a workspace"));
-    let library = Path::new(&root).join("library");
-    println!("cargo::rerun-if-changed={}", library.display());
-    let mut files: Vec<_> = fs::read_dir(&library)
-        .expect("scenarios/library/ is part of the source")
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    let (root, out) = (Path::new(&root), Path::new(&out));
+    let library = "/// The library, sorted by name.\npub static LIBRARY: &[Entry]";
+    embed(
+        &root.join("library"),
+        library,
+        &out.join("library.rs"),
+        |name, text| format!("Entry {{ name: {name:?}, text: include_str!({text:?}) }}"),
+    );
+    let scripts = "/// The scripts and their names, sorted by these.\npub(crate) static SCRIPTS: &[(&str, &str)]";
+    embed(
+        &root.join("bugs"),
+        scripts,
+        &out.join("bug_scripts.rs"),
+        |name, text| format!("({name:?}, include_str!({text:?}))"),
+    );
+}
+
+/// Writes the code of a list of a directory's scenarios: how it begins, and each as `item` says it of the name and the path.
+fn embed(directory: &Path, list: &str, code_file: &Path, item: impl Fn(&str, &str) -> String) {
+    println!("cargo::rerun-if-changed={}", directory.display());
+    let mut files: Vec<_> = fs::read_dir(directory)
+        .expect("it is part of the source")
         .map(|entry| entry.expect("readable").path())
         .filter(|path| path.extension().is_some_and(|e| e == "toml"))
         .collect();
     files.sort();
-    let mut code =
-        String::from("/// The library, sorted by name.\npub static LIBRARY: &[Entry] = &[\n");
+    let mut code = format!("{list} = &[\n");
     for path in files {
-        let name = path
-            .file_stem()
-            .and_then(|s| s.to_str())
-            .expect("a UTF-8 name");
+        let name = path.file_stem().and_then(|s| s.to_str());
         let text = path.to_str().expect("a UTF-8 path");
-        writeln!(
-            code,
-            "    Entry {{ name: {name:?}, text: include_str!({text:?}) }},"
-        )
-        .expect("into a string");
+        let item = item(name.expect("a UTF-8 name"), text);
+        writeln!(code, "    {item},").expect("into a string");
     }
     code.push_str("];\n");
-    let out = Path::new(&env::var("OUT_DIR").expect("cargo sets it")).join("library.rs");
-    fs::write(out, code).expect("the build directory is writable");
+    fs::write(code_file, code).expect("the build directory is writable");
 }
 
 /// What decides a run: everything that is compiled, and what it is compiled with.

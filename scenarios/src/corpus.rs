@@ -356,7 +356,12 @@ mod tests {
         let mut planted = swarm();
         planted.plan.bugs = bugs;
         assert!((0..40).all(|seed| corpus.draw(&planted, seed).plan.bugs == bugs));
-        add(home.path(), &planted.draw(3), vec!["sync-trunc".to_string()]).expect("writes");
+        add(
+            home.path(),
+            &planted.draw(3),
+            vec!["sync-trunc".to_string()],
+        )
+        .expect("writes");
         let corpus = Corpus::read(home.path()).expect("reads");
         assert!((0..40).all(|seed| corpus.draw(&swarm(), seed).plan.bugs.is_empty()));
     }

@@ -9,6 +9,7 @@ pub mod format;
 mod generate;
 mod hint;
 pub mod library;
+mod museum;
 mod replace;
 pub mod runner;
 pub mod shrink;

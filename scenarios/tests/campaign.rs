@@ -561,17 +561,29 @@ fn what_is_planted_in_a_campaign_is_said_and_repeated() {
     assert_eq!(summary.scenarios[0].planted, planted);
     let failure = &summary.failures[0];
     let again = &failure.seeds[0].reproduce;
-    assert!(again.ends_with(" --bug 'fear#18' --bug 'fear#30'"), "{again}");
+    assert!(
+        again.ends_with(" --bug 'fear#18' --bug 'fear#30'"),
+        "{again}"
+    );
     let text = fs::read_to_string(place.path("night/summary.txt")).expect("a text");
-    assert!(text.contains("small.toml with fear#18, fear#30 planted: 4 runs"), "{text}");
-    let saved = place.path("night").join(failure.saved.as_ref().expect("saved"));
+    assert!(
+        text.contains("small.toml with fear#18, fear#30 planted: 4 runs"),
+        "{text}"
+    );
+    let saved = place
+        .path("night")
+        .join(failure.saved.as_ref().expect("saved"));
     let text = fs::read_to_string(saved.join("run.json")).expect("a run");
     let report: zabsim_types::run::RunReport = serde_json::from_str(&text).expect("a report");
     assert_eq!(report.planted, planted);
     place.ends_with(0, &format!("replay {}", saved.display()));
     // It goes on with the same bugs only.
     place.ends_with(0, "campaign small.toml --seeds 1..2 --out sound");
-    assert!(!fs::read_to_string(place.path("sound/summary.json")).expect("a text").contains("planted"));
+    assert!(
+        !fs::read_to_string(place.path("sound/summary.json"))
+            .expect("a text")
+            .contains("planted")
+    );
     place.refused(
         "campaign small.toml --resume --seeds 1..4 --out night --bug fear#30",
         "its scenario small.toml is another",

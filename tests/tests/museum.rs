@@ -73,7 +73,12 @@ fn a_saved_run_says_what_was_planted_and_repeats_it() {
     let saved = saved.to_str().expect("UTF-8");
     let out = ["--seed", "1", "--out", saved];
     // Nobody makes a container here, so that nothing asks whether one may go.
-    let planted = ["--bug", "container-swept-early", "--bug", "applies-proposals"];
+    let planted = [
+        "--bug",
+        "container-swept-early",
+        "--bug",
+        "applies-proposals",
+    ];
     let ran = zabsim(["run", "leader-crash"].iter().chain(&out).chain(&planted));
     assert_eq!(ran.code, 1, "{ran:?}");
     let read = || -> RunReport {
@@ -96,7 +101,33 @@ fn what_is_no_bug_is_refused() {
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("zabsim list bugs"), "{}", ran.err);
     let ran = zabsim(["run", "standard", "--bug", "zookeper-4643"]);
-    assert!(ran.err.contains("did you mean ZOOKEEPER-4643"), "{}", ran.err);
+    assert!(
+        ran.err.contains("did you mean ZOOKEEPER-4643"),
+        "{}",
+        ran.err
+    );
     let listed = zabsim(["list", "bugs"]).out;
     assert!(listed.contains("ZOOKEEPER-4643"), "{listed}");
+}
+
+/// The README's table is what the results say.
+#[test]
+fn the_readme_has_the_table_of_the_results() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/../reports/bugs.json");
+    let page = fs::read_to_string(readme).expect("the page");
+    let table = zabsim(["bugs", "--markdown", "--results", results]).out;
+    assert!(table.contains("documented bugs are caught"), "{table}");
+    assert!(
+        page.contains(&table),
+        "write it again: `cargo run --release -- bugs --into README.md`"
+    );
+}
+
+/// With a few seeds, what `zabsim bugs check` does with twenty: each script shows its bug and passes without it.
+#[test]
+fn each_script_shows_its_bug_and_comes_by_its_switch() {
+    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/../reports/bugs.json");
+    let ran = zabsim(["bugs", "check", "--seeds", "1..2", "--results", results]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
 }

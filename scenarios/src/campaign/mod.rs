@@ -12,6 +12,7 @@
 mod charter;
 mod clock;
 mod files;
+mod hunt;
 mod journal;
 mod merge;
 mod plant;
@@ -23,7 +24,9 @@ mod tally;
 mod trials;
 mod worker;
 
+pub(crate) use charter::COMMIT;
 pub use charter::{Charter, CorpusOf, Subject};
+pub(crate) use hunt::{Catch, Hunt, MAJORITY, RANGES};
 pub use journal::JOURNAL;
 pub use merge::{Merged, merge};
 pub use plant::Plant;

@@ -1,10 +1,11 @@
-//! The `zabsim` command: `run`, `list`, `replay`, `shrink`, `adopt`, `campaign`, `merge`, `check`, `conform`, and without
+//! The `zabsim` command: `run`, `list`, `replay`, `shrink`, `adopt`, `bugs`, `campaign`, `merge`, `check`, `conform`, and without
 //! arguments a short tour.
 //!
 //! Exit codes: 0 as expected, 1 a check failed or not as expected, 2 bad usage or input, 3 stuck, 4 diverged, 5 crashed,
 //! 6 undecided, or hung.
 
 mod adopt;
+mod bugs;
 mod campaign;
 mod check;
 mod conform;
@@ -64,6 +65,8 @@ enum Command {
     Shrink(shrink::Arguments),
     /// Keep a shrunk failure as a regression: write it to scenarios/regressions/
     Adopt(adopt::Arguments),
+    /// The museum of bugs that can be planted: how many seeds each takes until it is caught, and by which check
+    Bugs(bugs::Arguments),
     /// Run many seeds in worker processes, for hours if you like; each distinct failure is reported once
     Campaign(campaign::Arguments),
     /// Join the results of campaigns: shards, or nights
@@ -153,6 +156,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, output: &mut Outp
         Some(Command::Replay(arguments)) => replay::replay(&arguments, output),
         Some(Command::Shrink(arguments)) => shrink::shrink(&arguments, output),
         Some(Command::Adopt(arguments)) => adopt::adopt(&arguments, output),
+        Some(Command::Bugs(arguments)) => bugs::bugs(&arguments, output),
         Some(Command::Campaign(arguments)) => campaign::campaign(&arguments, output),
         Some(Command::Merge(arguments)) => merge::merge(&arguments, output),
         Some(Command::Worker(arguments)) => worker::worker(&arguments, output),

@@ -193,7 +193,6 @@ const DRAWN: &[&str] = &[
     "upgrade_local_sessions",
     "read_only_mode",
     "read_only_clients",
-    "bugs",
     "groups",
     "weights",
     "climate",

@@ -362,3 +362,17 @@ fn every_trigger_and_every_operation_that_is_spelled_can_be_read() {
         assert!(spelling::OPERATIONS.iter().any(spelled), "{op}");
     }
 }
+
+/// Of a scenario in which everything is drawn, what is planted is not: it is written and read like its name.
+#[test]
+fn what_is_planted_is_kept_also_where_the_rest_is_drawn() {
+    let text = "bugs = [\"zookeeper-4643\", \"vote-by-id-first\"]\n[random]\nprofile = \"any\"\nwhole = true\n";
+    let planted = parse(text).expect("it is a scenario");
+    let bugs = Planted::of(&[Bug::EpochBeforeHistory, Bug::VoteById]);
+    assert_eq!(planted.plan.bugs, bugs);
+    assert_eq!(planted.draw(7).plan.bugs, bugs);
+    for scenario in [planted.clone(), planted.draw(7)] {
+        let again = Scenario::parse("again", &scenario.to_toml());
+        assert_eq!(again.expect("it is read back"), scenario);
+    }
+}

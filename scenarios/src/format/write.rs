@@ -24,6 +24,10 @@ impl Scenario {
         if let Some(seed) = self.seed {
             line(format!("seed = \"{}\"", seed_text(seed)));
         }
+        if !plan.bugs.is_empty() {
+            let ids: Vec<&str> = plan.bugs.iter().map(|bug| bug.entry().id).collect();
+            line(format!("bugs = {ids:?}"));
+        }
         if !self.whole {
             self.write_plan(&mut out);
         }
@@ -117,10 +121,6 @@ impl Scenario {
         }
         if !plan.read_only_clients.is_empty() {
             line(format!("read_only_clients = {:?}", plan.read_only_clients));
-        }
-        if !plan.bugs.is_empty() {
-            let ids: Vec<&str> = plan.bugs.iter().map(|bug| bug.entry().id).collect();
-            line(format!("bugs = {ids:?}"));
         }
         if !e.groups.is_empty() {
             let group = |g: &Vec<ServerId>| {

@@ -196,7 +196,10 @@ mod tests {
         std::thread::spawn(|| {
             let planted = Planted::of(&[Bug::VoteById, Bug::NotifyOnce]);
             assert!(!planted.has(Bug::VoteIgnoresZxid));
-            assert!(planted.holds(Bug::NotifyOnce), "who only looks asks nothing");
+            assert!(
+                planted.holds(Bug::NotifyOnce),
+                "who only looks asks nothing"
+            );
             assert!(planted.has_any(planted));
             assert_eq!(consulted(), Planted::NONE);
             assert!(planted.has(Bug::VoteById));
