@@ -35,7 +35,7 @@ pub(crate) fn whole(scenario: &Scenario, seed: u64) -> Scenario {
         true => (1..=clients).filter(some).collect(),
         false => Vec::new(),
     };
-    let workloads = workloads(&mut part("swarm workloads"), clients);
+    let workloads = workloads(&mut part("swarm workloads"), clients, tick_us);
     let mut asked = Asked {
         stream: part("swarm operations"),
         clients,
@@ -308,7 +308,7 @@ fn climate(stream: &mut Stream, ensemble: &Ensemble) -> Climate {
 }
 
 /// One to three kinds, seldom more: each seed another mix of operations.
-fn workloads(stream: &mut Stream, clients: u32) -> Vec<Workload> {
+fn workloads(stream: &mut Stream, clients: u32, tick_us: u64) -> Vec<Workload> {
     let mut kinds = WorkloadKind::ALL.to_vec();
     stream.shuffle(&mut kinds);
     let count = weighted(stream, &[(4, 1), (5, 2), (3, 3), (1, 5)]) as usize;
@@ -332,7 +332,14 @@ fn workloads(stream: &mut Stream, clients: u32) -> Vec<Workload> {
             keys: *stream.pick(&[1, 2, 4, 12, 40]),
             clients,
             think_us: (think_us.0 * slower, think_us.1 * slower),
-            hold_us: *stream.pick(&[(1_000, 50_000), (50_000, 500_000), (0, 2_000)]),
+            // The longest meet faults, and the ends of sessions; all who wait in one line have their turn before a healed
+            // world is given up.
+            hold_us: *stream.pick(&[
+                (1_000, 50_000),
+                (50_000, 500_000),
+                (0, 2_000),
+                (tick_us, 7 * tick_us),
+            ]),
             sync: *stream.pick(&[SyncMode::Quorum, SyncMode::Quorum, SyncMode::Leader]),
         }
     };

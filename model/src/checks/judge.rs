@@ -12,6 +12,15 @@ use zabsim_types::{ErrorCode, Id, Op, OpResult, Reply, ZPath};
 /// remove at all the tree does.
 pub(super) fn sweep(model: &mut Model, path: &ZPath, stamp: Stamp) -> Result<(), Wrong> {
     let life = model.life_of_node(path);
+    let creates = model.creates(path).map_or(0, |(_, creates)| creates);
+    if life == Some(Life::Container) && creates == 0 {
+        return Err(Wrong {
+            call: None,
+            zxid: stamp.zxid,
+            expected: format!("{path} to stay: it is a container and waits for its first child"),
+            observed: "the servers removed it".into(),
+        });
+    }
     let result = model.write(&Op::DeleteContainer { path: path.clone() }, stamp);
     let swept = life.is_some_and(|life| life != Life::Unbound);
     if swept && result.is_ok() {
@@ -257,6 +266,12 @@ mod tests {
         world.now(1, create("/plain"));
         world.sweep("/plain");
         world.now(1, get("/plain"));
+        assert!(is_refused(&world.finish()));
+        // One that was never used waits for its first child.
+        let mut world = World::new(1, 1);
+        world.now(1, with("/c", CreateMode::Container, Acl::OPEN));
+        world.sweep("/c");
+        world.now(1, get("/c"));
         assert!(is_refused(&world.finish()));
     }
 

@@ -29,6 +29,7 @@ pub const MIXED: &[(&str, OpKind)] = &[
     ("multi_read", OpKind::MultiRead),
     ("ephemerals", OpKind::GetEphemerals),
     ("all_children_number", OpKind::GetAllChildrenNumber),
+    ("check", OpKind::Check),
 ];
 
 /// Children of the sequence directory that the workload leaves standing.
@@ -114,7 +115,17 @@ fn drawn_op(actor: &mut Actor) -> Op {
         66..74 => of_other_kinds(actor),
         74..86 => guarded(actor),
         86..94 => watching(actor),
-        _ => counting(actor),
+        94..99 => counting(actor),
+        _ => alone(actor),
+    }
+}
+
+/// What is a part of a multi, and by itself no request that servers answer.
+fn alone(actor: &mut Actor) -> Op {
+    let path = path(actor, 'k');
+    Op::Check {
+        path,
+        version: version(actor),
     }
 }
 

@@ -6,7 +6,8 @@
 //! that loses its office and comes back needs a new epoch like anybody else. A quorum is one of the configuration that stands last
 //! in the leader's own history, and of the one before it too, as long as it is not committed. To later learners an established
 //! leader sends NEWLEADER as it stands: configurations that it has made since change nothing about who promised. A leader without
-//! a vote in the configuration that it knows to be in force proposes nothing.
+//! a vote in the configuration that it knows to be in force proposes nothing; and who has no weight in any configuration that there
+//! ever was is not elected (ZOOKEEPER-498).
 //!
 //! Source: ZAB, DSN'11 §III (primary order needs unique epochs); ZooKeeper TLA+ specification, `Leadership1` and
 //! `Leadership2`; ZOOKEEPER-335 (accepted epoch not persisted), rule "the −1 answer does not count".
@@ -91,6 +92,9 @@ impl Leadership {
         let acknowledged = self.answers(m, leader, epoch).acknowledged;
         with_quorum(m, d, leader, acknowledged, || {
             format!("{leader} has established epoch {epoch}, with ACK(NEWLEADER) of")
+        });
+        d.require(ID, m.weighs_somewhere(leader), || {
+            format!("{leader} has established epoch {epoch}, and its vote weighs nothing in any configuration")
         });
     }
 

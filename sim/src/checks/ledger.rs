@@ -108,6 +108,11 @@ impl Ledger {
         self.configs.entry(config.version()).or_insert(config);
     }
 
+    /// All that were ever proposed.
+    pub(super) fn configs(&self) -> impl Iterator<Item = &Arc<Configuration>> {
+        self.configs.values()
+    }
+
     /// The last configuration on the way to `end`, and the one before it. `None`: the ensemble's first.
     pub(super) fn configs_at(
         &self,

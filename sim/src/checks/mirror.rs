@@ -432,6 +432,12 @@ impl Mirror {
         config.is_quorum(set) && (!both || before.is_quorum(set))
     }
 
+    /// Whether the vote of this server weighs anything in a configuration that there is, or was.
+    pub(super) fn weighs_somewhere(&self, id: ServerId) -> bool {
+        let weighs = |config: &Configuration| config.quorum().weight(zab::PeerId(id.0)) > 0;
+        weighs(&self.first) || self.ledger.configs().any(|config| weighs(config))
+    }
+
     /// In words: the servers of which this is true.
     pub(super) fn names(&self, of: impl Fn(&Server) -> bool) -> String {
         let names: Vec<String> = (self.servers())

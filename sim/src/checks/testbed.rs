@@ -58,12 +58,19 @@ pub(super) const LOG: FileName = FileName::Log {
 impl Bed {
     /// Three servers on fresh disks, running, looking for a leader.
     pub(super) fn new() -> Bed {
+        Bed::of(zab::QuorumConfig::majority(
+            [S1, S2, S3].map(|id| PeerId(id.0)),
+        ))
+    }
+
+    /// The same, whose votes count so.
+    pub(super) fn of(quorum: zab::QuorumConfig) -> Bed {
         let ids = [S1, S2, S3];
         let mut bed = Bed {
             checks: Checks::new(Facts {
                 joiners: [].into(),
                 first_configuration: None,
-                quorum: zab::QuorumConfig::majority(ids.map(|id| PeerId(id.0))),
+                quorum,
             }),
             hosts: ids.map(|id| (id, Host::default())).into(),
             now: 0,

@@ -121,3 +121,24 @@ fn established_without_a_quorum_of_acknowledgements() {
         "s1 has established epoch 1, with ACK(NEWLEADER) of s1, which is no quorum",
     );
 }
+
+/// ZOOKEEPER-498: s2 alone is a quorum, and elects a server whose vote weighs nothing.
+#[test]
+fn a_leader_without_weight() {
+    let weighing = |first| zab::QuorumConfig {
+        rule: zab::QuorumRule::Hierarchical {
+            groups: vec![[S1, S2, S3].map(|id| PeerId(id.0)).into()],
+            weights: [(PeerId(1), first), (PeerId(2), 3), (PeerId(3), 1)].into(),
+        },
+        ..zab::QuorumConfig::majority([S1, S2, S3].map(|id| PeerId(id.0)))
+    };
+    let mut bed = Bed::of(weighing(1));
+    bed.elect(S1, S2, 1);
+    bed.holds();
+    let mut bed = Bed::of(weighing(0));
+    bed.elect(S1, S2, 1);
+    bed.breaks(
+        "leadership",
+        "s1 has established epoch 1, and its vote weighs nothing in any configuration",
+    );
+}

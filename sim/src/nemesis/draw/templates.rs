@@ -80,6 +80,10 @@ pub(super) const KINDS: &[Template] = &[
     timed("reconnect-storm", 400, 130, reconnect_storm),
     timed("client-cut", 450, 180, client_cut),
     timed("client-duplicate", 450, 200, client_duplicate),
+    timed("fuzzy-snapshot", 400, 180, fuzzy_snapshot),
+    timed("late-joiner", 400, 150, late_joiner),
+    timed("move-around-stall", 450, 200, move_around_stall),
+    timed("slow-leader", 350, 120, slow_leader),
     on_event("crash-at-effect", 500, 180, events::crash_at_effect),
     on_event("cut-in-sync", 400, 120, events::cut_in_sync),
     on_event("pause-in-sync", 300, 90, events::pause_in_sync),
@@ -431,6 +435,125 @@ fn slow_stage(d: &mut Draw<'_>) {
     d.strike(action, Some(lasts));
 }
 
+/// A snapshot takes long, so that much changes under it. Who has just put one in its place dies, and comes back from it.
+fn fuzzy_snapshot(d: &mut Draw<'_>) {
+    let target = d.server();
+    let least = d.length(5, 100);
+    let extra_us = (least, least + d.length(5, 300));
+    let lasts = d.length(2_000, 8_000);
+    let stage = "snapshot".into();
+    let slow = Action::SlowStage {
+        target,
+        stage,
+        extra_us,
+    };
+    let at = d.strike(slow, Some(lasts));
+    let event = EventPattern::Disk {
+        op: "rename".into(),
+        file: Some("snapshot.".into()),
+        at: None,
+    };
+    let trigger = Trigger::On {
+        event,
+        nth: 1 + d.stream.below(2) as u32,
+        not_before: Time(at),
+        after: Some(d.label.clone()),
+    };
+    let after_effects = d.stream.below(6) as u32;
+    let unsynced = *d
+        .stream
+        .pick(&[Unsynced::Drawn, Unsynced::Lost, Unsynced::Kept]);
+    let crash = crash_of(Target::Sender, after_effects, unsynced);
+    let down = downtime(d);
+    d.then(at, "down", trigger, crash, down);
+}
+
+/// A follower was away for so long that it needs much, and comes back while the leader's tree lags behind what is committed.
+fn late_joiner(d: &mut Draw<'_>) {
+    if d.servers() < 2 {
+        return;
+    }
+    let down = d.length(2_000, 6_000);
+    let crash = crash_of(Target::AnyFollower, 0, Unsynced::Drawn);
+    let at = d.strike(crash, Some(down));
+    let before = d.length(0, 1_000);
+    let trigger = Trigger::After {
+        label: d.label.clone(),
+        delay_us: down.saturating_sub(before),
+    };
+    let least = d.length(2, 50);
+    let slow = Action::SlowStage {
+        target: Target::Leader,
+        stage: "apply".into(),
+        extra_us: (least, least + d.length(2, 150)),
+    };
+    let lasts = d.length(1_000, 4_000);
+    d.then(at + down, "lag", trigger, slow, Some(lasts));
+}
+
+/// Nothing passes between a server and the leader, too briefly for them to give each other up. Meanwhile clients move: to that
+/// server, which lags behind what they have seen, or away from it, while their requests are still on its link.
+fn move_around_stall(d: &mut Draw<'_>) {
+    if d.servers() < 2 || d.plan.clients == 0 {
+        return;
+    }
+    let server = Target::Server(d.server_id());
+    let limit = u64::from(d.plan.ensemble.sync_limit) * 1_000;
+    let lasts = d.length(300, limit * 3 / 4);
+    let stall = Action::Stall {
+        between: server.clone(),
+        and: Target::Leader,
+    };
+    let at = d.strike(stall, Some(lasts));
+    let delay_us = d.stream.range((1_000, lasts * 2 / 3 + 1_000));
+    let trigger = Trigger::After {
+        label: d.label.clone(),
+        delay_us,
+    };
+    let to = match d.stream.below(3) {
+        0 => Some(server),
+        1 => Some(Target::Leader),
+        _ => None,
+    };
+    let clients = match d.stream.per_mille(600) {
+        true => Vec::new(),
+        false => one_client(d).unwrap_or_default(),
+    };
+    d.then(
+        at + delay_us,
+        "move",
+        trigger,
+        Action::ClientMove { clients, to },
+        None,
+    );
+}
+
+/// A leader whose clock goes slowly is cut off: by its own time it still leads when others have a leader already.
+fn slow_leader(d: &mut Draw<'_>) {
+    if d.servers() < 3 {
+        return;
+    }
+    let drift = Action::ClockDrift {
+        target: Target::Leader,
+        ppm: -(d.stream.range((100_000, 200_000)) as i32),
+    };
+    let cut = d.beyond_sync_limit() * 3 / 2;
+    let at = d.strike(drift, Some(cut + d.tick_us()));
+    let delay_us = d.length(50, 500);
+    let trigger = Trigger::After {
+        label: d.label.clone(),
+        delay_us,
+    };
+    let groups = vec![vec![Target::Leader], vec![Target::Rest]];
+    d.then(
+        at + delay_us,
+        "cut",
+        trigger,
+        Action::Partition { groups },
+        Some(cut),
+    );
+}
+
 /// Most often one, drawn when it strikes: an empty list.
 fn one_client(d: &mut Draw<'_>) -> Option<Vec<u32>> {
     (d.plan.clients > 0).then(|| vec![1 + d.stream.below(u64::from(d.plan.clients)) as u32])
@@ -449,12 +572,18 @@ fn beyond_session(d: &mut Draw<'_>) -> u64 {
     session + d.length(1_000, 4_000)
 }
 
+/// About as long as a session lasts: what the client asks for next meets its end.
+fn about_a_session(d: &mut Draw<'_>) -> u64 {
+    let session = u64::from(d.plan.session_timeout_ms) * 1_000;
+    (session + d.length(0, 2_500)).saturating_sub(d.tick_us() * 3 / 2)
+}
+
 fn client_pause(d: &mut Draw<'_>) {
     if let Some(clients) = one_client(d) {
-        let lasts = if d.stream.per_mille(500) {
-            d.briefly()
-        } else {
-            beyond_session(d)
+        let lasts = match d.stream.below(4) {
+            0 => d.briefly(),
+            1 => about_a_session(d),
+            _ => beyond_session(d),
         };
         d.strike(Action::ClientPause { clients }, Some(lasts));
     }
@@ -477,9 +606,10 @@ fn reconnect_storm(d: &mut Draw<'_>) {
 
 fn client_cut(d: &mut Draw<'_>) {
     let Some(one) = one_client(d) else { return };
-    let (clients, lasts) = match d.stream.below(3) {
+    let (clients, lasts) = match d.stream.below(5) {
         0 => (Vec::new(), d.briefly()),
         1 => (one, d.briefly()),
+        2 => (one, about_a_session(d)),
         _ => (one, beyond_session(d)),
     };
     d.strike(Action::ClientCut { clients }, Some(lasts));
