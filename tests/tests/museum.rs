@@ -128,6 +128,14 @@ fn the_readme_has_the_table_of_the_results() {
 #[test]
 fn each_script_shows_its_bug_and_comes_by_its_switch() {
     let results = concat!(env!("CARGO_MANIFEST_DIR"), "/../reports/bugs.json");
-    let ran = zabsim(["bugs", "check", "--seeds", "1..2", "--results", results]);
+    let ran = zabsim([
+        "bugs",
+        "check",
+        "--seeds",
+        "1..2",
+        "--scripted",
+        "--results",
+        results,
+    ]);
     assert_eq!(ran.code, 0, "{}", ran.out);
 }

@@ -35,7 +35,7 @@ pub(crate) struct Found {
     pub(crate) caught: bool,
     /// The median of the seeds that the nine ranges took; `None`: fewer than five caught it.
     pub(crate) seeds_median: Option<u64>,
-    /// The check that found it most often, or else the one that its script shows it by.
+    /// The check that its script shows it by, if a range caught it by that; else the one that found it most often.
     pub(crate) check: Option<String>,
     /// Its script, from the top of the project.
     pub(crate) scenario: Option<String>,
@@ -86,7 +86,11 @@ impl Found {
     pub(crate) fn hunted(&self, seeds: u64, catches: Vec<Catch>) -> Found {
         let caught = catches.len() >= MAJORITY;
         let median = catches.last().map(|catch| catch.after);
-        let check = most_frequent(&catches).or(self.check.clone());
+        let scripted = self.check.as_ref().filter(|check| {
+            let by_it = catches.iter().any(|catch| catch.check == **check);
+            self.scenario.is_some() && (by_it || catches.is_empty())
+        });
+        let check = scripted.cloned().or_else(|| most_frequent(&catches));
         let catches = catches.into_iter().map(|catch| CaughtBy {
             seed: catch.seed,
             after: catch.after,
@@ -222,6 +226,10 @@ mod tests {
         assert_eq!((found.caught, found.seeds_median), (false, None));
         assert_eq!(found.check.as_deref(), Some("a"), "of two the first");
         let found = before.hunted(100, Vec::new());
+        assert_eq!(found.check.as_deref(), Some("by-script"));
+        // That of the script, as long as it is one of them.
+        let catches = vec![catch(1, 1, "a"), catch(2, 2, "a"), catch(3, 3, "by-script")];
+        let found = before.hunted(100, catches);
         assert_eq!(found.check.as_deref(), Some("by-script"));
     }
 

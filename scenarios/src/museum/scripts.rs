@@ -152,7 +152,7 @@ impl fmt::Display for Held {
 }
 
 /// Runs that look for a switch until one comes by it.
-const LOOKING_RUNS: u64 = 40;
+const LOOKING_RUNS: u64 = 400;
 
 /// For a bug without a script: whether any run of the generator comes by its switch.
 pub(crate) fn is_asked(bug: Bug) -> Result<bool, String> {

@@ -96,7 +96,7 @@ impl Learner {
         out: &mut Vec<Effect>,
     ) -> Flow {
         let accepted = core.storage.accepted();
-        if epoch < accepted && core.config.bugs.has(Bug::LowerEpochAccepted) {
+        if core.config.bugs.has(Bug::LowerEpochAccepted) && epoch < accepted {
             self.epoch = epoch;
             let current = core.storage.current();
             self.ack_epoch(core, Some(current), out);
