@@ -305,7 +305,8 @@ fn a_recipe_may_stay_where_all_else_is_written_out() {
         again.report.violation
     );
     let (before, after) = (taken(&run.history), taken(&again.history));
-    assert!(after * 2 > before, "{after} of {before}");
+    // What waits in a line that another run's faults hold up is held later, or not at all.
+    assert!(after * 5 > before * 2, "{after} of {before}");
     assert!(
         again
             .report
