@@ -132,7 +132,7 @@ fn each_script_shows_its_bug_and_comes_by_its_switch() {
         "bugs",
         "check",
         "--seeds",
-        "1..2",
+        "1..6",
         "--scripted",
         "--results",
         results,
