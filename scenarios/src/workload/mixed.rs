@@ -122,7 +122,7 @@ fn drawn_op(actor: &mut Actor) -> Op {
 
 /// What is a part of a multi, and by itself no request that servers answer.
 fn alone(actor: &mut Actor) -> Op {
-    let path = path(actor, 'k');
+    let path = actor.any(PLAIN);
     Op::Check {
         path,
         version: version(actor),
