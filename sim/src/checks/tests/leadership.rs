@@ -1,6 +1,7 @@
 //! One leader an epoch, by a quorum.
 
 use super::*;
+use zab::PeerId;
 
 /// B5: s2 has accepted epoch 1 from s1 already, and its answer to s3 is counted all the same.
 #[test]
