@@ -477,9 +477,10 @@ fn late_joiner(d: &mut Draw<'_>) {
     let crash = crash_of(Target::AnyFollower, 0, Unsynced::Drawn);
     let at = d.strike(crash, Some(down));
     let before = d.length(0, 1_000);
+    let delay_us = down.saturating_sub(before);
     let trigger = Trigger::After {
         label: d.label.clone(),
-        delay_us: down.saturating_sub(before),
+        delay_us,
     };
     let least = d.length(2, 50);
     let slow = Action::SlowStage {
@@ -488,7 +489,7 @@ fn late_joiner(d: &mut Draw<'_>) {
         extra_us: (least, least + d.length(2, 150)),
     };
     let lasts = d.length(1_000, 4_000);
-    d.then(at + down, "lag", trigger, slow, Some(lasts));
+    d.then(at + delay_us, "lag", trigger, slow, Some(lasts));
 }
 
 /// Nothing passes between a server and the leader, too briefly for them to give each other up. Meanwhile clients move: to that
