@@ -19,8 +19,9 @@ use zabsim_types::{HistoryKind, Op, SessionChange, WatchEvent, Zxid};
 impl Scene<'_, '_> {
     /// The first of these contradictions.
     pub fn alone(self) -> Option<Conflict> {
-        self.twice()
-            .or_else(|| self.backwards())
+        let updates = self.updates();
+        self.twice(&updates)
+            .or_else(|| self.backwards(&updates))
             .or_else(|| self.overtaken())
     }
 
@@ -35,19 +36,18 @@ impl Scene<'_, '_> {
         zxids
     }
 
-    fn twice(self) -> Option<Conflict> {
-        let updates = self.updates();
+    fn twice(self, updates: &[(Zxid, u32)]) -> Option<Conflict> {
         let pair = updates.windows(2).find(|pair| pair[0].0 == pair[1].0)?;
         let zxid = pair[0].0;
         let sentence = format!("two updates were both answered with transaction {zxid}");
         Some(self.of_updates([pair[0].1, pair[1].1], sentence, zxid))
     }
 
-    fn backwards(self) -> Option<Conflict> {
+    fn backwards(self, updates: &[(Zxid, u32)]) -> Option<Conflict> {
         let calls = &self.history.calls;
         // Of the transactions so far the one whose call came last.
         let mut latest: Option<(Zxid, u32)> = None;
-        for (zxid, at) in self.updates() {
+        for (zxid, at) in updates.iter().copied() {
             let call = &calls[at as usize];
             match latest {
                 Some((before, other)) if call.done < calls[other as usize].invoked => {

@@ -117,18 +117,19 @@ impl Filled {
         let named = answered.map(|at| &history.calls[*at as usize]);
         let named = named.filter(|call| call.is_update() && call.names_state());
         let named: BTreeSet<Zxid> = named.map(|call| call.zxid).collect();
-        let is_unnamed = |txn: &&CommittedTxn| !named.contains(&txn.zxid);
-        // What servers do of themselves has no number of a client's.
-        let is_asked_for = |txn: &&CommittedTxn| txn.cxid != Xid(0);
+        let (mut gaps, mut happened) = (0, 0);
+        for txn in witness.txns.iter().filter(|txn| !named.contains(&txn.zxid)) {
+            gaps += 1;
+            // What servers do of themselves has no number of a client's.
+            happened += u64::from(txn.cxid != Xid(0));
+        }
         let unknown = (history.calls.iter())
             .filter(|call| call.outcome == Outcome::Unknown && call.is_update());
         Filled {
             is_given: true,
-            gaps: witness.txns.iter().filter(is_unnamed).count() as u64,
+            gaps,
             unknown: unknown.count() as u64,
-            happened: (witness.txns.iter().filter(is_unnamed))
-                .filter(is_asked_for)
-                .count() as u64,
+            happened,
             effort: 0,
             witness,
             fill: Fill::Whole,
@@ -150,6 +151,18 @@ pub(super) struct Asked<'s> {
     pub limit: u64,
 }
 
+impl<'s> Asked<'s> {
+    fn known(self, history: &History<'_>) -> Known {
+        Known::new(history, self.settings, self.from_start)
+    }
+
+    fn search<'a>(self, history: &'s History<'a>, known: &'s Known) -> Search<'s, 'a> {
+        let mut search = Search::new(history, known, self.settings, self.limit);
+        search.is_over = self.quiet_end;
+        search
+    }
+}
+
 /// After how many transactions of the search the parts are looked at at which it failed, and with how many for each.
 const STAGES: [(u64, u64); 3] = [(0, 20_000), (20_000, 100_000), (200_000, 400_000)];
 
@@ -164,14 +177,10 @@ pub(super) fn fill(
     is_wrong_anyway: &dyn Fn() -> bool,
 ) -> Filled {
     let Asked {
-        settings,
-        from_start,
-        limit,
-        ..
+        settings, limit, ..
     } = asked;
-    let known = Known::new(history, settings, from_start);
-    let mut search = Search::new(history, &known, settings, limit);
-    search.is_over = asked.quiet_end;
+    let known = asked.known(history);
+    let mut search = asked.search(history, &known);
     let mut parts = Parts {
         whole: Whole {
             history,
@@ -346,17 +355,10 @@ pub(super) fn others(
     asked: Asked<'_>,
     accepts: &dyn Fn(&[CommittedTxn]) -> bool,
 ) -> Others {
-    let Asked {
-        settings,
-        from_start,
-        limit,
-        ..
-    } = asked;
-    let known = Known::new(history, settings, from_start);
-    let mut search = Search::new(history, &known, settings, limit);
-    search.is_over = asked.quiet_end;
+    let known = asked.known(history);
+    let mut search = asked.search(history, &known);
     match search.exhaust(Some(&mut |txns| accepts(txns))) {
-        _ if search.effort > limit => Others::Unknown,
+        _ if search.effort > asked.limit => Others::Unknown,
         Some(_) => Others::Refused,
         None => Others::Accepted(filled(search, Fill::Whole, Proof::None, 0)),
     }

@@ -330,20 +330,18 @@ impl<'h, 'a> Search<'h, 'a> {
             let why = match self.step(&mut state) {
                 Ok(true) if self.is_too_long() => Why::Refused,
                 Ok(true) => continue,
-                Ok(false) => match accepts.as_deref_mut() {
-                    Some(accepts) => {
-                        if !self.known.is_part {
-                            self.end(&mut state);
-                            // To judge a log costs what it costs to replay it.
-                            self.effort += self.txns.len() as u64;
-                        }
-                        match accepts(&self.txns) {
-                            true => return None,
-                            false => Why::Refused,
-                        }
+                Ok(false) => {
+                    let accepts = accepts.as_deref_mut()?;
+                    if !self.known.is_part {
+                        self.end(&mut state);
+                        // To judge a log costs what it costs to replay it.
+                        self.effort += self.txns.len() as u64;
                     }
-                    None => return None,
-                },
+                    if accepts(&self.txns) {
+                        return None;
+                    }
+                    Why::Refused
+                }
                 Err(why) => why,
             };
             self.failed(state.at, why);
