@@ -13,4 +13,5 @@ mod museum;
 mod replace;
 pub mod runner;
 pub mod shrink;
+pub mod spread;
 pub mod workload;

@@ -8,6 +8,9 @@ use std::path::Path;
 
 include!(concat!(env!("OUT_DIR"), "/library.rs"));
 
+/// The scenario in which everything is drawn: what a campaign fuzzes where none is named, and what bugs are hunted with.
+pub(crate) const GENERATOR: &str = "swarm";
+
 /// A scenario of the library and its text.
 pub struct Entry {
     /// Its name: the file's, without `.toml`.

@@ -10,7 +10,6 @@ use crate::library::read_bounded;
 use crate::museum::results::{FILE, Results};
 use crate::museum::table;
 use crate::replace::replace;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use zab::Bug;
 
@@ -87,12 +86,3 @@ fn named(names: &[String]) -> Result<Vec<Bug>, String> {
     bugs.dedup();
     Ok(bugs)
 }
-
-/// How many runs side by side.
-fn jobs(wanted: Option<u16>) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    wanted.map_or_else(cores, usize::from)
-}
-
-/// What a run may ask the system for, in MiB, as in a campaign.
-const MEMORY_MIB: u64 = 2_048;

@@ -1,10 +1,10 @@
 //! `zabsim campaign`: many seeds, in worker processes.
 
-use super::Output;
 use super::run::{parse_range, plant, remark};
+use super::{MEMORY_MIB, Output, cores};
 use crate::campaign::{self, Ended, Plant, Seeds, Shard, Subject, Wanted};
 use crate::format::{duration_text, parse_time_us};
-use crate::library;
+use crate::library::{self, GENERATOR};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "60s")]
     watchdog: String,
     /// The most memory that a worker may have, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 2_048, value_parser = clap::value_parser!(u64).range(128..))]
+    #[arg(long, value_name = "MIB", default_value_t = MEMORY_MIB, value_parser = clap::value_parser!(u64).range(128..))]
     memory: u64,
     /// How long each distinct failure's fastest run is shrunk at the end, all failures together
     #[arg(long, value_name = "TIME", default_value = "5m")]
@@ -124,8 +124,7 @@ fn wanted(arguments: &Arguments, output: &mut Output<'_>) -> Result<Wanted, Stri
         None => None,
     };
     let recheck = arguments.recheck.as_deref().map(per_mille).transpose()?;
-    let cores = std::thread::available_parallelism();
-    let jobs = arguments.jobs.or(cores.ok()).map_or(1, NonZeroUsize::get);
+    let jobs = arguments.jobs.map_or_else(cores, NonZeroUsize::get);
     if jobs > JOBS_MAX {
         return Err(format!("--jobs {jobs}: at most {JOBS_MAX} are allowed"));
     }
@@ -134,7 +133,7 @@ fn wanted(arguments: &Arguments, output: &mut Output<'_>) -> Result<Wanted, Stri
         && !subjects.iter().any(|s| s.scenario().is_ok_and(|s| s.whole))
     {
         return Err(format!(
-            "--corpus is for scenarios in which everything is drawn, as {DEFAULT}; there is none here"
+            "--corpus is for scenarios in which everything is drawn, as {GENERATOR}; there is none here"
         ));
     }
     Ok(Wanted {
@@ -161,9 +160,6 @@ fn wanted(arguments: &Arguments, output: &mut Output<'_>) -> Result<Wanted, Stri
 /// More workers than this are a typing error.
 const JOBS_MAX: usize = 1_024;
 
-/// What is fuzzed where no scenario is named.
-const DEFAULT: &str = "swarm";
-
 /// The scenarios that are named; `None`: those of the campaign that is taken up again.
 fn subjects(
     arguments: &Arguments,
@@ -175,7 +171,7 @@ fn subjects(
         if arguments.resume && arguments.bugs.is_empty() {
             return Ok(None);
         }
-        names.push(DEFAULT);
+        names.push(GENERATOR);
     }
     let mut subjects: Vec<Subject> = Vec::new();
     for name in names {

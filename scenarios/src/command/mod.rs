@@ -22,10 +22,19 @@ mod worker;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 /// Bad usage or bad input.
 const USAGE: u8 = 2;
+
+/// What a run may ask the system for, in MiB, where nothing else is said.
+const MEMORY_MIB: u64 = 2_048;
+
+/// How many runs are made side by side where nothing else is said: one on each core.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
 
 const AFTER_HELP: &str = "\
 Without a command it gives a short tour. What to try:

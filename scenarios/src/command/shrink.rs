@@ -1,8 +1,8 @@
 //! `zabsim shrink`: a run that failed, made as small as it can be. The best so far is always in the file: whoever interrupts
 //! has it.
 
-use super::Output;
 use super::saved::SavedRun;
+use super::{MEMORY_MIB, Output, cores};
 use crate::campaign::{MINIMAL, Stop, Trials};
 use crate::format::Scenario;
 use crate::library;
@@ -50,10 +50,7 @@ pub(super) fn shrink(arguments: &Arguments, output: &mut Output<'_>) -> Result<u
             file.display()
         ));
     }
-    let threads = match arguments.jobs {
-        Some(jobs) => jobs.into(),
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
+    let threads = arguments.jobs.map_or_else(cores, usize::from);
     // Whoever calls this as a function has no program that could be a worker.
     if !output.is_program {
         return shrink_with(&failure, file, arguments.budget, &Threads(threads), output);
@@ -66,9 +63,6 @@ pub(super) fn shrink(arguments: &Arguments, output: &mut Output<'_>) -> Result<u
         None => done,
     }
 }
-
-/// What a run may ask the system for, as in a campaign.
-const MEMORY_MIB: u64 = 2_048;
 
 fn shrink_with(
     failure: &Failure,

@@ -2,10 +2,10 @@
 //! and passes without it for all of them. A script knows nothing of the bug: it is planted by whoever runs it.
 
 use super::results::Results;
-use super::spread;
 use crate::format::Scenario;
-use crate::library;
+use crate::library::{self, GENERATOR};
 use crate::runner::run_scenario;
+use crate::spread::spread;
 use std::fmt;
 use std::ops::RangeInclusive;
 use zab::{Bug, Planted};
@@ -164,9 +164,6 @@ pub(crate) fn is_asked(bug: Bug) -> Result<bool, String> {
         report.consulted.contains(&bug.to_string())
     }))
 }
-
-/// The scenario that bugs are hunted with: that of a campaign for which none is named.
-pub(crate) const GENERATOR: &str = "swarm";
 
 /// The check that a bug's script must fail by.
 pub(crate) fn check_of(bug: Bug, results: &Results) -> Result<String, String> {

@@ -1,13 +1,13 @@
 //! `zabsim bugs adopt`: scripts of what hunts caught.
 
-use super::super::Output;
-use super::{MEMORY_MIB, jobs, named};
+use super::super::{MEMORY_MIB, Output, cores};
+use super::named;
 use crate::campaign::{Stop, Trials};
 use crate::format::Scenario;
-use crate::library::{self, LIBRARY};
+use crate::library::{self, GENERATOR, LIBRARY};
 use crate::museum::adopt::{Script, Showing, script};
 use crate::museum::results::{FILE, Found, Results};
-use crate::museum::scripts::{self, GENERATOR, planted};
+use crate::museum::scripts::{self, planted};
 use crate::replace::replace;
 use crate::shrink::{Hands, Tried};
 use std::path::PathBuf;
@@ -51,7 +51,11 @@ pub(super) fn adopt(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8
         return Err("scripts are shrunk by the program as its own workers".to_string());
     }
     let stop = Stop::on_signals()?;
-    let trials = Trials::with_workers(jobs(arguments.jobs), MEMORY_MIB, &stop);
+    let trials = Trials::with_workers(
+        arguments.jobs.map_or_else(cores, usize::from),
+        MEMORY_MIB,
+        &stop,
+    );
     let mut without = Vec::new();
     for bug in bugs {
         let found = results.of(bug);

@@ -1,8 +1,8 @@
 //! `zabsim bugs check`: the scripts do what they are there for.
 
-use super::super::Output;
 use super::super::run::parse_range;
-use super::{jobs, named, results};
+use super::super::{Output, cores};
+use super::{named, results};
 use crate::museum::scripts::{self, MUST_FAIL, SEEDS, check_of, hold, is_asked};
 use std::path::PathBuf;
 use zab::Bug;
@@ -35,7 +35,7 @@ pub(super) fn check(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8
     let seeds = parse_range(&arguments.seeds)?;
     let count = seeds.end() - seeds.start() + 1;
     let must_fail = must_fail(count);
-    let jobs = jobs(arguments.jobs);
+    let jobs = arguments.jobs.map_or_else(cores, usize::from);
     let (mut right, mut wrong, mut without) = (0, 0, 0);
     for stranger in scripts::strangers() {
         wrong += 1;

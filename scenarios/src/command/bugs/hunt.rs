@@ -1,11 +1,11 @@
 //! `zabsim bugs hunt`: how many seeds each bug takes.
 
-use super::super::Output;
-use super::{MEMORY_MIB, jobs, named};
+use super::super::{MEMORY_MIB, Output, cores};
+use super::named;
 use crate::campaign::{COMMIT, Hunt, RANGES, Stop, Subject};
-use crate::library;
+use crate::library::{self, GENERATOR};
 use crate::museum::results::{FILE, Found, Results};
-use crate::museum::scripts::{GENERATOR, planted};
+use crate::museum::scripts::planted;
 use std::path::PathBuf;
 use std::time::Duration;
 use zab::{Bug, Planted};
@@ -97,7 +97,7 @@ fn hunt_one(
             toml: planted(&generator, Planted::of(&[bug])).to_toml(),
         },
         seeds,
-        jobs: jobs(arguments.jobs),
+        jobs: arguments.jobs.map_or_else(cores, usize::from),
         memory_mib: MEMORY_MIB,
         watchdog: Duration::from_secs(arguments.watchdog),
     };
