@@ -151,7 +151,9 @@ impl<'a> Mutator<'a> {
             let call = &mutator.history.calls[*at as usize];
             if call.is_update() {
                 mutator.updates.push((call.zxid, *at));
-            } else if let (Some((kind, path)), Outcome::Ok(_)) = (read_of(call.op), call.outcome) {
+            } else if let (Some((kind, path)), Outcome::Ok(_)) =
+                (read_of(call.op()), call.outcome())
+            {
                 mutator.reads.entry((kind, path)).or_default().push(*at);
             }
             let last = mutator.named.entry(call.zxid.epoch()).or_default();
@@ -162,8 +164,11 @@ impl<'a> Mutator<'a> {
         for reads in mutator.reads.values_mut() {
             reads.sort_by_key(|at| calls[*at as usize].zxid);
         }
-        for call in calls.iter().filter(|call| call.outcome == Outcome::Unknown) {
-            touched(call.op, &mut mutator.doubtful);
+        for call in calls
+            .iter()
+            .filter(|call| call.outcome() == Outcome::Unknown)
+        {
+            touched(call.op(), &mut mutator.doubtful);
         }
         Some(mutator)
     }
@@ -252,7 +257,9 @@ impl<'a> Mutator<'a> {
     ) -> Option<Corrupted> {
         let what = format!(
             "{what}: call {} of client {}, {:?}",
-            call.id.0, call.process.0, call.op
+            call.id().0,
+            call.process().0,
+            call.op()
         );
         self.changed(what, may_be_legal, |events| {
             set_reply(&mut events[call.done as usize], reply)
@@ -269,7 +276,10 @@ impl<'a> Mutator<'a> {
     ) -> Option<Corrupted> {
         let what = format!(
             "{what}: call {} of client {}, {:?}, at {} now {to}",
-            call.id.0, call.process.0, call.op, call.zxid
+            call.id().0,
+            call.process().0,
+            call.op(),
+            call.zxid
         );
         self.changed(what, may_be_legal, |events| {
             set_zxid(&mut events[call.done as usize], to)

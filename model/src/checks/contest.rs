@@ -4,10 +4,9 @@
 //! the child is the fencing token, the term. A sequence number is given in the order of the zxids, so the lowest number is
 //! the oldest child. What a winner *knew* is the newest state that its session had been shown.
 
-use super::history::{Outcome, Step};
+use super::history::{BySession, Step};
 use super::replay::{Contender, Replay};
 use super::{Evidence, Finding};
-use crate::reference::Lookup;
 use std::collections::BTreeMap;
 use zabsim_types::{
     HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId, Time, Zxid, parent_of,
@@ -71,17 +70,17 @@ pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>
     let Some((last_claim, ..)) = claimed else {
         return Vec::new();
     };
-    // By session. Only looked up.
-    let mut known: Lookup<i64, Zxid> = Lookup::default();
+    // What the sessions had been shown.
+    let mut known: BySession<Zxid> = BySession::new(&evidence.history);
     let mut open: BTreeMap<(ProcessId, &str, Zxid), usize> = BTreeMap::new();
     let mut holds: Vec<Hold<'a>> = Vec::new();
     let history = &evidence.history;
     for (at, step) in history.steps() {
         let at = at as usize;
-        let (session, shown) = match step {
+        let (known, shown) = match step {
             Step::Made(_) => continue,
             Step::Done(call) => match &history.calls[call as usize] {
-                call if matches!(call.outcome, Outcome::Ok(_)) => (call.session, call.zxid),
+                call if call.is_ok() => (known.of_call(call), call.zxid),
                 _ => continue,
             },
             Step::Told(event) | Step::Recipe(event) => match &event.kind {
@@ -90,7 +89,7 @@ pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>
                 }
                 | HistoryKind::Session {
                     change: SessionChange::WatchesSet { zxid, .. },
-                } => (event.session, *zxid),
+                } => (known.of(history, event.session), *zxid),
                 HistoryKind::Recipe(step) => {
                     let object = &*step.object;
                     if let Some(token) = recipe.won(&step.step) {
@@ -103,7 +102,7 @@ pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>
                             from: event.time,
                             first: at,
                             last: usize::MAX,
-                            known: known.get(&event.session.0).copied().unwrap_or_default(),
+                            known: *known.of(history, event.session),
                         });
                     } else if let Some(token) = recipe.ended(&step.step)
                         && let Some(hold) = open.remove(&(event.process, object, token))
@@ -116,7 +115,6 @@ pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>
             },
         };
         if at < last_claim {
-            let known = known.entry(session.0).or_default();
             *known = shown.max(*known);
         }
     }

@@ -36,7 +36,11 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         let call = &history.calls[*at as usize];
         let zxid = call.zxid;
         finding.examined += 1;
-        if Some(zxid) == last || (!call.is_update() && zxid.counter() == 0) {
+        let is_update = call.is_update();
+        if is_update && replay.txn_of[*at as usize].is_some() {
+            continue;
+        }
+        if Some(zxid) == last || (!is_update && zxid.counter() == 0) {
             continue;
         }
         if committed(zxid) {

@@ -17,17 +17,17 @@ pub(super) const AT_ONCE: usize = 32;
 pub(super) fn calls<'h>(calls: impl Iterator<Item = &'h Call<'h>> + Clone) {
     // First the events, without a look at what they are: to guess that wrong is to wait for one after the other again.
     for call in calls.clone() {
-        black_box(discriminant(call.op));
-        if let Outcome::Ok(reply) = call.outcome {
+        black_box(discriminant(call.op()));
+        if let Outcome::Ok(reply) = call.outcome() {
             black_box(discriminant(reply));
         }
     }
     let sum = calls.fold(0, |sum, call| {
-        let answered = match call.outcome {
+        let answered = match call.outcome() {
             Outcome::Ok(reply) => of_reply(reply),
             _ => 0,
         };
-        sum ^ of_op(call.op) ^ answered
+        sum ^ of_op(call.op()) ^ answered
     });
     black_box(sum);
 }

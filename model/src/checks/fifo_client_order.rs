@@ -10,7 +10,7 @@
 
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding};
-use zabsim_types::{ProcessId, Zxid};
+use zabsim_types::Zxid;
 
 pub(super) const CHECK: Check = Check {
     name: "fifo-client-order",
@@ -25,11 +25,11 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         // A header before the update under consideration, and the last update.
         let (mut seen, mut written) = (Zxid::ZERO, Zxid::ZERO);
         // Of a session that is handed on, each client's last answer: its connections are its own. Most have one client.
-        let mut last: Vec<(ProcessId, u32)> = Vec::new();
+        let mut last: Vec<(u32, u32)> = Vec::new();
         for at in &session.answered {
             let call = &history.calls[*at as usize];
             finding.examined += 1;
-            if let Some((_, before)) = last.iter_mut().find(|(who, _)| *who == call.process) {
+            if let Some((_, before)) = last.iter_mut().find(|(client, _)| *client == call.client) {
                 let other = &history.calls[*before as usize];
                 *before = *at;
                 let numbers = (other.conn, other.xid) >= (call.conn, call.xid);
@@ -43,7 +43,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                     });
                 }
             } else {
-                last.push((call.process, *at));
+                last.push((call.client, *at));
             }
             let floor = if call.is_update() { seen } else { written };
             if (call.is_update() && call.zxid <= floor) || call.zxid < floor {

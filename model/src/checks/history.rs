@@ -2,6 +2,7 @@
 
 use super::stat_of;
 use crate::reference::{Lookup, digest, watch_of};
+use std::collections::BTreeMap;
 use zabsim_types::{
     CallId, ErrorCode, HistoryEvent, HistoryKind, Id, Op, ProcessId, RecipeEvent, Reply, SessionId,
     Time, Xid, Zxid,
@@ -28,87 +29,103 @@ pub(crate) enum Outcome<'a> {
     Unsent,
 }
 
-/// A request.
+/// A request. It fits into one line of a processor's cache: the checks walk all calls again and again, and a history's events,
+/// which are far larger, stay untouched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
-    pub id: CallId,
-    pub op: &'a Op,
-    pub process: ProcessId,
+    made: &'a HistoryEvent,
+    /// Of a success.
+    reply: Option<&'a Reply>,
+    /// The session that it was answered in; where it was not, the one that it was made in.
+    pub session: SessionId,
+    /// The reply header's; zero where there is none.
+    pub zxid: Zxid,
+    pub invoked: At,
+    /// When its outcome arrived; `NEVER` where it did not.
+    pub done: At,
     /// The place of its client.
     pub client: u32,
     /// The place of its session in [`History::sessions`].
     pub slot: u32,
-    /// The session that it was answered in; where it was not, the one that it was made in.
-    pub session: SessionId,
-    pub invoked: At,
-    /// When its outcome arrived; `NEVER` where it did not.
-    pub done: At,
-    /// The reply header's; zero where there is none.
-    pub zxid: Zxid,
     pub conn: u32,
     /// Zero where it is not known.
     pub xid: Xid,
-    pub outcome: Outcome<'a>,
-    /// The end of a session that no transaction made: it is none either.
-    pub closes_unlogged: bool,
-    pub nature: Nature,
-    pub shown: Shown,
+    end: End,
+    nature: Nature,
 }
 
-/// What the `Stat` of an answer says, for every check that asks; nothing where there is none.
-#[derive(Clone, Copy, Debug, Default)]
+const _: () = assert!(size_of::<Call<'_>>() == 64);
+
+/// An outcome without its reply.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum End {
+    Ok,
+    Fail(ErrorCode),
+    Refused,
+    Unknown,
+    Unsent,
+}
+
+/// What the `Stat` of an answer says, for every check that asks.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown {
+    /// The call that was answered so.
+    pub call: u32,
     /// The newest of its transactions.
     pub newest: Zxid,
     /// The session that owns the node.
     pub owner: SessionId,
 }
 
-/// What a request is, as far as checks ask of every one: kept beside the call, so that they need not look at the request itself.
-/// The events of a history are larger than a processor's cache, the calls are not.
+/// What a request is, as far as checks ask of every one: so that they need not look at the request itself.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Nature {
-    is_update: bool,
-    is_read: bool,
-    /// Its answer names the state that it was given at.
-    names_state: bool,
-    /// It leaves watches, if it is asked to and answered so, or removes some.
-    pub watches: bool,
-    pub is_sync: bool,
-    /// It proves an identity.
-    pub is_proof: bool,
-    /// It is a multi.
-    pub is_multi: bool,
-    /// It makes a sequential node. What a multi makes is not looked at.
-    pub is_sequential: bool,
-}
+struct Nature(u16);
 
 impl Nature {
+    const UPDATE: u16 = 1;
+    const READ: u16 = 1 << 1;
+    /// Its answer names the state that it was given at.
+    const NAMES_STATE: u16 = 1 << 2;
+    const WATCHES: u16 = 1 << 3;
+    const SYNC: u16 = 1 << 4;
+    const PROOF: u16 = 1 << 5;
+    const MULTI: u16 = 1 << 6;
+    const SEQUENTIAL: u16 = 1 << 7;
+    const CLOSE: u16 = 1 << 8;
+    /// The end of a session that no transaction made: it is none either.
+    const CLOSES_UNLOGGED: u16 = 1 << 9;
+
     fn of(op: &Op) -> Nature {
-        Nature {
-            is_update: op.is_update(),
-            is_read: matches!(
-                op,
-                Op::GetData { .. }
-                    | Op::Exists { .. }
-                    | Op::GetChildren { .. }
-                    | Op::GetAcl { .. }
-                    | Op::GetAllChildrenNumber { .. }
-                    | Op::GetEphemerals { .. }
-                    | Op::MultiRead { .. }
-            ),
-            // Proofs of identity and checks outside of a multi are answered from none.
-            names_state: !matches!(op, Op::AddAuth { .. } | Op::Check { .. }),
-            watches: watch_of(op, true).is_some()
-                || matches!(
-                    op,
-                    Op::MultiRead { .. } | Op::AddWatch { .. } | Op::RemoveWatches { .. }
-                ),
-            is_sync: matches!(op, Op::Sync { .. }),
-            is_proof: matches!(op, Op::AddAuth { .. }),
-            is_multi: matches!(op, Op::Multi { .. }),
-            is_sequential: matches!(op, Op::Create { mode, .. } if mode.is_sequential()),
-        }
+        // Proofs of identity and checks outside of a multi are answered from no state.
+        let nature = match op {
+            Op::AddAuth { .. } => Nature::PROOF,
+            Op::Check { .. } => 0,
+            Op::Sync { .. } => Nature::SYNC | Nature::NAMES_STATE,
+            Op::Multi { .. } => Nature::MULTI | Nature::NAMES_STATE,
+            Op::CloseSession => Nature::CLOSE | Nature::NAMES_STATE,
+            Op::Create { mode, .. } if mode.is_sequential() => {
+                Nature::SEQUENTIAL | Nature::NAMES_STATE
+            }
+            Op::AddWatch { .. } | Op::RemoveWatches { .. } => Nature::WATCHES | Nature::NAMES_STATE,
+            Op::MultiRead { .. } => Nature::READ | Nature::WATCHES | Nature::NAMES_STATE,
+            Op::GetData { .. }
+            | Op::Exists { .. }
+            | Op::GetChildren { .. }
+            | Op::GetAcl { .. }
+            | Op::GetAllChildrenNumber { .. }
+            | Op::GetEphemerals { .. } => Nature::READ | Nature::NAMES_STATE,
+            _ => Nature::NAMES_STATE,
+        };
+        let update = if op.is_update() { Nature::UPDATE } else { 0 };
+        let watches = match watch_of(op, true) {
+            Some(_) => Nature::WATCHES,
+            None => 0,
+        };
+        Nature(nature | update | watches)
+    }
+
+    fn is(self, what: u16) -> bool {
+        self.0 & what != 0
     }
 }
 
@@ -126,19 +143,71 @@ pub(crate) enum Step<'a> {
 }
 
 impl<'a> Call<'a> {
+    pub fn id(&self) -> CallId {
+        self.invocation().0
+    }
+
+    pub fn op(&self) -> &'a Op {
+        self.invocation().1
+    }
+
+    fn invocation(&self) -> (CallId, &'a Op) {
+        match &self.made.kind {
+            HistoryKind::Invoke { id, request } => (*id, request),
+            _ => unreachable!("a call is made by its invocation"),
+        }
+    }
+
+    pub fn process(&self) -> ProcessId {
+        self.made.process
+    }
+
+    pub fn outcome(&self) -> Outcome<'a> {
+        match (self.end, self.reply) {
+            (End::Ok, Some(reply)) => Outcome::Ok(reply),
+            (End::Fail(code), _) => Outcome::Fail(code),
+            (End::Refused, _) => Outcome::Refused,
+            (End::Unsent, _) => Outcome::Unsent,
+            (End::Unknown | End::Ok, _) => Outcome::Unknown,
+        }
+    }
+
+    /// The reply or the error, of a definite call.
+    pub fn observed(&self) -> Option<Result<&'a Reply, ErrorCode>> {
+        match self.outcome() {
+            Outcome::Ok(reply) => Some(Ok(reply)),
+            Outcome::Fail(code) => Some(Err(code)),
+            _ => None,
+        }
+    }
+
     /// Whether a server answered it from the tree.
     pub fn is_definite(&self) -> bool {
-        matches!(self.outcome, Outcome::Ok(_) | Outcome::Fail(_))
+        matches!(self.end, End::Ok | End::Fail(_))
     }
 
     /// Whether a server answered it at all.
     pub fn is_reply(&self) -> bool {
-        self.is_definite() || self.outcome == Outcome::Refused
+        self.is_definite() || self.is_refused()
+    }
+
+    /// Whether it succeeded, or is a multi that was answered with its errors.
+    pub fn is_ok(&self) -> bool {
+        self.end == End::Ok
+    }
+
+    pub fn is_refused(&self) -> bool {
+        self.end == End::Refused
+    }
+
+    /// Whether it happened is not known.
+    pub fn is_unknown(&self) -> bool {
+        self.end == End::Unknown
     }
 
     /// Whether its answer names the state that it was given at.
     pub fn names_state(&self) -> bool {
-        self.is_definite() && self.nature.names_state
+        self.is_definite() && self.nature.is(Nature::NAMES_STATE)
     }
 
     /// When its answer arrived. That its connection was lost is no answer: it may take effect still.
@@ -147,20 +216,34 @@ impl<'a> Call<'a> {
     }
 
     pub fn is_update(&self) -> bool {
-        self.nature.is_update && !self.closes_unlogged
+        self.nature.is(Nature::UPDATE) && !self.nature.is(Nature::CLOSES_UNLOGGED)
     }
 
     pub fn is_read(&self) -> bool {
-        self.nature.is_read
+        self.nature.is(Nature::READ)
     }
 
-    /// The reply or the error, of a definite call.
-    pub fn observed(&self) -> Option<Result<&'a Reply, ErrorCode>> {
-        match self.outcome {
-            Outcome::Ok(reply) => Some(Ok(reply)),
-            Outcome::Fail(code) => Some(Err(code)),
-            _ => None,
-        }
+    /// Whether it leaves watches, if it is asked to and answered so, or removes some.
+    pub fn watches(&self) -> bool {
+        self.nature.is(Nature::WATCHES)
+    }
+
+    pub fn is_sync(&self) -> bool {
+        self.nature.is(Nature::SYNC)
+    }
+
+    /// Whether it proves an identity.
+    pub fn is_proof(&self) -> bool {
+        self.nature.is(Nature::PROOF)
+    }
+
+    pub fn is_multi(&self) -> bool {
+        self.nature.is(Nature::MULTI)
+    }
+
+    /// Whether it makes a sequential node. What a multi makes is not looked at.
+    pub fn is_sequential(&self) -> bool {
+        self.nature.is(Nature::SEQUENTIAL)
     }
 }
 
@@ -172,6 +255,37 @@ pub(crate) struct SessionCalls {
     pub made: Vec<u32>,
     /// The definite ones, in the order in which their answers arrived.
     pub answered: Vec<u32>,
+}
+
+/// Something of every session, found quickly for those that made calls.
+pub(crate) struct BySession<T> {
+    with_calls: Vec<T>,
+    others: BTreeMap<SessionId, T>,
+}
+
+impl<T: Copy + Default> BySession<T> {
+    pub fn new(history: &History<'_>) -> BySession<T> {
+        BySession {
+            with_calls: vec![T::default(); history.sessions.len()],
+            others: BTreeMap::new(),
+        }
+    }
+
+    /// Of the session that the call was made in.
+    pub fn of_call(&mut self, call: &Call<'_>) -> &mut T {
+        &mut self.with_calls[call.slot as usize]
+    }
+
+    pub fn of(&mut self, history: &History<'_>, session: SessionId) -> &mut T {
+        match history.slot(session) {
+            Some(slot) => &mut self.with_calls[slot],
+            None => self.others.entry(session).or_default(),
+        }
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.with_calls.iter().chain(self.others.values())
+    }
 }
 
 /// The history, indexed. Made in one pass.
@@ -190,6 +304,8 @@ pub(crate) struct History<'a> {
     recipes: Vec<At>,
     /// Indices of the definite calls, in order of their answers.
     pub answered: Vec<u32>,
+    /// What their answers show of a node, in the same order.
+    pub shown: Vec<Shown>,
     /// In order of first appearance.
     pub sessions: Vec<SessionCalls>,
     /// The identities that every connection has.
@@ -197,7 +313,7 @@ pub(crate) struct History<'a> {
     /// The identities that each client has proven, by its place: from when on, which.
     identities: Vec<Vec<Proven>>,
     slots: Lookup<i64, u32>,
-    by_id: Lookup<u64, u32>,
+    by_id: ById,
     clients: Clients,
 }
 
@@ -221,7 +337,8 @@ impl Mark {
 /// Each client's place, in order of first appearance.
 #[derive(Debug, Default)]
 struct Clients {
-    count: usize,
+    /// By place.
+    processes: Vec<ProcessId>,
     /// Of those with small numbers, as they mostly are: by number, one more than the place.
     few: Vec<u32>,
     others: Lookup<u32, u32>,
@@ -232,7 +349,7 @@ impl Clients {
 
     fn place_or_new(&mut self, process: ProcessId) -> u32 {
         let number = process.0 as usize;
-        let next = self.count as u32;
+        let next = self.processes.len() as u32;
         let place = if number < Clients::FEW {
             if self.few.len() <= number {
                 self.few.resize(number + 1, 0);
@@ -244,7 +361,9 @@ impl Clients {
         } else {
             *self.others.entry(process.0).or_insert(next)
         };
-        self.count += usize::from(place == next);
+        if place == next {
+            self.processes.push(process);
+        }
         place
     }
 
@@ -283,6 +402,71 @@ struct Proven {
     asked: Vec<Id>,
 }
 
+/// The calls by their names. Each client counts its own: a name is the client's number above [`ById::COUNTED`] bits and its
+/// count below. So a call is mostly found by its place in a list; names that leave large gaps are looked up.
+#[derive(Debug)]
+struct ById {
+    /// By client and count, one more than the index; 0 where there is none.
+    dense: Vec<Vec<u32>>,
+    others: Lookup<u64, u32>,
+    /// How many places the lists may have together, and how many they have.
+    room: usize,
+    taken: usize,
+}
+
+impl ById {
+    /// Bits of a name that count within a client.
+    const COUNTED: u32 = 40;
+
+    fn for_history(events: usize) -> ById {
+        ById {
+            dense: Vec::new(),
+            others: Lookup::default(),
+            room: 4 * events + 4_096,
+            taken: 0,
+        }
+    }
+
+    fn places(id: CallId) -> (usize, usize) {
+        let count = id.0 & ((1 << ById::COUNTED) - 1);
+        ((id.0 >> ById::COUNTED) as usize, count as usize)
+    }
+
+    fn get(&self, id: CallId) -> Option<u32> {
+        let (high, low) = ById::places(id);
+        match self.dense.get(high).and_then(|list| list.get(low)) {
+            Some(next) if *next > 0 => Some(next - 1),
+            _ if self.others.is_empty() => None,
+            _ => self.others.get(&id.0).copied(),
+        }
+    }
+
+    /// Whether the name was free.
+    fn insert(&mut self, id: CallId, index: u32) -> bool {
+        if self.get(id).is_some() {
+            return false;
+        }
+        let (high, low) = ById::places(id);
+        let lists = (high + 1).saturating_sub(self.dense.len());
+        let length = self.dense.get(high).map_or(0, Vec::len);
+        let more = lists + (low + 1).saturating_sub(length);
+        if self.taken + more > self.room {
+            self.others.insert(id.0, index);
+            return true;
+        }
+        self.taken += more;
+        if lists > 0 {
+            self.dense.resize_with(high + 1, Vec::new);
+        }
+        let list = &mut self.dense[high];
+        if list.len() <= low {
+            list.resize(low + 1, 0);
+        }
+        list[low] = index + 1;
+        true
+    }
+}
+
 impl<'a> History<'a> {
     /// Ties each completion to its invocation. Fails where they do not fit, naming the event. `common`: the identities of every
     /// connection besides `world:anyone`.
@@ -299,14 +483,14 @@ impl<'a> History<'a> {
             told: Vec::new(),
             recipes: Vec::new(),
             answered: Vec::with_capacity(events.len() / 2),
+            shown: Vec::with_capacity(events.len() / 4),
             sessions: Vec::new(),
             common: common.to_vec(),
             identities: Vec::new(),
             slots: Lookup::default(),
-            by_id: Lookup::default(),
+            by_id: ById::for_history(events.len()),
             clients: Clients::default(),
         };
-        history.by_id.reserve(events.len() / 2);
         for (at, event) in events.iter().enumerate() {
             history.times.push(event.time);
             history
@@ -358,12 +542,12 @@ impl<'a> History<'a> {
 
     /// Its index in `calls`.
     pub fn index(&self, id: CallId) -> Option<usize> {
-        self.by_id.get(&id.0).map(|at| *at as usize)
+        self.by_id.get(id).map(|at| at as usize)
     }
 
-    /// How many clients there are.
-    pub fn clients(&self) -> usize {
-        self.clients.count
+    /// The clients, by their places.
+    pub fn clients(&self) -> &[ProcessId] {
+        &self.clients.processes
     }
 
     /// The client's place among them.
@@ -392,26 +576,23 @@ impl<'a> History<'a> {
         match &event.kind {
             HistoryKind::Invoke { id, request } => {
                 let index = self.calls.len() as u32;
-                if self.by_id.insert(id.0, index).is_some() {
+                if !self.by_id.insert(*id, index) {
                     return Err(format!("call {} is invoked a second time", id.0));
                 }
                 self.marks.push(Mark::made(index));
                 self.calls.push(Call {
-                    id: *id,
-                    op: request,
-                    process: event.process,
-                    client,
-                    slot: 0,
+                    made: event,
+                    reply: None,
                     session: event.session,
+                    zxid: Zxid::ZERO,
                     invoked: at,
                     done: NEVER,
-                    zxid: Zxid::ZERO,
+                    client,
+                    slot: 0,
                     conn: 0,
                     xid: Xid(0),
-                    outcome: Outcome::Unknown,
-                    closes_unlogged: false,
+                    end: End::Unknown,
                     nature: Nature::of(request),
-                    shown: Shown::default(),
                 });
             }
             HistoryKind::Ok {
@@ -472,7 +653,7 @@ impl<'a> History<'a> {
         outcome: Outcome<'a>,
         (zxid, conn, xid): (Zxid, u32, Xid),
     ) -> Result<(), String> {
-        let Some(index) = self.by_id.get(&id.0).copied() else {
+        let Some(index) = self.by_id.get(id) else {
             return Err(format!("call {} ends but was never invoked", id.0));
         };
         self.marks.push(Mark::done(index));
@@ -480,23 +661,21 @@ impl<'a> History<'a> {
         if call.done != NEVER {
             return Err(format!("call {} ends a second time", id.0));
         }
-        if call.process != event.process {
-            let (ours, theirs) = (call.process.0, event.process.0);
+        if call.process() != event.process {
+            let (ours, theirs) = (call.process().0, event.process.0);
             return Err(format!(
                 "call {} of client {ours} ends at client {theirs}",
                 id.0
             ));
         }
         call.done = at;
-        call.outcome = outcome;
-        if let Outcome::Ok(reply) = outcome
-            && let Some(stat) = stat_of(reply)
-        {
-            call.shown = Shown {
-                newest: stat.czxid.max(stat.mzxid).max(stat.pzxid),
-                owner: stat.ephemeral_owner,
-            };
-        }
+        (call.end, call.reply) = match outcome {
+            Outcome::Ok(reply) => (End::Ok, Some(reply)),
+            Outcome::Fail(code) => (End::Fail(code), None),
+            Outcome::Refused => (End::Refused, None),
+            Outcome::Unknown => (End::Unknown, None),
+            Outcome::Unsent => (End::Unsent, None),
+        };
         (call.zxid, call.conn, call.xid) = (zxid, conn, xid);
         if call.is_definite() || call.session == SessionId::NONE {
             call.session = event.session;
@@ -504,10 +683,17 @@ impl<'a> History<'a> {
         // The header of an answer behind which no state stands says nothing of one.
         if zxid == Zxid::NO_STATE {
             call.zxid = Zxid::ZERO;
-            call.nature.names_state = false;
+            call.nature.0 &= !Nature::NAMES_STATE;
         }
         if call.names_state() {
             self.answered.push(index);
+            if let Some(stat) = call.reply.and_then(stat_of) {
+                self.shown.push(Shown {
+                    call: index,
+                    newest: stat.czxid.max(stat.mzxid).max(stat.pzxid),
+                    owner: stat.ephemeral_owner,
+                });
+            }
         }
         Ok(())
     }
@@ -550,13 +736,13 @@ impl<'a> History<'a> {
     }
 
     fn fill_identities(&mut self, super_digest: Option<&str>) {
-        self.identities.resize_with(self.clients(), Vec::new);
-        for call in self.calls.iter().filter(|call| call.nature.is_proof) {
-            let Op::AddAuth { scheme, auth } = call.op else {
+        self.identities.resize_with(self.clients().len(), Vec::new);
+        for call in self.calls.iter().filter(|call| call.is_proof()) {
+            let Op::AddAuth { scheme, auth } = call.op() else {
                 continue;
             };
-            let is_answered = matches!(call.outcome, Outcome::Ok(_));
-            if &**scheme != "digest" || !is_answered && call.outcome != Outcome::Unknown {
+            let is_answered = call.is_ok();
+            if &**scheme != "digest" || !is_answered && !call.is_unknown() {
                 continue;
             }
             let proven = &mut self.identities[call.client as usize];
@@ -588,7 +774,7 @@ impl<'a> History<'a> {
 
     fn fill_sessions(&mut self) {
         // A client mostly goes on in the session that it had.
-        let mut last = vec![(SessionId::NONE, None); self.clients()];
+        let mut last = vec![(SessionId::NONE, None); self.clients().len()];
         for at in 0..self.calls.len() {
             let (client, session) = (self.calls[at].client as usize, self.calls[at].session);
             let slot = match last[client] {
@@ -609,8 +795,8 @@ impl<'a> History<'a> {
     pub fn mark_closes(&mut self, is_logged: impl Fn(SessionId) -> bool) {
         for at in &self.answered {
             let call = &mut self.calls[*at as usize];
-            if let (Op::CloseSession, Outcome::Ok(_)) = (call.op, call.outcome) {
-                call.closes_unlogged = !is_logged(call.session);
+            if call.nature.is(Nature::CLOSE) && call.is_ok() && !is_logged(call.session) {
+                call.nature.0 |= Nature::CLOSES_UNLOGGED;
             }
         }
     }

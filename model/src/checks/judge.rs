@@ -52,11 +52,11 @@ pub(crate) fn write_judged(
         ids: history.identities(call).0,
         as_of: None,
     };
-    match model.write_if(call.op, stamp, now, &fits) {
+    match model.write_if(call.op(), stamp, now, &fits) {
         Ok(done) => done,
         Err(_) => {
             let rights = judge(model, history, call, stamp, fits);
-            model.write_as(call.op, stamp, rights)
+            model.write_as(call.op(), stamp, rights)
         }
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn probe_judged(
     fits: impl Fn(&OpResult) -> bool,
 ) -> OpResult {
     let rights = judge(model, history, call, stamp, fits);
-    model.probe_as(call.op, stamp, rights)
+    model.probe_as(call.op(), stamp, rights)
 }
 
 /// Whether a server in that state could have answered the read so.
@@ -83,7 +83,7 @@ pub(crate) fn could_answer(
     let (early, late) = history.identities(call);
     let would = |ids: &[Id]| {
         let rights = Rights { ids, as_of: None };
-        model.would_answer_as(call.op, call.session, rights, observed)
+        model.would_answer_as(call.op(), call.session, rights, observed)
     };
     would(early) || (early != late && would(late))
 }
@@ -100,7 +100,7 @@ fn judge<'h>(
         ids: early,
         as_of: None,
     };
-    let mut former = model.former_states(call.op);
+    let mut former = model.former_states(call.op());
     former.retain(|state| stamp.zxid.0.saturating_sub(state.0) <= IN_FLIGHT_MAX);
     if former.is_empty() && early == late {
         return now;
@@ -112,7 +112,7 @@ fn judge<'h>(
     };
     let mut fitting = |ids, as_of| {
         let rights = Rights { ids, as_of };
-        fits(&model.probe_as(call.op, stamp, rights)).then_some(rights)
+        fits(&model.probe_as(call.op(), stamp, rights)).then_some(rights)
     };
     if let Some(rights) = all.iter().find_map(|ids| fitting(ids, None)) {
         return rights;

@@ -145,9 +145,9 @@ const OP_MAX: usize = 200;
 pub(super) fn said(call: &Call<'_>) -> String {
     format!(
         "call {} of client {} ({})",
-        call.id.0,
-        call.process.0,
-        short(spell::op(call.op), OP_MAX)
+        call.id().0,
+        call.process().0,
+        short(spell::op(call.op()), OP_MAX)
     )
 }
 

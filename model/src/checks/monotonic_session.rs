@@ -12,9 +12,8 @@
 //! `SetWatches` included). That an event counts is stricter than ZooKeeper: its client could be told of a change, and then read the
 //! state before it at a server that lags; the client here names events too.
 
-use super::history::Step;
+use super::history::{BySession, Step};
 use super::{Check, Evidence, Finding};
-use crate::reference::Lookup;
 use std::collections::BTreeMap;
 use zabsim_types::{HistoryKind, ProcessId, SessionChange, SessionId, Zxid};
 
@@ -27,25 +26,29 @@ pub(super) const CHECK: Check = Check {
 fn run(evidence: &Evidence<'_>) -> Finding {
     let history = &evidence.history;
     let mut finding = Finding::default();
-    // By session. Only looked up.
-    let mut seen: Lookup<i64, Zxid> = Lookup::default();
+    // Of each session that was given anything, the newest state.
+    let mut seen: BySession<Option<Zxid>> = BySession::new(history);
     let mut provisional: BTreeMap<ProcessId, SessionId> = BTreeMap::new();
     for (at, step) in history.steps() {
-        let (what, process, session, zxid) = match step {
+        let (what, seen, zxid) = match step {
             Step::Made(_) | Step::Recipe(_) => continue,
             Step::Done(call) => {
                 let call = &history.calls[call as usize];
                 // An identity is proven to a connection: no state stands behind its answer, which carries zxid 0.
                 let stateless = call.zxid == Zxid::ZERO && !call.names_state();
-                if !call.is_definite() || call.nature.is_proof || stateless {
+                if !call.is_definite() || call.is_proof() || stateless {
                     continue;
                 }
-                ("got a reply", call.process, call.session, call.zxid)
+                ("got a reply", seen.of_call(call), call.zxid)
             }
             Step::Told(event) => match &event.kind {
                 HistoryKind::Session {
                     change: SessionChange::WatchesSet { zxid, .. },
-                } => ("set its watches again", event.process, event.session, *zxid),
+                } => (
+                    "set its watches again",
+                    seen.of(history, event.session),
+                    *zxid,
+                ),
                 HistoryKind::Session {
                     change:
                         SessionChange::Connected {
@@ -55,8 +58,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                         },
                 } => {
                     let former = provisional.remove(&event.process);
-                    if let Some(zxid) = former.and_then(|session| seen.get(&session.0).copied()) {
-                        seen.insert(event.session.0, zxid);
+                    if let Some(zxid) = former.and_then(|session| *seen.of(history, session)) {
+                        *seen.of(history, event.session) = Some(zxid);
                     }
                     if *read_only {
                         provisional.insert(event.process, event.session);
@@ -74,24 +77,26 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                     zxid: Some(zxid), ..
                 } => {
                     // That it is not late is for the check of watches.
-                    let seen = seen.entry(event.session.0).or_default();
-                    *seen = (*zxid).max(*seen);
+                    let seen = seen.of(history, event.session);
+                    *seen = Some(*zxid).max(*seen);
                     continue;
                 }
                 _ => continue,
             },
         };
         finding.examined += 1;
-        let seen = seen.entry(session.0).or_default();
-        if zxid < *seen {
+        if let Some(before) = seen.filter(|before| zxid < *before) {
             finding.fail_about(history.time(at), &[at], || {
-                let client = process.0;
-                format!("client {client} {what} at {zxid} after it had seen {seen}")
+                let client = history.events[at as usize].process.0;
+                format!("client {client} {what} at {zxid} after it had seen {before}")
             });
         }
-        *seen = zxid.max(*seen);
+        *seen = Some(zxid).max(*seen);
     }
-    finding.with_detail(format!("replies in {} sessions", seen.len()))
+    finding.with_detail(format!(
+        "replies in {} sessions",
+        seen.values().flatten().count()
+    ))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //!
 //! Source: ZooKeeper's guarantee of atomicity; `MultiOperationRecord`, `DataTree.processTxn`.
 
-use super::history::{Call, Outcome};
+use super::history::{Outcome, Shown};
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding, stat_of};
 use crate::reference::Lookup;
@@ -29,10 +29,10 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut done = Vec::new();
     for at in &history.answered {
         let call = &history.calls[*at as usize];
-        if !call.nature.is_multi {
+        if !call.is_multi() {
             continue;
         }
-        let (Op::Multi { ops }, Outcome::Ok(reply)) = (call.op, call.outcome) else {
+        let (Op::Multi { ops }, Outcome::Ok(reply)) = (call.op(), call.outcome()) else {
             continue;
         };
         finding.examined += 1;
@@ -55,13 +55,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             touched.entry(path).or_default().push(zxid);
         }
     }
-    for at in &history.answered {
-        visible(
-            evidence,
-            &history.calls[*at as usize],
-            &touched,
-            &mut finding,
-        );
+    for shown in &history.shown {
+        visible(evidence, shown, &touched, &mut finding);
     }
     finding.with_detail(format!(
         "{multis} multis and the answers that may show them"
@@ -137,11 +132,12 @@ fn path_changed<'a>(op: &'a Op, reply: &'a Reply) -> Option<&'a str> {
     }
 }
 
-fn visible(evidence: &Evidence<'_>, call: &Call<'_>, touched: &Touched<'_>, finding: &mut Finding) {
-    let newest = call.shown.newest;
+fn visible(evidence: &Evidence<'_>, shown: &Shown, touched: &Touched<'_>, finding: &mut Finding) {
+    let newest = shown.newest;
     if newest == Zxid::ZERO {
         return;
     }
+    let call = &evidence.history.calls[shown.call as usize];
     finding.examined += 1;
     if newest > call.zxid {
         finding.fail(evidence.history.time(call.done), || {
@@ -156,7 +152,7 @@ fn visible(evidence: &Evidence<'_>, call: &Call<'_>, touched: &Touched<'_>, find
         return;
     }
     let (Op::GetData { path, .. } | Op::Exists { path, .. } | Op::GetChildren { path, .. }) =
-        call.op
+        call.op()
     else {
         return;
     };

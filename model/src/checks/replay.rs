@@ -128,8 +128,10 @@ pub(crate) struct Replay<'a> {
     pub fired: Vec<Fired>,
     /// Whether somebody watches whole subtrees: then everything that fires counts.
     recursive: bool,
-    /// The triggers at the paths that anybody watches.
-    pub triggers: Lookup<&'a str, PathTriggers>,
+    /// The paths that anybody watches: the place of each.
+    watched: Lookup<&'a str, u32>,
+    /// By place: the path, and what fired there.
+    pub triggers: Vec<(&'a str, PathTriggers)>,
     /// The lives of the ephemeral children of the recipes' objects, in log order.
     pub contenders: Vec<Contender>,
 }
@@ -165,15 +167,14 @@ impl<'a> Replay<'a> {
             reads: 0,
             fired: Vec::new(),
             recursive: false,
-            triggers: Lookup::default(),
+            watched: Lookup::default(),
+            triggers: Vec::new(),
             contenders: Vec::new(),
         };
-        for call in history.calls.iter().filter(|call| call.nature.watches) {
-            each_watched(call.op, &mut |path| {
-                replay.triggers.entry(path).or_default();
-            });
-            if let Op::AddWatch { path, mode } = call.op {
-                replay.triggers.entry(path).or_default();
+        for call in history.calls.iter().filter(|call| call.watches()) {
+            each_watched(call.op(), &mut |path| replay.watch(path));
+            if let Op::AddWatch { path, mode } = call.op() {
+                replay.watch(path);
                 replay.recursive |= *mode == AddWatchMode::PersistentRecursive;
             }
         }
@@ -188,6 +189,23 @@ impl<'a> Replay<'a> {
         }
         replay.run(history, model);
         replay
+    }
+
+    fn watch(&mut self, path: &'a str) {
+        let next = self.triggers.len() as u32;
+        if *self.watched.entry(path).or_insert(next) == next {
+            self.triggers.push((path, PathTriggers::default()));
+        }
+    }
+
+    /// The place of a path in `triggers`; `None` where nobody watches it.
+    pub fn place(&self, path: &str) -> Option<u32> {
+        self.watched.get(path).copied()
+    }
+
+    /// The path at a place in `triggers`.
+    pub fn path(&self, place: u32) -> &'a str {
+        self.triggers[place as usize].0
     }
 
     fn claim_by_reply(&mut self, history: &History<'a>) {
@@ -269,7 +287,7 @@ impl<'a> Replay<'a> {
                 ids: history.identities(call).0,
                 as_of: None,
             };
-            let due = model.read_as(call.op, call.session, rights);
+            let due = model.read_as(call.op(), call.session, rights);
             let (observed, expected) = contrast(&differences(observed, &due));
             self.wrong_reads.push(Wrong {
                 call: Some(at),
@@ -352,7 +370,7 @@ impl<'a> Replay<'a> {
             return Err(wrong(
                 format!(
                     "the log to hold {}, number {} of {}",
-                    spell::op(call.op),
+                    spell::op(call.op()),
                     call.xid.0,
                     call.session
                 ),
@@ -445,8 +463,8 @@ impl<'a> Replay<'a> {
             acl,
         } in model.triggers()
         {
-            let triggers = self.triggers.get_mut(&**path);
-            if triggers.is_none() && !self.recursive {
+            let watched = self.watched.get(&**path);
+            if watched.is_none() && !self.recursive {
                 continue;
             }
             // Gone in one list and in the other: one thing to tell.
@@ -475,7 +493,8 @@ impl<'a> Replay<'a> {
                 WatchList::Data => self.fired[place].data = true,
                 WatchList::Child => self.fired[place].child = true,
             }
-            if let Some(triggers) = triggers {
+            if let Some(watched) = watched {
+                let (_, triggers) = &mut self.triggers[*watched as usize];
                 match list {
                     WatchList::Data => triggers.data.push(one),
                     WatchList::Child => triggers.child.push(one),
@@ -634,9 +653,9 @@ fn same_error(result: &OpResult, what: &TxnKind) -> bool {
 /// Whether the transaction may be that of an unanswered call. Its number settles it, where the client knew it: a program that
 /// repeats a lost request sends the same again, and only the number tells them apart.
 fn could_be(call: &Call<'_>, txn: &CommittedTxn) -> bool {
-    call.outcome == Outcome::Unknown
+    call.is_unknown()
         && (call.xid == Xid(0) || call.xid == txn.cxid)
-        && txn.what.is_effect_of(call.op)
+        && txn.what.is_effect_of(call.op())
 }
 
 fn blame(history: &History<'_>, txn: &CommittedTxn) -> Blame {
@@ -656,10 +675,11 @@ fn blame(history: &History<'_>, txn: &CommittedTxn) -> Blame {
     if let Some(call) = find(&|call| could_be(call, txn)) {
         Blame::OutOfOrder(call)
     } else if let Some(call) =
-        find(&|call| call.outcome == Outcome::Unsent && txn.what.is_effect_of(call.op))
+        find(&|call| call.outcome() == Outcome::Unsent && txn.what.is_effect_of(call.op()))
     {
         Blame::Unsent(call)
-    } else if let Some(call) = find(&|call| call.is_definite() && txn.what.is_effect_of(call.op)) {
+    } else if let Some(call) = find(&|call| call.is_definite() && txn.what.is_effect_of(call.op()))
+    {
         Blame::Twice(call)
     } else {
         Blame::Nobody

@@ -13,7 +13,7 @@ use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding};
 use crate::reference::Lookup;
 use crate::witness::{TxnKind, sequence_of};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use zabsim_types::{Op, Reply, Zxid, parent_of};
 
 pub(super) const CHECK: Check = Check {
@@ -37,7 +37,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut named = Vec::new();
     for at in &history.answered {
         let call = &history.calls[*at as usize];
-        if !call.nature.is_sequential && !call.nature.is_multi {
+        if !call.is_sequential() && !call.is_multi() {
             continue;
         }
         each_create(call, &mut |part, asked, path| {
@@ -56,23 +56,26 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         return Finding::default().with_detail("no sequential nodes".into());
     }
     named.sort_by_key(|node| (node.zxid, node.part));
-    let parents = named.iter().map(|node| (parent(node.path), ())).collect();
-    let (made, doubtful) = incarnations(evidence, &parents);
+    let mut parents = Parents::default();
+    let above: Vec<usize> = named
+        .iter()
+        .map(|node| parents.add(parent(node.path)))
+        .collect();
+    let made = incarnations(evidence, &parents);
     let mut finding = Finding::default();
-    let mut last: BTreeMap<(&str, usize), &Named<'_>> = BTreeMap::new();
-    for node in &named {
-        let above = parent(node.path);
-        if doubtful.contains(above) {
-            continue;
-        }
+    // Of each parent: in which incarnation its last child was made, and that child.
+    let mut last: Vec<Option<(usize, &Named<'_>)>> = vec![None; made.len()];
+    let mut incarnations = 0;
+    for (node, above) in named.iter().zip(above) {
+        let Some(made) = &made[above] else { continue };
         finding.examined += 1;
-        let incarnation = made.get(above).map_or(0, |made| {
-            made.partition_point(|made| *made < (node.zxid, node.part))
-        });
-        let before = last.insert((above, incarnation), node);
-        if let Some(before) = before
-            && node.number.wrapping_sub(before.number) <= 0
-        {
+        let incarnation = made.partition_point(|made| *made < (node.zxid, node.part));
+        let before = last[above].replace((incarnation, node));
+        let Some((_, before)) = before.filter(|(before, _)| *before == incarnation) else {
+            incarnations += 1;
+            continue;
+        };
+        if node.number.wrapping_sub(before.number) <= 0 {
             finding.fail_about(
                 history.time(node.call.done),
                 &[before.call.done, node.call.done],
@@ -89,8 +92,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             );
         }
     }
-    let detail = format!("sequential nodes under {} parents", last.len());
-    finding.with_detail(detail)
+    finding.with_detail(format!("sequential nodes under {incarnations} parents"))
 }
 
 /// The sequential creations of a call that succeeded: part, path asked for, path made.
@@ -102,7 +104,7 @@ fn each_create<'a>(call: &Call<'a>, visit: &mut impl FnMut(usize, &'a str, &'a s
             visit(part, path, made);
         }
     };
-    match (call.op, call.outcome) {
+    match (call.op(), call.outcome()) {
         (Op::Multi { ops }, Outcome::Ok(Reply::Multi { results })) => {
             for (part, (op, reply)) in ops.iter().zip(results).enumerate() {
                 one(part, op, reply);
@@ -117,19 +119,41 @@ fn parent(path: &str) -> &str {
     parent_of(path).unwrap_or("/")
 }
 
-/// The transactions that made it, each with the part that did: a multi may remove a parent, make it anew, and go on under it.
-type Incarnations<'a> = BTreeMap<&'a str, Vec<(Zxid, usize)>>;
+/// The parents of sequential nodes, each with its place.
+#[derive(Default)]
+struct Parents<'a> {
+    places: Lookup<&'a str, usize>,
+    /// Which lengths, modulo 64, their paths have: most paths of a log need not be looked at.
+    lengths: u64,
+}
 
-/// When each of the parents was made, and the parents of which that is not known.
-fn incarnations<'a>(
-    evidence: &'a Evidence<'_>,
-    parents: &Lookup<&'a str, ()>,
-) -> (Incarnations<'a>, BTreeSet<&'a str>) {
-    let mut made: Incarnations<'a> = BTreeMap::new();
-    let mut doubtful = BTreeSet::new();
+impl<'a> Parents<'a> {
+    fn add(&mut self, path: &'a str) -> usize {
+        let next = self.places.len();
+        self.lengths |= 1 << (path.len() % 64);
+        *self.places.entry(path).or_insert(next)
+    }
+
+    fn place(&self, path: &str) -> Option<usize> {
+        if self.lengths & 1 << (path.len() % 64) == 0 {
+            return None;
+        }
+        self.places.get(path).copied()
+    }
+}
+
+/// The transactions that made a parent, each with the part that did: a multi may remove it, make it anew, and go on under it.
+/// `None`: that is not known.
+type Incarnations = Option<Vec<(Zxid, usize)>>;
+
+/// When each of the parents was made.
+fn incarnations(evidence: &Evidence<'_>, parents: &Parents<'_>) -> Vec<Incarnations> {
+    let mut made: Vec<Incarnations> = vec![Some(Vec::new()); parents.places.len()];
     let mut note = |path: &str, zxid, part| {
-        if let Some((parent, ())) = parents.get_key_value(path) {
-            made.entry(parent).or_default().push((zxid, part));
+        if let Some(place) = parents.place(path)
+            && let Some(made) = &mut made[place]
+        {
+            made.push((zxid, part));
         }
     };
     if let Some(replay) = &evidence.replay {
@@ -142,10 +166,11 @@ fn incarnations<'a>(
                 part += 1;
             });
         }
-        return (made, doubtful);
+        return made;
     }
+    let mut doubtful = BTreeSet::new();
     for call in &evidence.history.calls {
-        let parts = match call.op {
+        let parts = match call.op() {
             Op::Multi { ops } => ops.as_slice(),
             op => std::slice::from_ref(op),
         };
@@ -153,18 +178,22 @@ fn incarnations<'a>(
             let (Op::Create { path, .. } | Op::Delete { path, .. }) = op else {
                 continue;
             };
-            match call.outcome {
+            match call.outcome() {
                 Outcome::Ok(Reply::MultiFailed { .. }) | Outcome::Fail(_) => {}
                 Outcome::Ok(_) => note(path, call.zxid, part),
-                Outcome::Unknown => {
-                    doubtful.extend(parents.get_key_value(&**path).map(|(parent, ())| *parent));
-                }
+                Outcome::Unknown => doubtful.extend(parents.place(path)),
                 Outcome::Refused | Outcome::Unsent => {}
             }
         }
     }
-    made.values_mut().for_each(|made| made.sort_unstable());
-    (made, doubtful)
+    for (place, made) in made.iter_mut().enumerate() {
+        match made {
+            Some(_) if doubtful.contains(&place) => *made = None,
+            Some(made) => made.sort_unstable(),
+            None => {}
+        }
+    }
+    made
 }
 
 #[cfg(test)]

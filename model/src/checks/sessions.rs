@@ -20,7 +20,7 @@
 //! Source: ZooKeeper's guarantees on sessions and ephemerals; `SessionTrackerImpl`, `DataTree.killSession`. That a session is
 //! expired only after its timeout of silence is the servers' own clock's matter and is checked there.
 
-use super::history::{Outcome, Step};
+use super::history::{Shown, Step};
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding};
 use crate::witness::{TxnKind, Witness};
@@ -199,7 +199,7 @@ fn answers(
                 None => !told.may_be_unlogged(call.session),
             };
             finding.examined += 1;
-            if over && *call.op != Op::CloseSession {
+            if over && *call.op() != Op::CloseSession {
                 finding.fail_about(history.time(call.done), &[call.done], || {
                     format!(
                         "{} was answered at {} for session {}, which had no life then",
@@ -209,20 +209,20 @@ fn answers(
                     )
                 });
             }
-            let owner = call.shown.owner;
-            if owner == SessionId::NONE {
-                continue;
-            }
-            finding.examined += 1;
-            if lives.get(&owner).is_none_or(|life| life.over_at(call.zxid)) {
-                finding.fail_about(history.time(call.done), &[call.done], || {
-                    format!(
-                        "{} saw at {} a node of session {owner}, which had no life then",
-                        said(call),
-                        call.zxid
-                    )
-                });
-            }
+        }
+    }
+    let owned = history.shown.iter();
+    for Shown { call, owner, .. } in owned.filter(|shown| shown.owner != SessionId::NONE) {
+        let call = &history.calls[*call as usize];
+        finding.examined += 1;
+        if lives.get(owner).is_none_or(|life| life.over_at(call.zxid)) {
+            finding.fail_about(history.time(call.done), &[call.done], || {
+                format!(
+                    "{} saw at {} a node of session {owner}, which had no life then",
+                    said(call),
+                    call.zxid
+                )
+            });
         }
     }
 }
@@ -240,7 +240,7 @@ fn news(
     for (now, step) in history.steps() {
         let event = match step {
             Step::Told(event) => event,
-            Step::Done(call) if history.calls[call as usize].outcome == Outcome::Refused => {
+            Step::Done(call) if history.calls[call as usize].is_refused() => {
                 &history.events[now as usize]
             }
             _ => continue,

@@ -40,7 +40,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     for (place, step) in history.steps() {
         let at = match step {
             Step::Made(at) => {
-                if history.calls[at as usize].nature.is_sync {
+                if history.calls[at as usize].is_sync() {
                     found[at as usize] = newest;
                 }
                 continue;
@@ -63,8 +63,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         }
         newest = newest.max(call.zxid);
         let slot = call.slot as usize;
-        if call.nature.is_sync
-            && let Op::Sync { mode, .. } = call.op
+        if call.is_sync()
+            && let Op::Sync { mode, .. } = call.op()
         {
             let promised = found[at];
             let excused = *mode == SyncMode::Leader
@@ -72,7 +72,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 && call.zxid < promised;
             deposed += u64::from(excused);
             let lags = evidence.options.leader_may_lag && !excused && call.zxid < promised;
-            let server = servers.get(&call.process).copied();
+            let server = servers.get(&call.process()).copied();
             let excused = excused
                 || lags
                     && server.is_some_and(|server| {

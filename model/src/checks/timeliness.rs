@@ -63,7 +63,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         if now <= calm_from && calm_from > Time::ZERO {
             continue;
         }
-        if read_only.contains(&(call.process, call.conn)) {
+        if !read_only.is_empty() && read_only.contains(&(call.process(), call.conn)) {
             continue;
         }
         finding.examined += 1;

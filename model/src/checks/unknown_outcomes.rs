@@ -14,7 +14,7 @@
 //! Source: ZooKeeper's session order with `SessionMovedException` (`PrepRequestProcessor.checkSession`); the conclusion that
 //! a write left open by a lost connection comes before any later one of its session is this project's.
 
-use super::history::{At, Call, History, NEVER, Outcome};
+use super::history::{At, Call, History, NEVER};
 use super::linearizable_writes::said;
 use super::replay::{Blame, Claim, Replay, Unanswered, is_turned_away};
 use super::{Check, Evidence, Finding};
@@ -50,7 +50,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     }
     let mut happened = 0;
     for (at, call) in history.calls.iter().enumerate() {
-        if call.outcome == Outcome::Unknown && call.is_update() {
+        if call.is_unknown() && call.is_update() {
             finding.examined += 1;
             happened += u64::from(replay.txn_of[at].is_some());
         }
@@ -107,7 +107,7 @@ fn prefixes(evidence: &Evidence<'_>, replay: &Replay<'_>, finding: &mut Finding)
 fn connections(history: &History<'_>) -> BTreeMap<u32, u32> {
     // In order of the losses, and with them what happened to the connections.
     let calls = (0..).zip(&history.calls);
-    let lost = calls.filter(|(_, call)| call.outcome == Outcome::Unknown && call.done != NEVER);
+    let lost = calls.filter(|(_, call)| call.is_unknown() && call.done != NEVER);
     let mut lost: Vec<(At, u32)> = lost.map(|(at, call)| (call.done, at)).collect();
     lost.sort_unstable();
     let mut told = history.told().peekable();
@@ -122,7 +122,7 @@ fn connections(history: &History<'_>) -> BTreeMap<u32, u32> {
                 now.insert(event.process, *conn);
             }
         }
-        if let Some(conn) = now.get(&history.calls[at as usize].process) {
+        if let Some(conn) = now.get(&history.calls[at as usize].process()) {
             conns.insert(at, *conn);
         }
     }
@@ -136,7 +136,7 @@ fn open_updates(history: &History<'_>, slot: u32, base: u32) -> Vec<u32> {
     let until = made
         .iter()
         .position(|at| call(at).is_definite() && call(at).is_update());
-    let open = |at: &&u32| call(at).outcome == Outcome::Unknown && call(at).is_update();
+    let open = |at: &&u32| call(at).is_unknown() && call(at).is_update();
     let gap = &made[..until.unwrap_or(made.len())];
     gap.iter().filter(open).copied().collect()
 }

@@ -59,8 +59,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         events: 0,
     };
     let history = &evidence.history;
-    let mut clients: Vec<Client<'_>> = Vec::new();
-    clients.resize_with(history.clients(), Client::default);
+    let processes = history.clients().iter();
+    let mut clients: Vec<Client<'_>> = processes.map(|process| Client::new(*process)).collect();
     for (at, step) in history.steps() {
         scan.now = at;
         match step {
@@ -69,15 +69,11 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             Step::Done(call) => {
                 let call = &history.calls[call as usize];
                 if call.is_definite() {
-                    let client = &mut clients[call.client as usize];
-                    client.process = call.process;
-                    scan.reply(client, call);
+                    scan.reply(&mut clients[call.client as usize], call);
                 }
             }
             Step::Told(event) => {
-                let client = &mut clients[history.client(event.process)];
-                client.process = event.process;
-                scan.take(client, event);
+                scan.take(&mut clients[history.client(event.process)], event);
             }
         }
     }
@@ -96,8 +92,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     finding.with_detail(format!("{left} watches left, {events} events"))
 }
 
-/// A watch: of which kind, where.
-type Key<'a> = (Kind, &'a str);
+/// A watch: of which kind, and the place of its path among those that are watched.
+type Key = (Kind, u32);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Kind {
@@ -131,13 +127,13 @@ struct Client<'a> {
     provisional: bool,
     /// The connection broke or is new: the watches are not set on any server.
     detached: bool,
-    set: BTreeMap<Key<'a>, Watch>,
+    set: BTreeMap<Key, Watch>,
     /// Those that have become due, by their transaction.
-    due: BTreeSet<(Due, Key<'a>)>,
+    due: BTreeSet<(Due, Key)>,
     /// The events without a zxid since the connection began.
-    caught_up: Vec<(Key<'a>, Watch, WatchKind)>,
+    caught_up: Vec<(Key, Watch, WatchKind)>,
     /// Those that were used up unheard, and whether the client has set them again since.
-    unheard: BTreeMap<Key<'a>, bool>,
+    unheard: BTreeMap<Key, bool>,
     /// Of those caught up the last path that was gone and watched in both lists: it may be told of once more.
     may_repeat: Option<&'a str>,
 }
@@ -213,15 +209,15 @@ impl<'a> Scan<'_, 'a> {
         let at = self.history.time(self.now);
         if client.detached && !client.set.is_empty() {
             self.finding.fail_about(at, &[self.now], || {
-                let (process, count) = (call.process.0, client.set.len());
+                let (process, count) = (client.process.0, client.set.len());
                 format!("client {process} got a reply on a new connection before its {count} watches were set there")
             });
             client.forget();
         }
         client.detached = false;
-        self.late(client, call.zxid, true, call.process, at);
-        if call.nature.watches {
-            self.leave(client, call.op, call.observed(), call.zxid);
+        self.late(client, call.zxid, true, at);
+        if call.watches() {
+            self.leave(client, call.op(), call.observed(), call.zxid);
         }
     }
 
@@ -239,13 +235,15 @@ impl<'a> Scan<'_, 'a> {
             Some(Err(ErrorCode::NoNode)) => false,
             _ => return,
         };
-        let key: Key<'a> = match (op, observed) {
+        let (kind, path) = match (op, observed) {
             (Op::AddWatch { path, mode }, _) if present => match mode {
                 AddWatchMode::Persistent => (Kind::Persistent, path),
                 AddWatchMode::PersistentRecursive => (Kind::Recursive, path),
             },
             (Op::RemoveWatches { path, kind }, _) if present => {
-                client.remove(path, *kind);
+                if let Some(place) = self.replay.place(path) {
+                    client.remove(place, *kind);
+                }
                 return;
             }
             (Op::MultiRead { ops }, Some(Ok(Reply::MultiRead { results }))) => {
@@ -264,6 +262,8 @@ impl<'a> Scan<'_, 'a> {
                 None => return,
             },
         };
+        let place = self.replay.place(path);
+        let key = (kind, place.expect("the replay knows what is watched"));
         if client.set.contains_key(&key) {
             return;
         }
@@ -279,14 +279,8 @@ impl<'a> Scan<'_, 'a> {
     }
 
     /// Reports the watches that were due before `zxid` (or at it), and forgets them.
-    fn late(
-        &mut self,
-        client: &mut Client<'a>,
-        zxid: Zxid,
-        or_at: bool,
-        process: ProcessId,
-        at: Time,
-    ) {
+    fn late(&mut self, client: &mut Client<'a>, zxid: Zxid, or_at: bool, at: Time) {
+        let process = client.process;
         while let Some((at_place, key)) = client.due.first().copied() {
             let due = at_place.zxid;
             if due > zxid || (due == zxid && !or_at) {
@@ -309,7 +303,7 @@ impl<'a> Scan<'_, 'a> {
             self.finding.fail_about(at, &about, || {
                 format!(
                     "client {} got {what} at {zxid} before the event of {due} at {} that its watch of {} waits for",
-                    process.0, key.1, watch.since
+                    process.0, self.replay.path(key.1), watch.since
                 )
             });
         }
@@ -334,35 +328,32 @@ impl<'a> Scan<'_, 'a> {
         if client.detached {
             return;
         }
-        for (due, (kind, path)) in &client.due {
+        for (due, key) in &client.due {
             if self.told(*due, process) != Told::Yes {
                 continue;
             }
-            let left = client
-                .set
-                .get(&(*kind, *path))
-                .map_or(self.now, |watch| watch.left);
+            let left = client.set.get(key).map_or(self.now, |watch| watch.left);
             let about = self.about(left, Some(due.zxid));
             self.finding.fail_about(end, &about, || {
                 format!(
-                    "client {} never got the event of {} at {path}",
-                    process.0, due.zxid
+                    "client {} never got the event of {} at {}",
+                    process.0,
+                    due.zxid,
+                    self.replay.path(key.1)
                 )
             });
         }
     }
 
     fn event(&mut self, client: &mut Client<'a>, zxid: Zxid, e: &'a WatchEvent, at: &HistoryEvent) {
-        self.late(client, zxid, false, at.process, at.time);
+        self.late(client, zxid, false, at.time);
         let fired = &self.replay.fired;
         let from = Due { zxid, place: 0 };
         let to = Due {
             zxid,
             place: u32::MAX,
         };
-        let here = client
-            .due
-            .range((from, (Kind::Once(WatchList::Data), ""))..);
+        let here = client.due.range((from, (Kind::Once(WatchList::Data), 0))..);
         let here = here.take_while(|(due, _)| *due <= to);
         let fits = |due: &Due| {
             let fired = &fired[due.place as usize];
@@ -370,23 +361,23 @@ impl<'a> Scan<'_, 'a> {
         };
         let first = here.clone().map(|(due, _)| *due).find(fits);
         let Some(due) = first.filter(|_| !client.detached) else {
-            let set_again = |key: &Key<'_>| client.unheard.get(key) == Some(&true);
-            if keys_of(e).any(|key| set_again(&key)) {
-                client.hear(e);
+            let mut keys = keys_of(self.replay, e);
+            if keys.any(|key| client.unheard.get(&key) == Some(&true)) {
+                self.hear(client, e);
                 return;
             }
             self.unexpected(client, Some(zxid), e, at);
             // Of a watch that fired wrongly nothing is known any more.
-            for key in keys_of(e) {
+            for key in keys_of(self.replay, e) {
                 client.disarm(key);
             }
             return;
         };
-        let keys: Vec<Key<'a>> = here
+        let keys: Vec<Key> = here
             .filter(|(other, _)| *other == due)
             .map(|(_, key)| *key)
             .collect();
-        client.hear(e);
+        self.hear(client, e);
         for key in keys {
             let watch = client.disarm(key).expect("what is due is set");
             if !matches!(key.0, Kind::Once(_)) {
@@ -395,8 +386,18 @@ impl<'a> Scan<'_, 'a> {
         }
     }
 
+    /// What it is told uses up what it had not heard of.
+    fn hear(&self, client: &mut Client<'a>, event: &WatchEvent) {
+        if client.unheard.is_empty() {
+            return;
+        }
+        for key in keys_of(self.replay, event) {
+            client.unheard.remove(&key);
+        }
+    }
+
     /// A watch that stays waits for the next change.
-    fn go_on(&self, client: &mut Client<'a>, key: Key<'a>, mut watch: Watch, due: Due) {
+    fn go_on(&self, client: &mut Client<'a>, key: Key, mut watch: Watch, due: Due) {
         watch.due.retain(|other| *other != due);
         if watch.due.is_empty() {
             watch.due = self.next_after(key, due.zxid, client.process);
@@ -422,10 +423,10 @@ impl<'a> Scan<'_, 'a> {
         e: &WatchEvent,
         at: &HistoryEvent,
     ) {
-        let left = keys_of(e).find_map(|key| client.set.get(&key));
+        let left = keys_of(self.replay, e).find_map(|key| client.set.get(&key));
         let about = self.about(left.map_or(self.now, |watch| watch.left), zxid);
         self.finding.fail_about(at.time, &about, || {
-            let waits = keys_of(e).find_map(|key| client.set.get(&key));
+            let waits = keys_of(self.replay, e).find_map(|key| client.set.get(&key));
             let why = match (waits, client.detached) {
                 (None, _) => "no watch was set there".to_owned(),
                 (Some(_), true) if zxid.is_some() => {
@@ -449,11 +450,12 @@ impl<'a> Scan<'_, 'a> {
 
     /// An event without a zxid: which change it stands for is judged when the server has said at which state it looked.
     fn catch_up(&mut self, client: &mut Client<'a>, e: &'a WatchEvent, at: &HistoryEvent) {
-        let keys: Vec<Key<'_>> = keys_of(e)
+        let keys: Vec<Key> = keys_of(self.replay, e)
             .filter(|key| client.set.contains_key(key))
             .collect();
         // It may be for a watch that was used up unheard, or for the one that was left in its place.
-        if let Some(key) = keys_of(e).find(|key| client.unheard.contains_key(key))
+        let mut unheard = keys_of(self.replay, e);
+        if let Some(key) = unheard.find(|key| client.unheard.contains_key(key))
             && client.detached
         {
             if client.disarm(key).is_none() {
@@ -492,7 +494,7 @@ impl<'a> Scan<'_, 'a> {
                     format!(
                         "client {} was told {kind} at {} when it set its watches again at {zr} from {rel}; it should be {}",
                         at.process.0,
-                        key.1,
+                        self.replay.path(key.1),
                         expected.map_or("nothing".to_owned(), |kind| kind.to_string())
                     )
                 });
@@ -517,7 +519,9 @@ impl<'a> Scan<'_, 'a> {
                 self.finding.fail_about(at.time, &about, || {
                     format!(
                         "client {} sets its watches again from {rel} and never got the event of {} at {}",
-                        at.process.0, due.zxid, key.1
+                        at.process.0,
+                        due.zxid,
+                        self.replay.path(key.1)
                     )
                 });
                 continue;
@@ -527,7 +531,8 @@ impl<'a> Scan<'_, 'a> {
                 self.finding.fail_about(at.time, &about, || {
                     format!(
                         "client {} set its watches again at {zr} from {rel} and was not told {kind} at {}",
-                        at.process.0, key.1
+                        at.process.0,
+                        self.replay.path(key.1)
                     )
                 });
                 continue;
@@ -546,11 +551,11 @@ impl<'a> Scan<'_, 'a> {
 
     /// What a server at `zr` must tell of a watch that is set again by a client that was shown `rel` last. A client that
     /// names less than it was shown when it left the watch makes no news of the old.
-    fn missed(&self, key: Key<'_>, watch: &Watch, rel: Zxid, zr: Zxid) -> Option<WatchKind> {
+    fn missed(&self, key: Key, watch: &Watch, rel: Zxid, zr: Zxid) -> Option<WatchKind> {
         let rel = rel.max(watch.since);
         // What stays is set again, and that is all.
         let Kind::Once(list) = key.0 else { return None };
-        let triggers = self.replay.triggers.get(key.1)?;
+        let (_, triggers) = &self.replay.triggers[key.1 as usize];
         let upto = |list| {
             let triggers = triggers.of(list);
             &triggers[..triggers.partition_point(|(zxid, ..)| *zxid <= zr)]
@@ -578,7 +583,7 @@ impl<'a> Scan<'_, 'a> {
     }
 
     /// What the watch waits for from the state `zxid` on.
-    fn next_after(&self, key: Key<'_>, zxid: Zxid, process: ProcessId) -> Vec<Due> {
+    fn next_after(&self, key: Key, zxid: Zxid, process: ProcessId) -> Vec<Due> {
         let mut due: Vec<Due> = self
             .first_after(key, Due::behind(zxid), process)
             .into_iter()
@@ -600,10 +605,11 @@ impl<'a> Scan<'_, 'a> {
     }
 
     /// The first change behind that one that the watch is for. A watch that stays waits for nothing that it may not be told.
-    fn first_after(&self, (kind, path): Key<'_>, after: Due, process: ProcessId) -> Option<Due> {
+    fn first_after(&self, (kind, place): Key, after: Due, process: ProcessId) -> Option<Due> {
+        let (path, triggers) = &self.replay.triggers[place as usize];
         let is_behind = |zxid: Zxid, place: u32| Due { zxid, place } > after;
         let of = |list| {
-            let triggers = self.replay.triggers.get(path)?.of(list);
+            let triggers = triggers.of(list);
             let at = triggers.partition_point(|(zxid, _, place)| !is_behind(*zxid, *place));
             let shown = |(zxid, _, place): &&(Zxid, WatchKind, u32)| {
                 let due = Due {
@@ -660,15 +666,22 @@ fn is_within(path: &str, above: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-impl<'a> Client<'a> {
-    fn arm(&mut self, key: Key<'a>, watch: Watch) {
+impl Client<'_> {
+    fn new(process: ProcessId) -> Self {
+        Client {
+            process,
+            ..Client::default()
+        }
+    }
+
+    fn arm(&mut self, key: Key, watch: Watch) {
         for due in &watch.due {
             self.due.insert((*due, key));
         }
         self.set.insert(key, watch);
     }
 
-    fn disarm(&mut self, key: Key<'a>) -> Option<Watch> {
+    fn disarm(&mut self, key: Key) -> Option<Watch> {
         let watch = self.set.remove(&key)?;
         for due in &watch.due {
             self.due.remove(&(*due, key));
@@ -676,7 +689,7 @@ impl<'a> Client<'a> {
         Some(watch)
     }
 
-    fn remove(&mut self, path: &'a str, kind: WatcherType) {
+    fn remove(&mut self, place: u32, kind: WatcherType) {
         let (data, child) = (Kind::Once(WatchList::Data), Kind::Once(WatchList::Child));
         let kinds: &[Kind] = match kind {
             WatcherType::Children => &[child],
@@ -686,15 +699,8 @@ impl<'a> Client<'a> {
             WatcherType::PersistentRecursive => &[Kind::Recursive],
         };
         for kind in kinds {
-            self.disarm((*kind, path));
-            self.unheard.remove(&(*kind, path));
-        }
-    }
-
-    /// What it is told uses up what it had not heard of.
-    fn hear(&mut self, event: &'a WatchEvent) {
-        for key in keys_of(event) {
-            self.unheard.remove(&key);
+            self.disarm((*kind, place));
+            self.unheard.remove(&(*kind, place));
         }
     }
 
@@ -716,19 +722,19 @@ impl<'a> Client<'a> {
 }
 
 /// The watches that an event may be for.
-fn keys_of(event: &WatchEvent) -> impl Iterator<Item = Key<'_>> {
+fn keys_of(replay: &Replay<'_>, event: &WatchEvent) -> impl Iterator<Item = Key> + use<> {
     let data = event.kind != WatchKind::NodeChildrenChanged;
     let child = matches!(
         event.kind,
         WatchKind::NodeChildrenChanged | WatchKind::NodeDeleted
     );
-    let path = &*event.path;
-    [
-        data.then_some((Kind::Once(WatchList::Data), path)),
-        child.then_some((Kind::Once(WatchList::Child), path)),
-    ]
-    .into_iter()
-    .flatten()
+    let place = replay.place(&event.path);
+    let lists = [
+        data.then_some(Kind::Once(WatchList::Data)),
+        child.then_some(Kind::Once(WatchList::Child)),
+    ];
+    let kinds = lists.into_iter().flatten();
+    kinds.filter_map(move |kind| place.map(|place| (kind, place)))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         }
     }
     // Of each client its last connection, and whether it is open.
-    let mut conns = vec![(0, false); history.clients()];
+    let mut conns = vec![(0, false); history.clients().len()];
     for (at, step) in history.steps() {
         let (client, by) = match step {
             Step::Made(_) | Step::Recipe(_) => continue,

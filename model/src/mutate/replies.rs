@@ -13,15 +13,16 @@ use zabsim_types::{ErrorCode, HistoryKind, Op, Reply, SessionId, Stat, Zxid};
 impl<'a> Mutator<'a> {
     pub(super) fn stale_read(&self, dice: &mut Dice) -> Option<Corrupted> {
         let (call, reads, place) = self.any_read(dice)?;
-        let Outcome::Ok(reply) = call.outcome else {
+        let Outcome::Ok(reply) = call.outcome() else {
             return None;
         };
-        let older = |at: &&u32| matches!(self.call(**at).outcome, Outcome::Ok(old) if old != reply);
+        let older =
+            |at: &&u32| matches!(self.call(**at).outcome(), Outcome::Ok(old) if old != reply);
         let older = reads[..place].iter().rev().find(older)?;
-        let Outcome::Ok(old) = self.call(*older).outcome else {
+        let Outcome::Ok(old) = self.call(*older).outcome() else {
             return None;
         };
-        let (_, path) = read_of(call.op)?;
+        let (_, path) = read_of(call.op())?;
         self.answered(call, "an earlier answer", self.doubt(path), old.clone())
     }
 
@@ -34,7 +35,7 @@ impl<'a> Mutator<'a> {
         let answered = &self.history.sessions[slot].answered;
         let place = answered
             .iter()
-            .position(|at| self.call(*at).id == call.id)?;
+            .position(|at| self.call(*at).id() == call.id())?;
         let before = self.call(answered[place.checked_sub(1)?]).zxid;
         let back = 1 + dice.below(3) as u64;
         let to = Zxid(before.0.checked_sub(back)?);
@@ -52,14 +53,14 @@ impl<'a> Mutator<'a> {
         change: impl FnOnce(&mut Stat, &mut Dice) -> Option<&'static str>,
     ) -> Option<Corrupted> {
         let call = self.any(dice);
-        let Outcome::Ok(reply) = call.outcome else {
+        let Outcome::Ok(reply) = call.outcome() else {
             return None;
         };
         let mut reply = reply.clone();
         let stat = stat_mut(&mut reply)?;
         let may_be_legal = change(stat, dice);
         let may_be_legal =
-            may_be_legal.or_else(|| read_of(call.op).and_then(|(_, path)| self.doubt(path)));
+            may_be_legal.or_else(|| read_of(call.op()).and_then(|(_, path)| self.doubt(path)));
         self.answered(call, what, may_be_legal, reply)
     }
 
@@ -79,7 +80,7 @@ impl<'a> Mutator<'a> {
     /// be anything.
     pub(super) fn wrong_time(&self, dice: &mut Dice) -> Option<Corrupted> {
         let call = self.any(dice);
-        let Outcome::Ok(reply) = call.outcome else {
+        let Outcome::Ok(reply) = call.outcome() else {
             return None;
         };
         let stat = *stat_of(reply)?;
@@ -89,9 +90,9 @@ impl<'a> Mutator<'a> {
         let others = self
             .answers
             .iter()
-            .filter(|at| self.call(**at).id != call.id);
+            .filter(|at| self.call(**at).id() != call.id());
         let same = |at: &u32| {
-            let Outcome::Ok(reply) = self.call(*at).outcome else {
+            let Outcome::Ok(reply) = self.call(*at).outcome() else {
                 return false;
             };
             let mut seen = false;
@@ -113,7 +114,7 @@ impl<'a> Mutator<'a> {
 
     pub(super) fn wrong_data(&self, dice: &mut Dice) -> Option<Corrupted> {
         let (call, _, _) = self.any_read(dice)?;
-        let Outcome::Ok(Reply::Data { data, stat }) = call.outcome else {
+        let Outcome::Ok(Reply::Data { data, stat }) = call.outcome() else {
             return None;
         };
         let mut bytes = data.as_deref().unwrap_or_default().to_vec();
@@ -136,7 +137,7 @@ impl<'a> Mutator<'a> {
 
     pub(super) fn wrong_error(&self, dice: &mut Dice) -> Option<Corrupted> {
         let call = self.any(dice);
-        let Outcome::Fail(code) = call.outcome else {
+        let Outcome::Fail(code) = call.outcome() else {
             return None;
         };
         let other = match code {
@@ -149,11 +150,13 @@ impl<'a> Mutator<'a> {
             _ => ErrorCode::NoNode,
         };
         let mut paths = Vec::new();
-        touched(call.op, &mut paths);
+        touched(call.op(), &mut paths);
         let doubt = paths.iter().find_map(|path| self.doubt(path));
         let what = format!(
             "{other:?} instead of {code:?}: call {} of client {}, {:?}",
-            call.id.0, call.process.0, call.op
+            call.id().0,
+            call.process().0,
+            call.op()
         );
         self.changed(what, doubt, |events| {
             if let HistoryKind::Fail { error, .. } = &mut events[call.done as usize].kind {
@@ -164,7 +167,7 @@ impl<'a> Mutator<'a> {
 
     pub(super) fn wrong_children(&self, dice: &mut Dice) -> Option<Corrupted> {
         let (call, _, _) = self.any_read(dice)?;
-        let Outcome::Ok(Reply::Children { names, stat }) = call.outcome else {
+        let Outcome::Ok(Reply::Children { names, stat }) = call.outcome() else {
             return None;
         };
         let mut names = names.clone();
@@ -184,7 +187,7 @@ impl<'a> Mutator<'a> {
         let sessions = &self.history.sessions;
         let other = sessions[dice.below(sessions.len())].session;
         let call = self.any(dice);
-        let Outcome::Ok(reply) = call.outcome else {
+        let Outcome::Ok(reply) = call.outcome() else {
             return None;
         };
         let mut reply = reply.clone();
@@ -224,29 +227,32 @@ impl<'a> Mutator<'a> {
     pub(super) fn resurrected(&self, dice: &mut Dice) -> Option<Corrupted> {
         let calls = || self.answers.iter().map(|at| self.call(*at));
         let closed: BTreeMap<SessionId, Zxid> = calls()
-            .filter(|call| *call.op == Op::CloseSession)
+            .filter(|call| *call.op() == Op::CloseSession)
             .map(|call| (call.session, call.zxid))
             .collect();
         let ended = |call: Call<'a>| {
-            let Outcome::Ok(reply) = call.outcome else {
+            let Outcome::Ok(reply) = call.outcome() else {
                 return None;
             };
-            read_of(call.op)?;
+            read_of(call.op())?;
             let owner = stat_of(reply)?.ephemeral_owner;
             Some((call, reply, *closed.get(&owner)?))
         };
         let seen: Vec<_> = calls().copied().filter_map(ended).collect();
         let (then, reply, end) = *seen.get(dice.below(seen.len()))?;
         let behind: Vec<_> = calls()
-            .filter(|call| call.zxid >= end && read_of(call.op).is_some())
-            .filter(|call| matches!(call.outcome, Outcome::Ok(_)))
+            .filter(|call| call.zxid >= end && read_of(call.op()).is_some())
+            .filter(|call| matches!(call.outcome(), Outcome::Ok(_)))
             .collect();
         let call = *behind.get(dice.below(behind.len()))?;
         let what = format!(
             "seen at {} though its session ended at {end}: call {} of client {}, now {:?}",
-            call.zxid, call.id.0, call.process.0, then.op
+            call.zxid,
+            call.id().0,
+            call.process().0,
+            then.op()
         );
-        let (asked, answered) = (then.op.clone(), reply.clone());
+        let (asked, answered) = (then.op().clone(), reply.clone());
         self.changed(what, None, |events| {
             if let HistoryKind::Invoke { request, .. } = &mut events[call.invoked as usize].kind {
                 *request = asked;

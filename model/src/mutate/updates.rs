@@ -12,7 +12,7 @@ impl<'a> Mutator<'a> {
         let (zxid, at) = self.updates[dice.below(self.updates.len())];
         let call = self.call(at);
         let last = self.named.get(&zxid.epoch()) == Some(&zxid);
-        let closes = *call.op == Op::CloseSession;
+        let closes = *call.op() == Op::CloseSession;
         let may_be_legal = if last {
             Some(
                 "it was the last of its epoch: nobody saw it, and it may as well not have happened",
@@ -23,7 +23,7 @@ impl<'a> Mutator<'a> {
             .history
             .calls
             .iter()
-            .any(|call| call.outcome == Outcome::Unknown && call.is_update())
+            .any(|call| call.outcome() == Outcome::Unknown && call.is_update())
         {
             Some("an update of unknown outcome may be that transaction")
         } else if self.connecting(call) {
@@ -34,7 +34,9 @@ impl<'a> Mutator<'a> {
         };
         let what = format!(
             "never asked for: call {} of client {}, {:?}",
-            call.id.0, call.process.0, call.op
+            call.id().0,
+            call.process().0,
+            call.op()
         );
         let (from, to) = (call.invoked as usize, call.done as usize);
         self.changed(what, may_be_legal, |events| {
@@ -64,7 +66,7 @@ impl<'a> Mutator<'a> {
             )
         };
         let made =
-            |call: &&Call<'_>| container(call.op) && !matches!(call.outcome, Outcome::Fail(_));
+            |call: &&Call<'_>| container(call.op()) && !matches!(call.outcome(), Outcome::Fail(_));
         self.history.calls.iter().any(|call| made(&call))
     }
 
@@ -78,7 +80,7 @@ impl<'a> Mutator<'a> {
             return None;
         }
         let named = |call: &Call<'_>| {
-            let Outcome::Ok(reply) = call.outcome else {
+            let Outcome::Ok(reply) = call.outcome() else {
                 return false;
             };
             !matches!(reply, Reply::MultiFailed { .. })
@@ -95,7 +97,8 @@ impl<'a> Mutator<'a> {
         };
         let what = format!(
             "{first} and {second} exchanged: {:?} and {:?}",
-            one.op, two.op
+            one.op(),
+            two.op()
         );
         self.changed(what, may_be_legal, |events| {
             set_zxid(&mut events[one.done as usize], second);
@@ -117,7 +120,7 @@ impl<'a> Mutator<'a> {
                 path: asked, mode, ..
             },
             Outcome::Ok(Reply::Created { path, stat }),
-        ) = (call.op, call.outcome)
+        ) = (call.op(), call.outcome())
         else {
             return None;
         };
@@ -139,12 +142,13 @@ impl<'a> Mutator<'a> {
     pub(super) fn half_multi(&self, dice: &mut Dice) -> Option<Corrupted> {
         let multi = |(_, at): &&(Zxid, u32)| {
             let call = self.call(*at);
-            matches!(call.outcome, Outcome::Ok(Reply::Multi { results }) if results.len() > 1)
+            matches!(call.outcome(), Outcome::Ok(Reply::Multi { results }) if results.len() > 1)
         };
         let from = dice.below(self.updates.len());
         let (zxid, at) = self.updates[from..].iter().find(multi)?;
         let call = self.call(*at);
-        let (Op::Multi { ops }, Outcome::Ok(Reply::Multi { results })) = (call.op, call.outcome)
+        let (Op::Multi { ops }, Outcome::Ok(Reply::Multi { results })) =
+            (call.op(), call.outcome())
         else {
             return None;
         };
@@ -157,7 +161,8 @@ impl<'a> Mutator<'a> {
         };
         // Part of the state that somebody read: then it cannot be missing.
         let seen = self.answers.iter().map(|at| self.call(*at)).any(|other| {
-            let (Some((_, read)), Outcome::Ok(reply)) = (read_of(other.op), other.outcome) else {
+            let (Some((_, read)), Outcome::Ok(reply)) = (read_of(other.op()), other.outcome())
+            else {
                 return false;
             };
             let stat = stat_of(reply);
@@ -165,7 +170,9 @@ impl<'a> Mutator<'a> {
         });
         let what = format!(
             "part {part} left out: call {} of client {}, {:?}",
-            call.id.0, call.process.0, call.op
+            call.id().0,
+            call.process().0,
+            call.op()
         );
         let (mut ops, mut results) = (ops.clone(), results.clone());
         ops.remove(part);
@@ -179,12 +186,12 @@ impl<'a> Mutator<'a> {
     }
 
     pub(super) fn wrong_culprit(&self, dice: &mut Dice) -> Option<Corrupted> {
-        let failed = |(_, at): &&(Zxid, u32)| matches!(self.call(*at).outcome, Outcome::Ok(Reply::MultiFailed { errors }) if errors.len() > 1);
+        let failed = |(_, at): &&(Zxid, u32)| matches!(self.call(*at).outcome(), Outcome::Ok(Reply::MultiFailed { errors }) if errors.len() > 1);
         let from = dice.below(self.updates.len());
         let (_, at) = self.updates[from..].iter().find(failed)?;
         let call = self.call(*at);
         let (Op::Multi { ops }, Outcome::Ok(Reply::MultiFailed { errors })) =
-            (call.op, call.outcome)
+            (call.op(), call.outcome())
         else {
             return None;
         };

@@ -58,7 +58,7 @@ impl Ahead {
         let passing: BTreeSet<&ZPath> = history
             .calls
             .iter()
-            .filter_map(|call| match (call.op, call.outcome) {
+            .filter_map(|call| match (call.op(), call.outcome()) {
                 (Op::Create { mode, .. }, Outcome::Ok(Reply::Created { path, .. })) => {
                     mode.is_ephemeral().then_some(path)
                 }
@@ -73,17 +73,17 @@ impl Ahead {
             .collect();
         calls.sort_by_key(|call| call.zxid);
         for call in calls {
-            match call.outcome {
+            match call.outcome() {
                 Outcome::Ok(reply) => {
-                    ahead.answer(call.op, reply, call.zxid, true);
+                    ahead.answer(call.op(), reply, call.zxid, true);
                     if let (Op::GetChildren { path, .. }, Reply::Children { names, .. }) =
-                        (call.op, reply)
+                        (call.op(), reply)
                         && let Some((zxid, before)) = lists.insert(path, (call.zxid, names))
                     {
                         ahead.compare(path, (zxid, before), (call.zxid, names), &passing);
                     }
                 }
-                Outcome::Fail(ErrorCode::NoNode) => match call.op {
+                Outcome::Fail(ErrorCode::NoNode) => match call.op() {
                     Op::GetData { path, .. } | Op::Exists { path, .. } => {
                         ahead.course(path).there.push((call.zxid, false));
                     }
@@ -93,7 +93,7 @@ impl Ahead {
             }
         }
         for loose in loose.iter().filter(|loose| !loose.refused) {
-            ahead.loose(history.calls[loose.call as usize].op);
+            ahead.loose(history.calls[loose.call as usize].op());
         }
         for course in ahead.courses.values_mut() {
             course.counts.sort_unstable();

@@ -76,9 +76,9 @@ impl Scene<'_, '_> {
 
     fn overtaken(self) -> Option<Conflict> {
         let history = self.history;
-        let mut clients = vec![Shown::default(); history.clients()];
+        let mut clients = vec![Shown::default(); history.clients().len()];
         for call in &history.calls {
-            clients[call.client as usize].stays |= matches!(call.op, Op::AddWatch { .. });
+            clients[call.client as usize].stays |= matches!(call.op(), Op::AddWatch { .. });
         }
         for (now, step) in history.steps() {
             let event = match step {

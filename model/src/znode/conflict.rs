@@ -219,12 +219,12 @@ impl Scene<'_, '_> {
         if let Ok(Reply::Created { path, .. }) = given {
             places.extend(self.made(path));
         }
-        for child in children_in(call.op, given.ok(), expected.as_ref().ok()) {
+        for child in children_in(call.op(), given.ok(), expected.as_ref().ok()) {
             places.extend(self.last_at(&child, call.zxid));
         }
         places.remove(&at);
         if places.is_empty() {
-            let path = first_path(call.op);
+            let path = first_path(call.op());
             places.extend(path.and_then(|path| self.last_at(path, call.zxid)));
         }
         let mut parts: Vec<Operation> = places.into_iter().map(|at| self.call(at)).collect();
@@ -288,7 +288,7 @@ impl Scene<'_, '_> {
     {
         self.history.answered.iter().copied().filter(move |at| {
             let call = &self.history.calls[*at as usize];
-            matches!(call.outcome, Outcome::Ok(Reply::Created { path: made, .. }) if made == path)
+            matches!(call.outcome(), Outcome::Ok(Reply::Created { path: made, .. }) if made == path)
         })
     }
 
@@ -299,7 +299,7 @@ impl Scene<'_, '_> {
             let other = &self.history.calls[*at as usize];
             let own = other.is_update()
                 && other.zxid < before
-                && matches!(other.outcome, Outcome::Ok(reply) if !matches!(reply, Reply::MultiFailed { .. }));
+                && matches!(other.outcome(), Outcome::Ok(reply) if !matches!(reply, Reply::MultiFailed { .. }));
             own && changes(other, path)
         });
         of_it.max_by_key(|at| self.history.calls[*at as usize].zxid)
@@ -322,7 +322,7 @@ impl Scene<'_, '_> {
     /// Who saw a trace of that transaction first.
     fn shown(self, zxid: Zxid) -> Vec<Operation> {
         let mut answered = self.history.answered.iter();
-        let names = |at: &&u32| match self.history.calls[**at as usize].outcome {
+        let names = |at: &&u32| match self.history.calls[**at as usize].outcome() {
             Outcome::Ok(reply) => reply
                 .stat()
                 .is_some_and(|stat| stat.czxid == zxid || stat.mzxid == zxid || stat.pzxid == zxid),
@@ -344,7 +344,7 @@ impl Scene<'_, '_> {
             for at in &session.answered {
                 let call = &history.calls[*at as usize];
                 if call.zxid < trace.zxid {
-                    if watches(call.op, trace.kind, &trace.path) {
+                    if watches(call.op(), trace.kind, &trace.path) {
                         left = Some(*at);
                     }
                     continue;
@@ -353,9 +353,9 @@ impl Scene<'_, '_> {
                 let from = history.calls[left as usize].done as usize;
                 let to = call.done as usize;
                 // One that stays is told again and again; the others are used up by what they are told.
-                let stays = matches!(history.calls[left as usize].op, Op::AddWatch { .. });
+                let stays = matches!(history.calls[left as usize].op(), Op::AddWatch { .. });
                 let told = history.events[from..=to].iter().any(|event| {
-                    event.process == call.process
+                    event.process == call.process()
                         && match &event.kind {
                             HistoryKind::Watch { zxid, event, .. } => {
                                 let same = zxid.is_none_or(|zxid| zxid == trace.zxid);
@@ -381,7 +381,7 @@ impl Scene<'_, '_> {
 
     pub(super) fn call(self, at: u32) -> Operation {
         let call = &self.history.calls[at as usize];
-        let lines = self.recording.lines_of.get(&call.id.0);
+        let lines = self.recording.lines_of.get(&call.id().0);
         let (line, answer_line) = lines.copied().unwrap_or_default();
         let answered = match call.observed() {
             Some(Ok(reply)) => spell::reply(reply),
@@ -391,11 +391,11 @@ impl Scene<'_, '_> {
         Operation {
             line,
             answer_line,
-            call: Some(call.id.0),
-            process: call.process,
+            call: Some(call.id().0),
+            process: call.process(),
             session: call.session,
             zxid: call.is_definite().then_some(call.zxid),
-            asked: short(spell::op(call.op), SHOWN_MAX),
+            asked: short(spell::op(call.op()), SHOWN_MAX),
             answered: Some(short(answered, SHOWN_MAX)),
         }
     }
@@ -549,5 +549,5 @@ fn changes(call: &Call<'_>, path: &ZPath) -> bool {
         }
     }
     let reply = call.observed().and_then(Result::ok);
-    one(call.op, reply, path)
+    one(call.op(), reply, path)
 }

@@ -51,7 +51,7 @@ use super::known::Known;
 use super::part::{Contradiction, LOCAL_CHECKS, Shown, Whole};
 use super::search::{Failure, Search};
 use crate::checks::Options;
-use crate::checks::history::{History, Outcome};
+use crate::checks::history::History;
 use crate::reference::Settings;
 use crate::witness::{CommittedTxn, Witness};
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,8 +123,7 @@ impl Filled {
             // What servers do of themselves has no number of a client's.
             happened += u64::from(txn.cxid != Xid(0));
         }
-        let unknown = (history.calls.iter())
-            .filter(|call| call.outcome == Outcome::Unknown && call.is_update());
+        let unknown = (history.calls.iter()).filter(|call| call.is_unknown() && call.is_update());
         Filled {
             is_given: true,
             gaps,

@@ -237,7 +237,7 @@ impl<'h, 'a> Search<'h, 'a> {
         match filler {
             Filler::Loose(at) | Filler::TurnedAway(at) => {
                 let call = &self.history.calls[self.known.loose[*at as usize].call as usize];
-                let op = matches!(filler, Filler::Loose(_)).then_some(Cow::Borrowed(call.op));
+                let op = matches!(filler, Filler::Loose(_)).then_some(Cow::Borrowed(call.op()));
                 (self.stamp(call.session, zxid), call.xid, op)
             }
             Filler::Made => (

@@ -130,7 +130,7 @@ impl Known {
         known.traces.dedup();
         known.fill_spans(history);
         for call in &history.calls {
-            known.note_ephemerals(call.op, call.session);
+            known.note_ephemerals(call.op(), call.session);
         }
         known.sessions(history, settings);
         known.unanswered(history);
@@ -153,10 +153,10 @@ impl Known {
         } else if call.is_read() {
             self.reads.push((call.zxid, at));
         }
-        let Outcome::Ok(reply) = call.outcome else {
+        let Outcome::Ok(reply) = call.outcome() else {
             return;
         };
-        match (call.op, reply) {
+        match (call.op(), reply) {
             (Op::Multi { ops }, Reply::Multi { results }) => {
                 for (op, reply) in ops.iter().zip(results) {
                     self.stat(op, reply);
@@ -335,7 +335,7 @@ impl Known {
                     life.made_by = life.made_by.min(before(call.zxid));
                 }
                 life.last = life.last.max(call.zxid);
-                life.closes |= *call.op == Op::CloseSession;
+                life.closes |= *call.op() == Op::CloseSession;
             }
         }
         // What a server without a quorum made has no transaction.
@@ -395,10 +395,10 @@ impl Known {
                     last = last.max(call.zxid);
                     continue;
                 }
-                if call.outcome == Outcome::Unsent {
+                if call.outcome() == Outcome::Unsent {
                     continue;
                 }
-                let refused = call.outcome == Outcome::Refused;
+                let refused = call.is_refused();
                 self.loose.push(Loose {
                     call: *at,
                     slot: slot as u32,
@@ -495,10 +495,10 @@ impl Known {
         let places: BTreeMap<u64, &Loose> = whole
             .loose
             .iter()
-            .map(|loose| (history_of_whole.calls[loose.call as usize].id.0, loose))
+            .map(|loose| (history_of_whole.calls[loose.call as usize].id().0, loose))
             .collect();
         for loose in &mut self.loose {
-            let id = history.calls[loose.call as usize].id;
+            let id = history.calls[loose.call as usize].id();
             if let Some(Loose {
                 above,
                 below,

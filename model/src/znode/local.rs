@@ -25,7 +25,7 @@ fn upgrades(history: &History<'_>) -> BTreeMap<SessionId, Zxid> {
 }
 
 fn wants_global(call: &Call<'_>) -> bool {
-    makes_ephemeral(call.op) && call.session != SessionId::NONE
+    makes_ephemeral(call.op()) && call.session != SessionId::NONE
 }
 
 /// Says of each close whether it was a transaction. Where it is not known whether its session was upgraded, one that has a
@@ -40,7 +40,7 @@ pub(super) fn mark_closes(history: &mut History<'_>) {
     let mut closes: BTreeMap<SessionId, Zxid> = BTreeMap::new();
     for call in answered {
         *zxids.entry(call.zxid).or_default() += 1;
-        if *call.op == Op::CloseSession {
+        if *call.op() == Op::CloseSession {
             closes.insert(call.session, call.zxid);
         }
     }

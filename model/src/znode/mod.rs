@@ -297,7 +297,7 @@ fn understood(recording: &Recording, history: &History<'_>) -> Understood {
         ..Understood::default()
     };
     for call in &history.calls {
-        match call.outcome {
+        match call.outcome() {
             Outcome::Ok(_) | Outcome::Fail(_) => {}
             Outcome::Unknown if call.is_update() => understood.unknown += 1,
             _ => understood.void += 1,

@@ -124,7 +124,7 @@ impl Whole<'_, '_> {
             None => Shown::Explained,
             Some(_) if search.effort > limit => Shown::Unknown,
             Some(failure) => {
-                let call = failure.call().map(|at| history.calls[at as usize].id);
+                let call = failure.call().map(|at| history.calls[at as usize].id());
                 Shown::Contradicted(Box::new(Contradiction {
                     root: root.clone(),
                     failure,
@@ -166,7 +166,7 @@ impl Part {
         };
         let mut kept = Vec::with_capacity(history.calls.len());
         for call in &history.calls {
-            if part.is_entangled(call.op) {
+            if part.is_entangled(call.op()) {
                 return None;
             }
             let (op, reply) = part.narrowed(call)?;
@@ -255,14 +255,18 @@ impl Part {
         Option<Result<Cow<'a, Reply>, ErrorCode>>,
     )> {
         let none = Some((None, None));
-        match (call.op, call.outcome) {
-            (Op::AddAuth { .. }, Outcome::Ok(reply)) => {
-                Some((Some(Cow::Borrowed(call.op)), Some(Ok(Cow::Borrowed(reply)))))
-            }
+        match (call.op(), call.outcome()) {
+            (Op::AddAuth { .. }, Outcome::Ok(reply)) => Some((
+                Some(Cow::Borrowed(call.op())),
+                Some(Ok(Cow::Borrowed(reply))),
+            )),
             (Op::AddWatch { path, .. } | Op::RemoveWatches { path, .. }, Outcome::Ok(reply))
                 if self.has(path) =>
             {
-                Some((Some(Cow::Borrowed(call.op)), Some(Ok(Cow::Borrowed(reply)))))
+                Some((
+                    Some(Cow::Borrowed(call.op())),
+                    Some(Ok(Cow::Borrowed(reply))),
+                ))
             }
             (_, Outcome::Unsent | Outcome::Refused) => none,
             (op, Outcome::Unknown) if call.is_update() => Some((self.lost(op)?, None)),

@@ -55,7 +55,7 @@ impl Quiet {
     pub fn new(history: &History<'_>) -> Quiet {
         let mut quiet = Quiet::default();
         for call in &history.calls {
-            quiet.guard(call.op, history);
+            quiet.guard(call.op(), history);
         }
         let mut clients: BTreeMap<ProcessId, Client<'_>> = BTreeMap::new();
         for (_, step) in history.steps() {
@@ -64,7 +64,7 @@ impl Quiet {
                 Step::Done(call) => {
                     let call = &history.calls[call as usize];
                     if call.is_definite() {
-                        quiet.reply(clients.entry(call.process).or_default(), call);
+                        quiet.reply(clients.entry(call.process()).or_default(), call);
                     }
                     continue;
                 }
@@ -174,7 +174,7 @@ impl Quiet {
         }
         client.shown = client.shown.max(call.zxid);
         if let Some(observed) = call.observed() {
-            self.leave(client, call.op, observed, call.zxid);
+            self.leave(client, call.op(), observed, call.zxid);
         }
     }
 

@@ -513,7 +513,7 @@ impl<'h, 'a> Search<'h, 'a> {
                     ids: self.history.identities(call).0,
                     as_of: None,
                 };
-                let expected = || self.model.read_as(call.op, call.session, rights);
+                let expected = || self.model.read_as(call.op(), call.session, rights);
                 let expected = self.is_latest(*zxid).then(expected);
                 state.at = *zxid;
                 return Err(Why::Answer {
@@ -534,7 +534,7 @@ impl<'h, 'a> Search<'h, 'a> {
         let as_seen = |result: &OpResult| result.as_ref().map_err(|code| *code) == observed;
         let result = write_judged(&mut self.model, self.history, call, stamp, as_seen);
         let fits = as_seen(&result);
-        let what = effect(call.op, observed);
+        let what = effect(call.op(), observed);
         if self.model.has_sweepable() {
             state.sweepable = zxid;
         }

@@ -46,7 +46,7 @@ pub(super) fn fifo_client_order(told: &Told<'_>) -> bool {
                 return true;
             }
             // A session that is handed on goes on by connections of another client.
-            let handed_on = first.process != second.process;
+            let handed_on = first.process() != second.process();
             let numbered = (first.conn, first.xid) < (second.conn, second.xid);
             let made = first.invoked < second.invoked;
             let took_effect = match (first.is_update(), second.is_update()) {
@@ -66,7 +66,7 @@ pub(super) fn monotonic_session(told: &Told<'_>) -> bool {
         let (zxid, is_event) = match &event.kind {
             HistoryKind::Ok { id, zxid, .. } | HistoryKind::Fail { id, zxid, .. } => {
                 let call = told.history.call(*id).expect("it was invoked");
-                if !call.is_definite() || matches!(call.op, Op::AddAuth { .. }) {
+                if !call.is_definite() || matches!(call.op(), Op::AddAuth { .. }) {
                     continue;
                 }
                 (*zxid, false)
@@ -92,7 +92,7 @@ pub(super) fn sync_barrier(told: &Told<'_>) -> bool {
     let mut syncs = answers
         .iter()
         .enumerate()
-        .filter_map(|(at, call)| match call.op {
+        .filter_map(|(at, call)| match call.op() {
             Op::Sync { mode, .. } => Some((at, *call, *mode)),
             _ => None,
         });
@@ -110,7 +110,7 @@ pub(super) fn sync_barrier(told: &Told<'_>) -> bool {
             let connected = |event: &HistoryEvent| match event.kind {
                 HistoryKind::Session {
                     change: SessionChange::Connected { server, .. },
-                } if event.process == sync.process => Some(server),
+                } if event.process == sync.process() => Some(server),
                 _ => None,
             };
             let mut before = told.history.events[..sync.done as usize].iter().rev();
@@ -135,7 +135,7 @@ pub(super) fn timeliness(told: &Told<'_>) -> bool {
     let bound_us = staleness.bound_ms * 1_000;
     let read_only = |call: &Call<'_>| {
         let by = |event: &HistoryEvent| {
-            event.process == call.process
+            event.process == call.process()
                 && matches!(event.kind, HistoryKind::Session {
                     change: SessionChange::Connected { conn, read_only: true, .. },
                 } if conn == call.conn)
@@ -160,7 +160,7 @@ pub(super) fn sequence_names(told: &Told<'_>) -> bool {
     // When, as which part; where; the number.
     let mut named: Vec<((Zxid, usize), &str, i32)> = Vec::new();
     for call in told.answers() {
-        let parts: Vec<(&Op, &Reply)> = match (call.op, call.outcome) {
+        let parts: Vec<(&Op, &Reply)> = match (call.op(), call.outcome()) {
             (Op::Multi { ops }, Outcome::Ok(Reply::Multi { results })) => {
                 ops.iter().zip(results).collect()
             }
@@ -212,7 +212,7 @@ pub(super) fn sequence_names(told: &Told<'_>) -> bool {
 pub(super) fn multi_atomicity(told: &Told<'_>) -> bool {
     let multis: Vec<(&Call<'_>, &[Op], &Reply)> = told
         .answers()
-        .filter_map(|call| match (call.op, call.outcome) {
+        .filter_map(|call| match (call.op(), call.outcome()) {
             (Op::Multi { ops }, Outcome::Ok(reply)) => Some((call, &ops[..], reply)),
             _ => None,
         })
@@ -265,7 +265,7 @@ pub(super) fn multi_atomicity(told: &Told<'_>) -> bool {
             let stat = call.observed().and_then(Result::ok).and_then(stat_of);
             let Some(stat) = stat else { return true };
             let past = [stat.czxid, stat.mzxid, stat.pzxid];
-            let seen = match call.op {
+            let seen = match call.op() {
                 Op::GetData { path, .. }
                 | Op::Exists { path, .. }
                 | Op::GetChildren { path, .. } => multis.iter().all(|(multi, ops, reply)| {
@@ -338,7 +338,7 @@ pub(super) fn sessions(told: &Told<'_>) -> bool {
         let stat = call.observed().and_then(Result::ok).and_then(stat_of);
         let owner = stat.map_or(SessionId::NONE, |stat| stat.ephemeral_owner);
         let owned = owner == SessionId::NONE || made(owner).is_some() && !over_at(owner, call.zxid);
-        (alive || *call.op == Op::CloseSession) && owned
+        (alive || *call.op() == Op::CloseSession) && owned
     });
     let of_news = told.history.events.iter().all(|event| match &event.kind {
         HistoryKind::Watch {

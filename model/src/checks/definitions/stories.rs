@@ -2,7 +2,7 @@
 //! an answer that it may be of.
 
 use super::Told;
-use crate::checks::history::{At, Call, Outcome};
+use crate::checks::history::{At, Call};
 use crate::checks::judge::{could_answer, write_judged};
 use crate::checks::testing::effect_of;
 use crate::reference::{Life, Model, Stamp};
@@ -174,7 +174,7 @@ impl Tell<'_, '_> {
         let fits = |result: &OpResult| observed == result.as_ref().map_err(|code| *code);
         let result = write_judged(model, self.told.history, call, stamp(txn), fits);
         fits(&result)
-            && same(&effect_of(call.op, Some(&result)), &txn.what)
+            && same(&effect_of(call.op(), Some(&result)), &txn.what)
             && (call.session, call.xid) == (txn.session, txn.cxid)
     }
 
@@ -201,16 +201,16 @@ impl Tell<'_, '_> {
     fn try_each(&mut self, model: &Model, story: &Story, read: usize, txn: &CommittedTxn) {
         for at in 0..self.told.history.calls.len() as u32 {
             let call = self.told.call(at);
-            let open = call.outcome == Outcome::Unknown
+            let open = call.is_unknown()
                 && call.is_update()
                 && call.session == txn.session
                 && (call.xid == Xid(0) || call.xid == txn.cxid)
-                && txn.what.is_effect_of(call.op);
+                && txn.what.is_effect_of(call.op());
             if self.done || !open || !self.is_in_order(at, txn.zxid, story) {
                 continue;
             }
             let mut model = model.clone();
-            let like = |result: &OpResult| same(&effect_of(call.op, Some(result)), &txn.what);
+            let like = |result: &OpResult| same(&effect_of(call.op(), Some(result)), &txn.what);
             let result = write_judged(&mut model, self.told.history, call, stamp(txn), like);
             if like(&result) {
                 let mut story = story.clone();
@@ -237,7 +237,7 @@ impl Tell<'_, '_> {
         let before = story.calls.iter().flatten();
         let mut own = before.filter(|other| {
             let call = self.told.call(**other);
-            call.session == session && call.outcome == Outcome::Unknown
+            call.session == session && call.is_unknown()
         });
         answered && own.all(|other| *other < at)
     }
@@ -273,7 +273,7 @@ impl Tell<'_, '_> {
         let calls = &self.told.history.calls;
         let open = |at: &u32| {
             let call = &calls[*at as usize];
-            call.outcome == Outcome::Unknown && call.is_update()
+            call.is_unknown() && call.is_update()
         };
         let happened = |at: u32| story.calls.contains(&Some(at));
         let all: Vec<u32> = (0..calls.len() as u32).filter(open).collect();

@@ -170,7 +170,7 @@ fn is_open(told: &Told<'_>) -> bool {
             _ => false,
         }
     }
-    !told.history.calls.iter().any(|call| guards(call.op))
+    !told.history.calls.iter().any(|call| guards(call.op()))
 }
 
 /// Whether each client was told of its watches what it had to be told, when it had to be. Where lists of access guard nodes,
@@ -187,7 +187,7 @@ pub(super) fn watches(told: &Told<'_>) -> bool {
             HistoryKind::Ok { id, .. } | HistoryKind::Fail { id, .. } => {
                 let call = told.history.call(*id).expect("it was invoked");
                 let answer = call.observed();
-                answer.is_none_or(|answer| client.answer(&fired, call.op, call.zxid, answer))
+                answer.is_none_or(|answer| client.answer(&fired, call.op(), call.zxid, answer))
             }
             HistoryKind::Watch { zxid, event, .. } => match zxid {
                 Some(zxid) => client.event(&fired, *zxid, event),

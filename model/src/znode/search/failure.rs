@@ -74,7 +74,7 @@ impl Search<'_, '_> {
         match filler {
             Filler::Loose(at) => {
                 let call = &self.history.calls[self.known.loose[*at as usize].call as usize];
-                is_near(call.op, path)
+                is_near(call.op(), path)
             }
             Filler::Ended(at) => {
                 let session = self.known.lives[*at as usize].session;
@@ -115,7 +115,9 @@ impl Search<'_, '_> {
     /// The node at which it failed.
     fn about(&self, failure: &Failure) -> Option<ZPath> {
         match &failure.why {
-            Why::Answer { call, .. } => first_path(self.history.calls[*call as usize].op).cloned(),
+            Why::Answer { call, .. } => {
+                first_path(self.history.calls[*call as usize].op()).cloned()
+            }
             Why::Untrue(trace) | Why::Untold(trace) => Some(trace.path.clone()),
             Why::Nobodys => {
                 let traces = self.known.traces_at(failure.zxid);
