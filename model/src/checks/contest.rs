@@ -4,13 +4,11 @@
 //! the child is the fencing token, the term. A sequence number is given in the order of the zxids, so the lowest number is
 //! the oldest child. What a winner *knew* is the newest state that its session had been shown.
 
-use super::history::{BySession, Step};
+use super::history::{BySession, History, Step};
 use super::replay::{Contender, Replay};
 use super::{Evidence, Finding};
 use std::collections::BTreeMap;
-use zabsim_types::{
-    HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId, Time, Zxid, parent_of,
-};
+use zabsim_types::{HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId, Time, Zxid};
 
 /// Which recipe's steps to look at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +49,8 @@ impl Recipe {
 #[derive(Clone, Debug)]
 pub(super) struct Hold<'a> {
     pub object: &'a str,
+    /// Its place in [`History::objects`].
+    pub place: u32,
     pub token: Zxid,
     pub process: ProcessId,
     pub session: SessionId,
@@ -65,56 +65,57 @@ pub(super) struct Hold<'a> {
 /// All claims of that recipe, in order.
 pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>> {
     // Behind the last claim nothing matters but how it ends, and where nobody claims anything, nothing at all.
-    let mut claims = evidence.history.recipes();
-    let claimed = claims.rfind(|(_, _, step)| recipe.won(&step.step).is_some());
-    let Some((last_claim, ..)) = claimed else {
+    let mut claims = evidence.history.recipes.iter();
+    let Some(last_claim) = claims.rfind(|deed| recipe.won(&deed.step).is_some()) else {
         return Vec::new();
     };
     // What the sessions had been shown.
     let mut known: BySession<Zxid> = BySession::new(&evidence.history);
-    let mut open: BTreeMap<(ProcessId, &str, Zxid), usize> = BTreeMap::new();
+    // By client, object and token.
+    let mut open: BTreeMap<(u32, u32, Zxid), usize> = BTreeMap::new();
     let mut holds: Vec<Hold<'a>> = Vec::new();
     let history = &evidence.history;
     for (at, step) in history.steps() {
-        let at = at as usize;
         let (known, shown) = match step {
             Step::Made(_) => continue,
             Step::Done(call) => match &history.calls[call as usize] {
                 call if call.is_ok() => (known.of_call(call), call.zxid),
                 _ => continue,
             },
-            Step::Told(event) | Step::Recipe(event) => match &event.kind {
+            Step::Recipe(index) => {
+                let deed = &history.recipes[index as usize];
+                if let Some(token) = recipe.won(&deed.step) {
+                    let event = &history.events[at as usize];
+                    open.insert((deed.client, deed.object, token), holds.len());
+                    holds.push(Hold {
+                        object: history.objects[deed.object as usize],
+                        place: deed.object,
+                        token,
+                        process: event.process,
+                        session: event.session,
+                        from: event.time,
+                        first: at as usize,
+                        last: usize::MAX,
+                        known: *known.of(history, event.session),
+                    });
+                } else if let Some(token) = recipe.ended(&deed.step)
+                    && let Some(hold) = open.remove(&(deed.client, deed.object, token))
+                {
+                    holds[hold].last = at as usize;
+                }
+                continue;
+            }
+            Step::Told(event) => match &event.kind {
                 HistoryKind::Watch {
                     zxid: Some(zxid), ..
                 }
                 | HistoryKind::Session {
                     change: SessionChange::WatchesSet { zxid, .. },
                 } => (known.of(history, event.session), *zxid),
-                HistoryKind::Recipe(step) => {
-                    let object = &*step.object;
-                    if let Some(token) = recipe.won(&step.step) {
-                        open.insert((event.process, object, token), holds.len());
-                        holds.push(Hold {
-                            object,
-                            token,
-                            process: event.process,
-                            session: event.session,
-                            from: event.time,
-                            first: at,
-                            last: usize::MAX,
-                            known: *known.of(history, event.session),
-                        });
-                    } else if let Some(token) = recipe.ended(&step.step)
-                        && let Some(hold) = open.remove(&(event.process, object, token))
-                    {
-                        holds[hold].last = at;
-                    }
-                    continue;
-                }
                 _ => continue,
             },
         };
-        if at < last_claim {
+        if at < last_claim.at {
             *known = shown.max(*known);
         }
     }
@@ -123,7 +124,7 @@ pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>
 
 /// The contenders of each object, oldest first, with what it takes to ask quickly who stood before whom.
 pub(super) struct Field<'a> {
-    by_object: BTreeMap<&'a str, Vec<Entry<'a>>>,
+    by_object: Vec<Vec<Entry<'a>>>,
 }
 
 struct Entry<'a> {
@@ -133,12 +134,11 @@ struct Entry<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub fn new(replay: &'a Replay<'_>) -> Field<'a> {
-        let mut by_object: BTreeMap<&str, Vec<Entry<'a>>> = BTreeMap::new();
+    pub fn new(history: &History<'_>, replay: &'a Replay<'_>) -> Field<'a> {
+        let mut by_object: Vec<Vec<Entry<'a>>> = Vec::new();
+        by_object.resize_with(history.objects.len(), Vec::new);
         for contender in &replay.contenders {
-            let entries = by_object
-                .entry(parent_of(&contender.path).unwrap_or("/"))
-                .or_default();
+            let entries = &mut by_object[contender.object as usize];
             let stays = match entries.last() {
                 Some(last) if outlives(last.stays, contender) => last.stays,
                 _ => contender,
@@ -149,23 +149,23 @@ impl<'a> Field<'a> {
     }
 
     /// The node that transaction `token` made.
-    pub fn own(&self, object: &str, token: Zxid) -> Option<&'a Contender> {
-        let entries = self.by_object.get(object)?;
+    pub fn own(&self, object: u32, token: Zxid) -> Option<&'a Contender> {
+        let entries = &self.by_object[object as usize];
         let at = entries.partition_point(|entry| entry.contender.made < token);
         let entry = entries.get(at)?;
         (entry.contender.made == token).then_some(entry.contender)
     }
 
     /// Of the contenders older than `token` the one that stays longest.
-    pub fn before(&self, object: &str, token: Zxid) -> Option<&'a Contender> {
-        let entries = self.by_object.get(object)?;
+    pub fn before(&self, object: u32, token: Zxid) -> Option<&'a Contender> {
+        let entries = &self.by_object[object as usize];
         let at = entries.partition_point(|entry| entry.contender.made < token);
         at.checked_sub(1).map(|last| entries[last].stays)
     }
 
     /// The oldest contender that is still there at the end.
-    pub fn standing(&self, object: &str) -> Option<&'a Contender> {
-        let entries = self.by_object.get(object)?;
+    pub fn standing(&self, object: u32) -> Option<&'a Contender> {
+        let entries = &self.by_object[object as usize];
         let mut standing = entries.iter().map(|entry| entry.contender);
         standing.find(|contender| contender.gone.is_none())
     }
@@ -184,6 +184,7 @@ pub(super) fn judge(hold: &Hold<'_>, field: &Field<'_>, recipe: Recipe, finding:
     finding.examined += 1;
     let Hold {
         object,
+        place,
         token,
         process,
         known,
@@ -191,7 +192,7 @@ pub(super) fn judge(hold: &Hold<'_>, field: &Field<'_>, recipe: Recipe, finding:
     } = hold;
     let verb = recipe.verb();
     let claim = format_args!("client {} {verb} {object} with {token}", process.0);
-    let Some(own) = field.own(object, *token) else {
+    let Some(own) = field.own(*place, *token) else {
         finding.fail_about(hold.from, &[hold.first as u32], || {
             format!("{claim}, but that transaction made no contender")
         });
@@ -214,7 +215,7 @@ pub(super) fn judge(hold: &Hold<'_>, field: &Field<'_>, recipe: Recipe, finding:
             )
         });
     }
-    if let Some(older) = field.before(object, *token)
+    if let Some(older) = field.before(*place, *token)
         && older.gone.is_none_or(|gone| gone > *known)
     {
         finding.fail_about(hold.from, &[hold.first as u32], || {

@@ -8,7 +8,6 @@
 //! CURATOR-537.
 
 use super::{Check, Evidence, Finding};
-use std::collections::BTreeMap;
 use zabsim_types::{RecipeStep, Zxid};
 
 pub(super) const CHECK: Check = Check {
@@ -19,19 +18,22 @@ pub(super) const CHECK: Check = Check {
 
 fn run(evidence: &Evidence<'_>) -> Finding {
     let mut finding = Finding::default();
-    let mut newest: BTreeMap<&str, Zxid> = BTreeMap::new();
+    let history = &evidence.history;
+    // By object.
+    let mut newest = vec![Zxid::ZERO; history.objects.len()];
     let mut refused = 0;
-    for (_, event, recipe) in evidence.history.recipes() {
-        let RecipeStep::FencedWrite { token, accepted } = recipe.step else {
+    for deed in &history.recipes {
+        let RecipeStep::FencedWrite { token, accepted } = deed.step else {
             continue;
         };
         finding.examined += 1;
-        let newest = newest.entry(&recipe.object).or_default();
+        let newest = &mut newest[deed.object as usize];
         let fits = token >= *newest;
         if accepted != fits {
-            finding.fail(event.time, || {
+            finding.fail(history.time(deed.at), || {
                 let did = if accepted { "took" } else { "refused" };
-                let (object, client) = (&recipe.object, event.process.0);
+                let object = history.objects[deed.object as usize];
+                let client = history.clients()[deed.client as usize].0;
                 format!("{object} {did} a write of client {client} with token {token}; the newest was {newest}")
             });
         }

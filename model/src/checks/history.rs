@@ -4,7 +4,7 @@ use super::stat_of;
 use crate::reference::{Lookup, digest, watch_of};
 use std::collections::BTreeMap;
 use zabsim_types::{
-    CallId, ErrorCode, HistoryEvent, HistoryKind, Id, Op, ProcessId, RecipeEvent, Reply, SessionId,
+    CallId, ErrorCode, HistoryEvent, HistoryKind, Id, Op, ProcessId, RecipeStep, Reply, SessionId,
     Time, Xid, Zxid,
 };
 
@@ -138,8 +138,8 @@ pub(crate) enum Step<'a> {
     Done(u32),
     /// A client was told something of its session or its watches.
     Told(&'a HistoryEvent),
-    /// A recipe's step. There are many, and most checks have no use for them.
-    Recipe(&'a HistoryEvent),
+    /// The recipes' step of that index. There are many, and most checks have no use for them.
+    Recipe(u32),
 }
 
 impl<'a> Call<'a> {
@@ -247,6 +247,18 @@ impl<'a> Call<'a> {
     }
 }
 
+/// A recipe's step, kept apart from its event as calls are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deed {
+    /// Its position.
+    pub at: At,
+    /// The place of its client.
+    pub client: u32,
+    /// The place of what it is about in [`History::objects`].
+    pub object: u32,
+    pub step: RecipeStep,
+}
+
 /// A session's calls.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionCalls {
@@ -300,12 +312,17 @@ pub(crate) struct History<'a> {
     times: Vec<Time>,
     /// The positions of what clients were told of watches and sessions.
     told: Vec<At>,
-    /// The positions of the recipes' steps.
-    recipes: Vec<At>,
+    /// The recipes' steps, in order.
+    pub recipes: Vec<Deed>,
+    /// The paths that these are about.
+    pub objects: Vec<&'a str>,
+    object_places: Lookup<&'a str, u32>,
     /// Indices of the definite calls, in order of their answers.
     pub answered: Vec<u32>,
     /// What their answers show of a node, in the same order.
     pub shown: Vec<Shown>,
+    /// Indices of the syncs, in order of invocation.
+    pub syncs: Vec<u32>,
     /// In order of first appearance.
     pub sessions: Vec<SessionCalls>,
     /// The identities that every connection has.
@@ -482,8 +499,11 @@ impl<'a> History<'a> {
             times: Vec::with_capacity(events.len()),
             told: Vec::new(),
             recipes: Vec::new(),
+            objects: Vec::new(),
+            object_places: Lookup::default(),
             answered: Vec::with_capacity(events.len() / 2),
             shown: Vec::with_capacity(events.len() / 4),
+            syncs: Vec::new(),
             sessions: Vec::new(),
             common: common.to_vec(),
             identities: Vec::new(),
@@ -514,30 +534,26 @@ impl<'a> History<'a> {
         at.map(|at| (at, &self.events[at]))
     }
 
-    /// The recipes' steps, with their positions.
-    pub fn recipes(
-        &self,
-    ) -> impl DoubleEndedIterator<Item = (usize, &'a HistoryEvent, &'a RecipeEvent)> {
-        self.recipes.iter().filter_map(|at| {
-            let event = &self.events[*at as usize];
-            match &event.kind {
-                HistoryKind::Recipe(recipe) => Some((*at as usize, event, recipe)),
-                _ => None,
-            }
-        })
-    }
-
     /// All events, with their positions. Those of calls are told without looking at them.
     pub fn steps(&self) -> impl Iterator<Item = (At, Step<'a>)> {
-        (0..).zip(&self.marks).map(|(at, mark)| {
+        let mut recipes = 0;
+        (0..).zip(&self.marks).map(move |(at, mark)| {
             let step = match *mark {
                 Mark::TOLD => Step::Told(&self.events[at as usize]),
-                Mark::RECIPE => Step::Recipe(&self.events[at as usize]),
+                Mark::RECIPE => {
+                    recipes += 1;
+                    Step::Recipe(recipes - 1)
+                }
                 Mark(call) if call & 1 == 0 => Step::Made(call >> 1),
                 Mark(call) => Step::Done(call >> 1),
             };
             (at, step)
         })
+    }
+
+    /// The place in `objects` of a path that recipes' steps are about.
+    pub fn object(&self, path: &str) -> Option<u32> {
+        self.object_places.get(path).copied()
     }
 
     /// Its index in `calls`.
@@ -580,6 +596,10 @@ impl<'a> History<'a> {
                     return Err(format!("call {} is invoked a second time", id.0));
                 }
                 self.marks.push(Mark::made(index));
+                let nature = Nature::of(request);
+                if nature.is(Nature::SYNC) {
+                    self.syncs.push(index);
+                }
                 self.calls.push(Call {
                     made: event,
                     reply: None,
@@ -592,7 +612,7 @@ impl<'a> History<'a> {
                     conn: 0,
                     xid: Xid(0),
                     end: End::Unknown,
-                    nature: Nature::of(request),
+                    nature,
                 });
             }
             HistoryKind::Ok {
@@ -637,9 +657,19 @@ impl<'a> History<'a> {
                 self.marks.push(Mark::TOLD);
                 self.told.push(at);
             }
-            HistoryKind::Recipe(_) => {
+            HistoryKind::Recipe(recipe) => {
                 self.marks.push(Mark::RECIPE);
-                self.recipes.push(at);
+                let next = self.objects.len() as u32;
+                let object = *self.object_places.entry(&recipe.object).or_insert(next);
+                if object == next {
+                    self.objects.push(&recipe.object);
+                }
+                self.recipes.push(Deed {
+                    at,
+                    client,
+                    object,
+                    step: recipe.step,
+                });
             }
         }
         Ok(())

@@ -10,6 +10,7 @@
 
 use super::contest::{Field, Recipe};
 use super::{Check, Evidence, Finding};
+use crate::reference::Lookup;
 use std::collections::BTreeMap;
 use zabsim_types::{HistoryKind, ProcessId, RecipeStep, SessionChange, SessionId};
 
@@ -35,10 +36,12 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         Ok(replay) => replay,
         Err(why) => return Finding::nothing(&why),
     };
-    let mut stands: BTreeMap<&str, BTreeMap<ProcessId, Stand>> = BTreeMap::new();
+    let history = &evidence.history;
+    // By name, with its place.
+    let mut stands: BTreeMap<(&str, u32), BTreeMap<ProcessId, Stand>> = BTreeMap::new();
     let mut owners: BTreeMap<SessionId, ProcessId> = BTreeMap::new();
     let mut connected: BTreeMap<ProcessId, bool> = BTreeMap::new();
-    for (_, event) in evidence.history.told() {
+    for (_, event) in history.told() {
         if let HistoryKind::Session { change } = &event.kind {
             match change {
                 SessionChange::Connected { .. } => {
@@ -50,25 +53,32 @@ fn run(evidence: &Evidence<'_>) -> Finding {
             };
         }
     }
-    for (_, event, recipe) in evidence.history.recipes() {
-        let stand = match recipe.step {
+    // The last word of each client on each object.
+    let mut last: Lookup<(u32, u32), Stand> = Lookup::default();
+    for deed in &history.recipes {
+        let stand = match deed.step {
             RecipeStep::LockWanted => Stand::Waits(Recipe::Lock),
             RecipeStep::ElectionEntered => Stand::Waits(Recipe::Election),
             RecipeStep::LockAcquired { .. } | RecipeStep::LeaderElected { .. } => Stand::Holds,
             RecipeStep::FencedWrite { .. } => continue,
             _ => Stand::Stopped,
         };
-        let of_object = stands.entry(&recipe.object).or_default();
-        of_object.insert(event.process, stand);
+        last.insert((deed.object, deed.client), stand);
     }
-    let field = Field::new(replay);
-    let end = evidence.history.time(super::history::NEVER);
+    for ((object, client), stand) in last {
+        let of_object = stands
+            .entry((history.objects[object as usize], object))
+            .or_default();
+        of_object.insert(history.clients()[client as usize], stand);
+    }
+    let field = Field::new(history, replay);
+    let end = history.time(super::history::NEVER);
     let mut finding = Finding::default();
-    for (object, stands) in &stands {
+    for ((object, place), stands) in &stands {
         let waits = |stand: &Stand| matches!(stand, Stand::Waits(_));
         let waiting = stands.values().filter(|stand| waits(stand)).count();
         finding.examined += waiting as u64;
-        let Some(first) = field.standing(object).filter(|_| waiting > 0) else {
+        let Some(first) = field.standing(*place).filter(|_| waiting > 0) else {
             continue;
         };
         let owner = owners.get(&first.owner);

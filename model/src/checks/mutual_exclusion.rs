@@ -29,7 +29,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         Err(why) => return Finding::nothing(&why),
     };
     let holds = holds(evidence, Recipe::Lock);
-    let field = Field::new(replay);
+    let field = Field::new(&evidence.history, replay);
     let mut finding = Finding::default();
     let mut by_object: BTreeMap<&str, Vec<&Hold<'_>>> = BTreeMap::new();
     for hold in &holds {
@@ -75,7 +75,7 @@ fn overlapping(claims: &[&Hold<'_>], field: &Field<'_>, finding: &mut Finding) -
             } else {
                 (*hold, *other)
             };
-            match field.own(older.object, older.token) {
+            match field.own(older.place, older.token) {
                 Some(node) if node.gone.is_some() && !node.with_session => {
                     finding.fail_about(hold.from, &[hold.first as u32], || {
                         format!(

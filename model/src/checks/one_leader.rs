@@ -24,7 +24,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         Ok(replay) => replay,
         Err(why) => return Finding::nothing(&why),
     };
-    let field = Field::new(replay);
+    let field = Field::new(&evidence.history, replay);
     let mut finding = Finding::default();
     let mut leaders = BTreeMap::new();
     let mut terms = BTreeMap::new();

@@ -96,6 +96,8 @@ pub(crate) struct Fired {
 pub(crate) struct PathTriggers {
     pub data: Vec<(Zxid, WatchKind, u32)>,
     pub child: Vec<(Zxid, WatchKind, u32)>,
+    /// There or anywhere below, if somebody watches the whole subtree.
+    pub within: Vec<(Zxid, WatchKind, u32)>,
 }
 
 impl PathTriggers {
@@ -105,6 +107,16 @@ impl PathTriggers {
             WatchList::Child => &self.child,
         }
     }
+}
+
+/// The one-shot watch that a read asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub list: WatchList,
+    /// The path's place in [`Replay::triggers`].
+    pub place: u32,
+    /// Whether it is left where there is no node, too.
+    pub of_absent: bool,
 }
 
 /// The result of the replay.
@@ -126,8 +138,10 @@ pub(crate) struct Replay<'a> {
     pub reads: u64,
     /// Everything that fired at or below the paths that anybody watches, in log order.
     pub fired: Vec<Fired>,
-    /// Whether somebody watches whole subtrees: then everything that fires counts.
-    recursive: bool,
+    /// Of the paths whose whole subtrees somebody watches: the place of each. If there are any, everything that fires counts.
+    subtrees: Lookup<&'a str, u32>,
+    /// Of each call the watch that it asks for, if it is a read that asks for one.
+    pub asked: Vec<Option<Asked>>,
     /// The paths that anybody watches: the place of each.
     watched: Lookup<&'a str, u32>,
     /// By place: the path, and what fired there.
@@ -140,6 +154,8 @@ pub(crate) struct Replay<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Contender {
     pub path: ZPath,
+    /// The place of what it stands for in [`History::objects`].
+    pub object: u32,
     pub owner: SessionId,
     pub made: Zxid,
     /// The transaction that removed it; `None` while it is there.
@@ -166,16 +182,30 @@ impl<'a> Replay<'a> {
             writes: 0,
             reads: 0,
             fired: Vec::new(),
-            recursive: false,
+            subtrees: Lookup::default(),
+            asked: vec![None; history.calls.len()],
             watched: Lookup::default(),
             triggers: Vec::new(),
             contenders: Vec::new(),
         };
-        for call in history.calls.iter().filter(|call| call.watches()) {
-            each_watched(call.op(), &mut |path| replay.watch(path));
-            if let Op::AddWatch { path, mode } = call.op() {
+        let calls = history.calls.iter().enumerate();
+        for (at, call) in calls.filter(|(_, call)| call.watches()) {
+            if let Some((list, path)) = watch_of(call.op(), true) {
+                replay.asked[at] = Some(Asked {
+                    list,
+                    place: replay.watch(path),
+                    of_absent: watch_of(call.op(), false).is_some(),
+                });
+                continue;
+            }
+            each_watched(call.op(), &mut |path| {
                 replay.watch(path);
-                replay.recursive |= *mode == AddWatchMode::PersistentRecursive;
+            });
+            if let Op::AddWatch { path, mode } = call.op() {
+                let place = replay.watch(path);
+                if *mode == AddWatchMode::PersistentRecursive {
+                    replay.subtrees.insert(path, place);
+                }
             }
         }
         replay.claim_by_reply(history);
@@ -191,11 +221,14 @@ impl<'a> Replay<'a> {
         replay
     }
 
-    fn watch(&mut self, path: &'a str) {
+    /// Somebody watches it: its place in `triggers`.
+    fn watch(&mut self, path: &'a str) -> u32 {
         let next = self.triggers.len() as u32;
-        if *self.watched.entry(path).or_insert(next) == next {
+        let place = *self.watched.entry(path).or_insert(next);
+        if place == next {
             self.triggers.push((path, PathTriggers::default()));
         }
+        place
     }
 
     /// The place of a path in `triggers`; `None` where nobody watches it.
@@ -464,7 +497,7 @@ impl<'a> Replay<'a> {
         } in model.triggers()
         {
             let watched = self.watched.get(&**path);
-            if watched.is_none() && !self.recursive {
+            if watched.is_none() && self.subtrees.is_empty() {
                 continue;
             }
             // Gone in one list and in the other: one thing to tell.
@@ -493,6 +526,12 @@ impl<'a> Replay<'a> {
                 WatchList::Data => self.fired[place].data = true,
                 WatchList::Child => self.fired[place].child = true,
             }
+            if *list == WatchList::Data && !self.subtrees.is_empty() {
+                let above = std::iter::successors(Some(&**path), |path| parent_of(path));
+                for subtree in above.filter_map(|path| self.subtrees.get(path)) {
+                    self.triggers[*subtree as usize].1.within.push(one);
+                }
+            }
             if let Some(watched) = watched {
                 let (_, triggers) = &mut self.triggers[*watched as usize];
                 match list {
@@ -517,28 +556,23 @@ fn each_watched<'a>(op: &'a Op, visit: &mut impl FnMut(&'a ZPath)) {
 }
 
 /// Follows the ephemeral children of the recipes' objects.
-struct Contended<'a> {
-    objects: Lookup<&'a str, ()>,
+struct Contended<'h, 'a> {
+    history: &'h History<'a>,
     alive: Lookup<ZPath, u32>,
     all: Vec<Contender>,
 }
 
-impl<'a> Contended<'a> {
-    fn new(history: &History<'a>) -> Contended<'a> {
-        // Few objects, each named often.
-        let mut objects = Lookup::default();
-        for (_, _, recipe) in history.recipes() {
-            objects.insert(&*recipe.object, ());
-        }
+impl<'h, 'a> Contended<'h, 'a> {
+    fn new(history: &'h History<'a>) -> Contended<'h, 'a> {
         Contended {
-            objects,
+            history,
             alive: Lookup::default(),
             all: Vec::new(),
         }
     }
 
     fn note(&mut self, model: &Model, txn: &CommittedTxn) {
-        if self.objects.is_empty() {
+        if self.history.objects.is_empty() {
             return;
         }
         for Trigger {
@@ -549,9 +583,9 @@ impl<'a> Contended<'a> {
             if *list != WatchList::Data || !lives {
                 continue;
             }
-            if !parent_of(path).is_some_and(|object| self.objects.contains_key(object)) {
+            let Some(object) = parent_of(path).and_then(|above| self.history.object(above)) else {
                 continue;
-            }
+            };
             match kind {
                 WatchKind::NodeCreated => {
                     let owner = model.owner_of(path).unwrap_or_default();
@@ -559,6 +593,7 @@ impl<'a> Contended<'a> {
                         self.alive.insert(path.clone(), self.all.len() as u32);
                         self.all.push(Contender {
                             path: path.clone(),
+                            object,
                             owner,
                             made: txn.zxid,
                             gone: None,

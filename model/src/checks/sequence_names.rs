@@ -8,6 +8,7 @@
 //!
 //! Source: ZooKeeper's sequence nodes (`PrepRequestProcessor`, the parent's `cversion`); ZOOKEEPER-1046 is the bug.
 
+use super::fetch;
 use super::history::{Call, Outcome};
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding};
@@ -35,11 +36,16 @@ struct Named<'a> {
 fn run(evidence: &Evidence<'_>) -> Finding {
     let history = &evidence.history;
     let mut named = Vec::new();
-    for at in &history.answered {
-        let call = &history.calls[*at as usize];
-        if !call.is_sequential() && !call.is_multi() {
-            continue;
-        }
+    let answered = history
+        .answered
+        .iter()
+        .map(|at| &history.calls[*at as usize]);
+    let makers: Vec<&Call<'_>> = answered
+        .filter(|call| call.is_sequential() || call.is_multi())
+        .collect();
+    let few = makers.chunks(fetch::AT_ONCE);
+    let fetched = few.inspect(|few| fetch::calls(few.iter().copied()));
+    for call in fetched.flatten().copied() {
         each_create(call, &mut |part, asked, path| {
             if let Some(number) = sequence_of(path, asked) {
                 named.push(Named {

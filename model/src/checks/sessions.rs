@@ -23,6 +23,7 @@
 use super::history::{Shown, Step};
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding};
+use crate::reference::Lookup;
 use crate::witness::{TxnKind, Witness};
 use std::collections::{BTreeMap, BTreeSet};
 use zabsim_types::{
@@ -34,6 +35,9 @@ pub(super) const CHECK: Check = Check {
     about: "Nothing of a session happens outside its life, and its ephemerals end with it.",
     run,
 };
+
+/// Of each session. Only looked up and counted.
+type Lives = Lookup<i64, Life>;
 
 /// From the transaction that made it to the one that closed it.
 struct Life {
@@ -107,13 +111,8 @@ impl Told {
     }
 }
 
-fn lives(
-    evidence: &Evidence<'_>,
-    witness: &Witness,
-    told: &Told,
-    finding: &mut Finding,
-) -> BTreeMap<SessionId, Life> {
-    let mut lives: BTreeMap<SessionId, Life> = BTreeMap::new();
+fn lives(evidence: &Evidence<'_>, witness: &Witness, told: &Told, finding: &mut Finding) -> Lives {
+    let mut lives = Lives::default();
     // What the servers sweep is of no session; that it is nothing else, the replay says.
     let of_sessions =
         |what: &TxnKind| !matches!(what, TxnKind::Delete { .. } | TxnKind::Error { .. });
@@ -139,10 +138,10 @@ fn lives(
                 )
             });
         }
-        match (&txn.what, lives.get_mut(&txn.session)) {
+        match (&txn.what, lives.get_mut(&txn.session.0)) {
             (TxnKind::CreateSession { .. }, None) => {
                 finding.examined += 1;
-                lives.insert(txn.session, Life { made, closed });
+                lives.insert(txn.session.0, Life { made, closed });
             }
             (TxnKind::CreateSession { .. }, Some(life)) => {
                 finding.fail(evidence.seen(txn.zxid), || {
@@ -183,15 +182,10 @@ fn lives(
     lives
 }
 
-fn answers(
-    evidence: &Evidence<'_>,
-    lives: &BTreeMap<SessionId, Life>,
-    told: &Told,
-    finding: &mut Finding,
-) {
+fn answers(evidence: &Evidence<'_>, lives: &Lives, told: &Told, finding: &mut Finding) {
     let history = &evidence.history;
     for session in &history.sessions {
-        let life = lives.get(&session.session);
+        let life = lives.get(&session.session.0);
         for at in &session.answered {
             let call = &history.calls[*at as usize];
             let over = match life {
@@ -215,7 +209,10 @@ fn answers(
     for Shown { call, owner, .. } in owned.filter(|shown| shown.owner != SessionId::NONE) {
         let call = &history.calls[*call as usize];
         finding.examined += 1;
-        if lives.get(owner).is_none_or(|life| life.over_at(call.zxid)) {
+        if lives
+            .get(&owner.0)
+            .is_none_or(|life| life.over_at(call.zxid))
+        {
             finding.fail_about(history.time(call.done), &[call.done], || {
                 format!(
                     "{} saw at {} a node of session {owner}, which had no life then",
@@ -228,12 +225,7 @@ fn answers(
 }
 
 /// What clients were told of their sessions.
-fn news(
-    evidence: &Evidence<'_>,
-    lives: &BTreeMap<SessionId, Life>,
-    told: &Told,
-    finding: &mut Finding,
-) {
+fn news(evidence: &Evidence<'_>, lives: &Lives, told: &Told, finding: &mut Finding) {
     let mut homes: BTreeMap<SessionId, ServerId> = BTreeMap::new();
     let mut reading: BTreeSet<ProcessId> = BTreeSet::new();
     let history = &evidence.history;
@@ -266,7 +258,7 @@ fn news(
             }
             _ => {}
         }
-        let life = || lives.get(&event.session);
+        let life = || lives.get(&event.session.0);
         let change = match &event.kind {
             HistoryKind::Session { change } => change,
             HistoryKind::Watch {

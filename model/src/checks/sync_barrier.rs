@@ -17,6 +17,7 @@
 use super::history::Step;
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding};
+use crate::reference::Lookup;
 use std::collections::BTreeMap;
 use zabsim_types::{HistoryKind, Op, ProcessId, ServerId, SessionChange, SyncMode, Zxid};
 
@@ -31,7 +32,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut finding = Finding::default();
     // The greatest zxid answered anywhere so far; what each sync's call found there; what each session may not fall behind.
     let mut newest = Zxid::ZERO;
-    let mut found = vec![Zxid::ZERO; history.calls.len()];
+    let mut found: Lookup<u32, Zxid> = Lookup::default();
+    let mut syncs = history.syncs.iter().peekable();
     let mut floors = vec![(Zxid::ZERO, None); history.sessions.len()];
     let (mut deposed, mut lagging) = (0, 0);
     // The server that each client is connected to, and the leader of each epoch as far as it has shown itself by lagging.
@@ -40,8 +42,8 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     for (place, step) in history.steps() {
         let at = match step {
             Step::Made(at) => {
-                if history.calls[at as usize].is_sync() {
-                    found[at as usize] = newest;
+                if syncs.next_if_eq(&&at).is_some() {
+                    found.insert(at, newest);
                 }
                 continue;
             }
@@ -55,9 +57,9 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                 continue;
             }
             Step::Recipe(_) => continue,
-            Step::Done(at) => at as usize,
+            Step::Done(at) => at,
         };
-        let call = &history.calls[at];
+        let call = &history.calls[at as usize];
         if !call.names_state() {
             continue;
         }
@@ -66,7 +68,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         if call.is_sync()
             && let Op::Sync { mode, .. } = call.op()
         {
-            let promised = found[at];
+            let promised = found[&at];
             let excused = *mode == SyncMode::Leader
                 && call.zxid.epoch() < promised.epoch()
                 && call.zxid < promised;
@@ -87,13 +89,13 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         let Some(sync) = sync else { continue };
         finding.examined += 1;
         if call.zxid < floor {
-            let about = [history.calls[sync].done, call.done];
+            let about = [history.calls[sync as usize].done, call.done];
             finding.fail_about(history.time(place), &about, || {
                 format!(
                     "{} was answered at {}, though {} had promised {floor}",
                     said(call),
                     call.zxid,
-                    said(&history.calls[sync])
+                    said(&history.calls[sync as usize])
                 )
             });
         }

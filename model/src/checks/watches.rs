@@ -66,10 +66,10 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         match step {
             // What is asked concerns no watch yet.
             Step::Made(_) | Step::Recipe(_) => {}
-            Step::Done(call) => {
-                let call = &history.calls[call as usize];
+            Step::Done(at) => {
+                let call = &history.calls[at as usize];
                 if call.is_definite() {
-                    scan.reply(&mut clients[call.client as usize], call);
+                    scan.reply(&mut clients[call.client as usize], call, at as usize);
                 }
             }
             Step::Told(event) => {
@@ -205,7 +205,7 @@ impl<'a> Scan<'_, 'a> {
         client.session = session;
     }
 
-    fn reply(&mut self, client: &mut Client<'a>, call: &Call<'a>) {
+    fn reply(&mut self, client: &mut Client<'a>, call: &Call<'a>, index: usize) {
         let at = self.history.time(self.now);
         if client.detached && !client.set.is_empty() {
             self.finding.fail_about(at, &[self.now], || {
@@ -216,7 +216,16 @@ impl<'a> Scan<'_, 'a> {
         }
         client.detached = false;
         self.late(client, call.zxid, true, at);
-        if call.watches() {
+        if let Some(asked) = self.replay.asked[index] {
+            let key = (Kind::Once(asked.list), asked.place);
+            match call.observed() {
+                Some(Ok(_)) => self.leave_one(client, key, true, call.zxid),
+                Some(Err(ErrorCode::NoNode)) if asked.of_absent => {
+                    self.leave_one(client, key, false, call.zxid);
+                }
+                _ => {}
+            }
+        } else if call.watches() {
             self.leave(client, call.op(), call.observed(), call.zxid);
         }
     }
@@ -264,6 +273,10 @@ impl<'a> Scan<'_, 'a> {
         };
         let place = self.replay.place(path);
         let key = (kind, place.expect("the replay knows what is watched"));
+        self.leave_one(client, key, present, zxid);
+    }
+
+    fn leave_one(&mut self, client: &mut Client<'a>, key: Key, present: bool, zxid: Zxid) {
         if client.set.contains_key(&key) {
             return;
         }
@@ -606,10 +619,9 @@ impl<'a> Scan<'_, 'a> {
 
     /// The first change behind that one that the watch is for. A watch that stays waits for nothing that it may not be told.
     fn first_after(&self, (kind, place): Key, after: Due, process: ProcessId) -> Option<Due> {
-        let (path, triggers) = &self.replay.triggers[place as usize];
+        let (_, triggers) = &self.replay.triggers[place as usize];
         let is_behind = |zxid: Zxid, place: u32| Due { zxid, place } > after;
-        let of = |list| {
-            let triggers = triggers.of(list);
+        let first = |triggers: &[(Zxid, WatchKind, u32)]| {
             let at = triggers.partition_point(|(zxid, _, place)| !is_behind(*zxid, *place));
             let shown = |(zxid, _, place): &&(Zxid, WatchKind, u32)| {
                 let due = Due {
@@ -622,32 +634,15 @@ impl<'a> Scan<'_, 'a> {
             Some(Due { zxid, place })
         };
         match kind {
-            Kind::Once(list) => of(list),
+            Kind::Once(list) => first(triggers.of(list)),
             Kind::Persistent => {
-                let both = [of(WatchList::Data), of(WatchList::Child)];
+                let both = [first(&triggers.data), first(&triggers.child)];
                 both.into_iter().flatten().min()
             }
-            Kind::Recursive => {
-                let fired = &self.replay.fired;
-                let from = match after.place {
-                    u32::MAX => fired.partition_point(|fired| fired.zxid <= after.zxid),
-                    place => place as usize + 1,
-                };
-                let mut behind = (from..fired.len()).map(|place| Due {
-                    zxid: fired[place].zxid,
-                    place: place as u32,
-                });
-                behind.find(|due| {
-                    let fired = &fired[due.place as usize];
-                    fired.data
-                        && is_within(&fired.path, path)
-                        && self.told(*due, process) != Told::No
-                })
-            }
+            Kind::Recursive => first(&triggers.within),
         }
     }
 }
-
 impl Due {
     /// Behind everything of that transaction.
     fn behind(zxid: Zxid) -> Due {
@@ -656,14 +651,6 @@ impl Due {
             place: u32::MAX,
         }
     }
-}
-
-/// Whether a path is at or below another.
-fn is_within(path: &str, above: &str) -> bool {
-    above == "/"
-        || path
-            .strip_prefix(above)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Client<'_> {

@@ -147,7 +147,7 @@ pub struct RecipeEvent {
 }
 
 /// The steps that the recipes' checks know.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "step")]
 pub enum RecipeStep {
     /// Wants the lock.

@@ -129,9 +129,11 @@ pub(crate) fn unmet(
     history: &[HistoryEvent],
 ) -> Vec<String> {
     let mut unmet = Vec::new();
-    for (index, allowed) in expected.iter().enumerate() {
+    // A shrunk run has thousands of operations, and says of few how they must come out.
+    let stated = expected.iter().enumerate();
+    for (index, allowed) in stated.filter(|(_, allowed)| !allowed.is_empty()) {
         let found = found(plan, index, history);
-        if allowed.is_empty() || allowed.iter().any(|a| found.is(*a)) {
+        if allowed.iter().any(|a| found.is(*a)) {
             continue;
         }
         let allowed: Vec<String> = allowed.iter().map(Allowed::to_string).collect();
