@@ -320,6 +320,167 @@ fn keys_are_objects_of_their_own() {
     said(&check(wrong, &[]), 1, &["(key 2)"]);
 }
 
+/// Whatever the object: what happened to that of one key says nothing of another's. Each history is legal by keys, and not otherwise;
+/// or it is not legal by keys either.
+#[test]
+fn every_object_is_split_by_key() {
+    // Of each: entries of both keys, of which the last is legal with its first value and not with its second.
+    let cases: [(&str, &[(i64, &str, u8, &str)], [&str; 2]); 6] = [
+        (
+            "counter",
+            &[(0, "add", 1, "1"), (0, "read", 2, "")],
+            ["0", "1"],
+        ),
+        (
+            "set",
+            &[(0, "add", 1, "5"), (0, "add", 2, "6"), (0, "read", 2, "")],
+            ["[6]", "[5, 6]"],
+        ),
+        (
+            "queue",
+            &[
+                (0, "enqueue", 1, "5"),
+                (0, "enqueue", 2, "6"),
+                (0, "dequeue", 2, ""),
+            ],
+            ["6", "5"],
+        ),
+        (
+            "queue",
+            &[
+                (0, "enqueue", 1, "5"),
+                (0, "enqueue", 2, "6"),
+                (0, "drain", 2, ""),
+            ],
+            ["[6]", "[5, 6]"],
+        ),
+        (
+            "mutex",
+            &[
+                (0, "acquire", 1, "3"),
+                (1, "acquire", 2, "3"),
+                (1, "release", 2, "null"),
+                (2, "acquire", 2, ""),
+            ],
+            ["4", "3"],
+        ),
+        (
+            "mutex",
+            &[(0, "acquire", 1, "null"), (0, "acquire", 2, "")],
+            ["null", "X"],
+        ),
+    ];
+    for (model, calls, answers) in cases {
+        for (answer, code) in answers.into_iter().zip([0, 1]) {
+            let plain = answers[1] == "X";
+            let (mut by_field, mut paired) = (String::new(), String::new());
+            for (process, f, key, value) in calls {
+                // Of the plain lock the wrong one is that it takes the first key again.
+                let key = if plain && value.is_empty() && code == 1 {
+                    &1
+                } else {
+                    key
+                };
+                let adds = matches!(*f, "add" | "enqueue");
+                let value = match *value {
+                    "" if answer == "X" => "null",
+                    "" => answer,
+                    value => value,
+                };
+                let asked = if adds { value } else { "null" };
+                for (kind, value) in [("invoke", asked), ("ok", value)] {
+                    let entry =
+                        format!("{{\"process\":{process},\"type\":\"{kind}\",\"f\":\"{f}\"");
+                    by_field.push_str(&format!("{entry},\"key\":\"k{key}\",\"value\":{value}}}\n"));
+                    paired.push_str(&format!("{entry},\"value\":[{key},{value}]}}\n"));
+                }
+            }
+            for (written, part) in [(by_field, "\"k"), (paired, "")] {
+                let ran = check(&written, &["--model", model]);
+                let place = match (code, plain) {
+                    (0, _) => "for each of 2 keys".to_owned(),
+                    (_, true) => format!("(key {part}1"),
+                    (_, false) => format!("(key {part}2"),
+                };
+                said(&ran, code, &[&place]);
+            }
+        }
+    }
+}
+
+/// The kind of object is guessed by what is behind the key.
+#[test]
+fn a_counter_of_several_keys_is_no_set() {
+    let entries = [
+        (0, "invoke", "add", "[7, 2]"),
+        (0, "ok", "add", "[7, 2]"),
+        (0, "invoke", "read", "[7, null]"),
+        (0, "ok", "read", "[7, 2]"),
+    ];
+    said(&check(json_lines(&entries), &[]), 0, &["about a counter"]);
+}
+
+#[test]
+fn an_answer_about_another_key_is_refused() {
+    let entries = |answer, next| {
+        json_lines(&[
+            (0, "invoke", "read", "[1, null]"),
+            (0, "ok", "read", answer),
+            (0, "invoke", "write", next),
+            (0, "ok", "write", next),
+        ])
+    };
+    refused(
+        entries("[2, null]", "[1, 3]"),
+        &["history:1: ", "found `[2,null]`"],
+    );
+    refused(
+        entries("[1, null]", "3"),
+        &["history:3: ", "no pair of a key and a value", "found `3`"],
+    );
+}
+
+/// What a write returns is no matter; who asks is told that there is nothing.
+#[test]
+fn nothing_is_said_as_nil() {
+    let entries = [
+        (0, "invoke", "enqueue", "1"),
+        (0, "ok", "enqueue", "null"),
+        (0, "invoke", "dequeue", "null"),
+        (0, "ok", "dequeue", "null"),
+    ];
+    let parts = [
+        "process 0: enqueue 1 (line 1)",
+        "process 0: dequeue → nil (line 3)",
+    ];
+    said(&check(json_lines(&entries), &[]), 1, &parts);
+}
+
+#[test]
+fn numbers_beyond_64_bits_are_told_apart() {
+    for (wrote, read, code) in [
+        ("18446744073709551614", "18446744073709551615", 1),
+        (
+            "340282366920938463463374607431768211455",
+            "340282366920938463463374607431768211456",
+            1,
+        ),
+        ("18446744073709551615", "18446744073709551615", 0),
+    ] {
+        let entries = [
+            (0, "invoke", "write", wrote),
+            (0, "ok", "write", wrote),
+            (0, "invoke", "read", "null"),
+            (0, "ok", "read", read),
+        ];
+        assert_eq!(
+            check(json_lines(&entries), &[]).code,
+            code,
+            "{wrote}, {read}"
+        );
+    }
+}
+
 #[test]
 fn an_effort_too_small_is_no_verdict() {
     // Eight writes at once, and a read that fits none of their orders but takes all of them to tell.

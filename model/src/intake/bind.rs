@@ -2,8 +2,9 @@
 
 use super::Fault;
 use super::calls::{Calls, Fate, RawCall};
-use super::drain::drained;
+use super::drain::all_drained;
 use super::entries::brief;
+use super::keys::{self, Asked, Group};
 use crate::linear::models::{
     Counter, CounterAction, Drained, Fenced, FencedAction, Mutex, MutexAction, Queue, QueueAction,
     Register, RegisterAction, Set, SetAction, Text, TextAction,
@@ -66,10 +67,10 @@ impl Object {
         }
     }
 
-    /// What a person calls the parts that it falls into.
-    pub fn parts(self) -> &'static str {
+    /// What a person calls the parts that its history falls into.
+    pub fn parts(self, calls: &Calls) -> &'static str {
         match self {
-            Object::Set => "elements",
+            Object::Set if !keys::has_keys(calls, self) => "elements",
             _ => "keys",
         }
     }
@@ -104,7 +105,11 @@ impl Object {
             Object::Counter | Object::Set if has("add") => {
                 let mut reads = calls.calls.iter().filter(|call| call.f == "read");
                 let read = reads.find(|call| call.fate == Fate::Ok)?;
-                Some(if read.result.is_array() {
+                let result = match keys::is_paired(calls, Object::Set) {
+                    true => read.result.get(1)?,
+                    false => &read.result,
+                };
+                Some(if result.is_array() {
                     Object::Set
                 } else {
                     Object::Counter
@@ -135,18 +140,18 @@ pub enum Bound {
     Registers(Vec<Part<Register>>),
     /// Strings that are appended to.
     Texts(Vec<Part<Text>>),
-    /// A counter.
-    Counter(Part<Counter>),
+    /// Counters.
+    Counter(Vec<Part<Counter>>),
     /// Sets: of one element each, or all in one.
     Sets(Vec<Part<Set>>),
-    /// A queue.
-    Queue(Part<Queue>),
-    /// A queue of which drains took more than one element.
-    Drained(Part<Drained>),
-    /// A mutex.
-    Mutex(Part<Mutex>),
-    /// A mutex with tokens.
-    Fenced(Part<Fenced>),
+    /// Queues.
+    Queue(Vec<Part<Queue>>),
+    /// Queues of which drains took more than one element.
+    Drained(Vec<Part<Drained>>),
+    /// Mutexes.
+    Mutex(Vec<Part<Mutex>>),
+    /// Mutexes with tokens.
+    Fenced(Vec<Part<Fenced>>),
 }
 
 /// Tells calls in the words of an object. `initial`: what registers hold at first, if it is not nil.
@@ -171,18 +176,32 @@ pub fn bind(calls: &Calls, object: Object, initial: Option<&Value>) -> Result<Bo
             ));
         }
     }
+    if object == Object::Kv
+        && let Some(call) = calls.calls.iter().find(|call| call.key.is_none())
+    {
+        let what = format!("the `{}` of process {} has no `key`", call.f, call.process);
+        return Err(Fault::new(call.line, what));
+    }
+    let groups = keys::by_key(calls, object)?;
     match object {
         Object::Register | Object::Cas => {
-            registers(calls, keyed(calls), initial.unwrap_or(&Value::Null)).map(Bound::Registers)
+            registers(groups, initial.unwrap_or(&Value::Null)).map(Bound::Registers)
         }
-        Object::Kv => stores(calls),
+        Object::Kv => stores(groups),
         Object::Counter => {
-            let actions = each(calls, counter_action)?;
-            Ok(Bound::Counter(part(String::new(), Counter, actions)))
+            let counter = |(key, group)| Ok(part(key, Counter, each(&group, counter_action)?));
+            let counters: Result<_, Fault> = groups.into_iter().map(counter).collect();
+            counters.map(Bound::Counter)
         }
-        Object::Set => sets(calls).map(Bound::Sets),
-        Object::Queue => queue(calls),
-        Object::Mutex => mutex(calls),
+        Object::Set => {
+            let by_element = !keys::has_keys(calls, object);
+            let sets: Result<Vec<_>, Fault> = (groups.into_iter())
+                .map(|(key, group)| sets(key, &group, by_element))
+                .collect();
+            Ok(Bound::Sets(sets?.into_iter().flatten().collect()))
+        }
+        Object::Queue => queues(groups),
+        Object::Mutex => mutexes(groups),
     }
 }
 
@@ -190,7 +209,7 @@ pub fn bind(calls: &Calls, object: Object, initial: Option<&Value>) -> Result<Bo
 pub(super) type Told<A> = (A, bool);
 
 /// A call with its place among all calls, told.
-pub(super) type Placed<'a, A> = (u32, &'a RawCall, Told<A>);
+pub(super) type Placed<'a, A> = (u32, Asked<'a>, Told<A>);
 
 fn part<S: Spec>(name: String, spec: S, actions: Vec<Placed<'_, S::Action>>) -> Part<S> {
     let places = actions.iter().map(|(place, ..)| *place).collect();
@@ -209,14 +228,14 @@ fn part<S: Spec>(name: String, spec: S, actions: Vec<Placed<'_, S::Action>>) -> 
 }
 
 /// Every call that may have had an effect or an answer, with its action.
-fn each<A>(
-    calls: &Calls,
-    mut action: impl FnMut(&RawCall) -> Result<Option<Told<A>>, Fault>,
-) -> Result<Vec<Placed<'_, A>>, Fault> {
-    let mut actions = Vec::with_capacity(calls.calls.len());
-    for (place, call) in calls.calls.iter().enumerate() {
-        if let Some(told) = action(call)? {
-            actions.push((place as u32, call, told));
+fn each<'a, A>(
+    calls: &Group<'a>,
+    mut action: impl FnMut(Asked<'a>) -> Result<Option<Told<A>>, Fault>,
+) -> Result<Vec<Placed<'a, A>>, Fault> {
+    let mut actions = Vec::with_capacity(calls.len());
+    for (place, call) in calls {
+        if let Some(told) = action(*call)? {
+            actions.push((*place, *call, told));
         }
     }
     Ok(actions)
@@ -263,58 +282,34 @@ impl Names {
     }
 }
 
-/// Whether every value is a pair of a key and a value (Jepsen's independent keys).
-fn keyed(calls: &Calls) -> bool {
-    let is_pair = |value: &Value| value.as_array().is_some_and(|pair| pair.len() == 2);
-    let reads = || calls.calls.iter().filter(|call| call.f == "read");
-    reads().next().is_some() && reads().all(|call| is_pair(&call.argument))
-}
-
-fn registers(calls: &Calls, keyed: bool, initial: &Value) -> Result<Vec<Part<Register>>, Fault> {
-    let mut by_key: BTreeMap<String, Vec<(u32, &RawCall)>> = BTreeMap::new();
-    for (place, call) in calls.calls.iter().enumerate() {
-        let key = match keyed {
-            true => call.argument.get(0).map_or(String::new(), Value::to_string),
-            false => call.key.as_ref().map_or(String::new(), Value::to_string),
-        };
-        by_key.entry(key).or_default().push((place as u32, call));
-    }
-    let mut parts = Vec::new();
-    for (key, group) in by_key {
+fn registers(
+    groups: BTreeMap<String, Group<'_>>,
+    initial: &Value,
+) -> Result<Vec<Part<Register>>, Fault> {
+    let register = |(key, group)| {
         let mut names = Names::new(initial);
-        let mut actions = Vec::new();
-        for (place, call) in group {
-            if let Some(told) = register_action(call, keyed, &mut names)? {
-                actions.push((place, call, told));
-            }
-        }
+        let actions = each(&group, |call| register_action(call, &mut names))?;
         let values = names.0.len() as u32;
-        parts.push(part(key, Register { values }, actions));
-    }
-    Ok(parts)
+        Ok(part(key, Register { values }, actions))
+    };
+    groups.into_iter().map(register).collect()
 }
 
 fn register_action(
-    call: &RawCall,
-    keyed: bool,
+    call: Asked<'_>,
     names: &mut Names,
 ) -> Result<Option<Told<RegisterAction>>, Fault> {
-    let inner = |value: &Value| match keyed {
-        true => value.get(1).cloned().unwrap_or(Value::Null),
-        false => value.clone(),
-    };
-    let argument = inner(&call.argument);
+    let argument = call.argument;
     match call.f.as_str() {
-        "read" => Ok((call.fate == Fate::Ok)
-            .then(|| (RegisterAction::Read(names.of(&inner(&call.result))), true))),
-        "write" => Ok(change(call, RegisterAction::Write(names.of(&argument)))),
+        "read" => {
+            let is_ok = call.fate == Fate::Ok;
+            Ok(is_ok.then(|| (RegisterAction::Read(names.of(call.result)), true)))
+        }
+        "write" => Ok(change(&call, RegisterAction::Write(names.of(argument)))),
         _ => {
             let Some([from, to]) = argument.as_array().map(Vec::as_slice) else {
-                return wrong(
-                    call,
-                    "has the old and the new value as its argument",
-                    &argument,
-                );
+                let what = "has the old and the new value as its argument";
+                return wrong(&call, what, argument);
             };
             let (from, to) = (names.of(from), names.of(to));
             Ok(match call.fate {
@@ -327,22 +322,10 @@ fn register_action(
     }
 }
 
-fn stores(calls: &Calls) -> Result<Bound, Fault> {
-    let mut by_key: BTreeMap<String, Vec<(u32, &RawCall)>> = BTreeMap::new();
-    for (place, call) in calls.calls.iter().enumerate() {
-        let Some(key) = &call.key else {
-            return Err(Fault::new(
-                call.line,
-                format!("the `{}` of process {} has no `key`", call.f, call.process),
-            ));
-        };
-        by_key
-            .entry(key.to_string())
-            .or_default()
-            .push((place as u32, call));
-    }
+fn stores(groups: BTreeMap<String, Group<'_>>) -> Result<Bound, Fault> {
     let mut parts = Vec::new();
-    for (key, group) in by_key {
+    let appends = (groups.values().flatten()).any(|(_, call)| call.f == "append");
+    for (key, group) in groups {
         // What a key holds at first: nothing, which stores show as nil or as an empty text.
         let mut strings = vec![Box::<str>::default()];
         let mut names = BTreeMap::from([(String::new(), 0)]);
@@ -357,22 +340,17 @@ fn stores(calls: &Calls) -> Result<Bound, Fault> {
                 strings.len() as u32 - 1
             })
         };
-        let mut actions = Vec::new();
-        for (place, call) in group {
-            let told = match call.f.as_str() {
-                "get" if call.fate == Fate::Ok => Some((TextAction::Get(name(&call.result)), true)),
+        let actions = each(&group, |call| {
+            Ok(match call.f.as_str() {
+                "get" if call.fate == Fate::Ok => Some((TextAction::Get(name(call.result)), true)),
                 "get" => None,
-                "put" => change(call, TextAction::Put(name(&call.argument))),
-                _ => change(call, TextAction::Append(name(&call.argument))),
-            };
-            if let Some(told) = told {
-                actions.push((place, call, told));
-            }
-        }
+                "put" => change(&call, TextAction::Put(name(call.argument))),
+                _ => change(&call, TextAction::Append(name(call.argument))),
+            })
+        })?;
         let text = Text::new(strings, actions.iter().map(|(_, _, (action, _))| action));
         parts.push(part(key, text, actions));
     }
-    let appends = calls.calls.iter().any(|call| call.f == "append");
     if appends {
         return Ok(Bound::Texts(parts));
     }
@@ -394,42 +372,43 @@ fn stores(calls: &Calls) -> Result<Bound, Fault> {
     Ok(Bound::Registers(parts.collect()))
 }
 
-fn counter_action(call: &RawCall) -> Result<Option<Told<CounterAction>>, Fault> {
-    let by = |call: &RawCall| match call.argument.is_null() {
+fn counter_action(call: Asked<'_>) -> Result<Option<Told<CounterAction>>, Fault> {
+    let by = || match call.argument.is_null() {
         true => Ok(1),
-        false => number(call, &call.argument, "adds a whole number"),
+        false => number(&call, call.argument, "adds a whole number"),
     };
     Ok(match call.f.as_str() {
         "read" if call.fate == Fate::Ok => {
-            let value = number(call, &call.result, "returns a whole number")?;
+            let value = number(&call, call.result, "returns a whole number")?;
             Some((CounterAction::Read(value), true))
         }
         "read" => None,
-        "dec" => change(call, CounterAction::Add(-by(call)?)),
-        _ => change(call, CounterAction::Add(by(call)?)),
+        "dec" => change(&call, CounterAction::Add(by()?.wrapping_neg())),
+        _ => change(&call, CounterAction::Add(by()?)),
     })
 }
 
-fn sets(calls: &Calls) -> Result<Vec<Part<Set>>, Fault> {
+/// The set of a key: whole, or each of its elements for itself where nobody looked at the whole.
+fn sets(key: String, group: &Group<'_>, by_element: bool) -> Result<Vec<Part<Set>>, Fault> {
     let mut elements = Names(BTreeMap::new());
     let mut reads: Vec<Vec<u32>> = Vec::new();
-    let actions = each(calls, |call| {
+    let actions = each(group, |call| {
         let observed = (call.fate == Fate::Ok)
             .then(|| call.result.as_bool())
             .flatten();
         Ok(match call.f.as_str() {
-            "add" => change(call, SetAction::Add(elements.of(&call.argument), observed)),
+            "add" => change(&call, SetAction::Add(elements.of(call.argument), observed)),
             "remove" => change(
-                call,
-                SetAction::Remove(elements.of(&call.argument), observed),
+                &call,
+                SetAction::Remove(elements.of(call.argument), observed),
             ),
             _ if call.fate != Fate::Ok => None,
             "contains" => match call.result.as_bool() {
-                Some(there) => Some((
-                    SetAction::Contains(elements.of(&call.argument), there),
-                    true,
-                )),
-                None => return wrong(call, "returns true or false", &call.result),
+                Some(there) => {
+                    let element = elements.of(call.argument);
+                    Some((SetAction::Contains(element, there), true))
+                }
+                None => return wrong(&call, "returns true or false", call.result),
             },
             _ => match call.result.as_array() {
                 Some(all) => {
@@ -437,12 +416,12 @@ fn sets(calls: &Calls) -> Result<Vec<Part<Set>>, Fault> {
                     // Its name is known when all elements are.
                     Some((SetAction::Read(reads.len() as u32 - 1), true))
                 }
-                None => return wrong(call, "returns a list of elements", &call.result),
+                None => return wrong(&call, "returns a list of elements", call.result),
             },
         })
     })?;
     let count = elements.0.len() as u32;
-    if !reads.is_empty() {
+    if !by_element || !reads.is_empty() {
         let mut set = Set::new(count);
         let names: Vec<u32> = (reads.into_iter()).map(|all| set.content(all)).collect();
         let named = actions.into_iter().map(|(place, call, (action, known))| {
@@ -452,7 +431,7 @@ fn sets(calls: &Calls) -> Result<Vec<Part<Set>>, Fault> {
             };
             (place, call, (action, known))
         });
-        return Ok(vec![part(String::new(), set, named.collect())]);
+        return Ok(vec![part(key, set, named.collect())]);
     }
     // Nobody looked at the whole: each element is an object of its own.
     let names: BTreeMap<u32, String> = (elements.0.into_iter())
@@ -477,76 +456,89 @@ fn sets(calls: &Calls) -> Result<Vec<Part<Set>>, Fault> {
         .collect())
 }
 
-fn queue(calls: &Calls) -> Result<Bound, Fault> {
-    let mut elements = Names(BTreeMap::new());
-    let mut enqueued = 0;
-    let actions = each(calls, |call| {
-        Ok(match call.f.as_str() {
-            "enqueue" => {
-                enqueued += 1;
-                change(call, QueueAction::Enqueue(elements.of(&call.argument)))
-            }
-            "drain" => None,
-            _ => match call.fate {
-                Fate::Ok if call.result.is_null() => Some((QueueAction::Empty, true)),
-                Fate::Ok => Some((QueueAction::Dequeue(elements.of(&call.result)), true)),
-                // Refused without an error: there was nothing in it.
-                Fate::Refused => (!call.error).then_some((QueueAction::Empty, true)),
-                Fate::Unknown => Some((QueueAction::Dequeue(u32::MAX), false)),
-            },
-        })
-    })?;
-    if calls.calls.iter().all(|call| call.f != "drain") {
-        let queue = Queue::new(enqueued);
-        return Ok(Bound::Queue(part(String::new(), queue, actions)));
-    }
-    let drained = drained(calls, actions, enqueued, |value| elements.of(value))?;
-    Ok(Bound::Drained(drained))
-}
-
-fn mutex(calls: &Calls) -> Result<Bound, Fault> {
-    let token = |call: &RawCall| {
-        let named = call
-            .result
-            .get("token")
-            .or_else(|| call.result.get("fencing-token"));
-        named.unwrap_or(&call.result).as_i64()
-    };
-    let acquired =
-        || (calls.calls.iter()).filter(|call| call.f == "acquire" && call.fate == Fate::Ok);
-    let fenced = acquired().next().is_some() && acquired().all(|call| token(call).is_some());
-    // Numbered from 1: 0 is nobody.
-    let mut clients = BTreeMap::new();
-    for call in &calls.calls {
-        let next = clients.len() as u32 + 1;
-        clients.entry(call.process).or_insert(next);
-    }
-    if fenced {
-        let actions = each(calls, |call| {
-            let client = clients[&call.process];
-            Ok(match (call.f.as_str(), call.fate) {
-                ("acquire", Fate::Refused) => {
-                    (!call.error).then_some((FencedAction::Refused, true))
+fn queues(groups: BTreeMap<String, Group<'_>>) -> Result<Bound, Fault> {
+    let drains = (groups.values().flatten()).any(|(_, call)| call.f == "drain");
+    let (mut plain, mut drained) = (Vec::new(), Vec::new());
+    for (key, group) in groups {
+        let mut elements = Names(BTreeMap::new());
+        let mut enqueued = 0;
+        let actions = each(&group, |call| {
+            Ok(match call.f.as_str() {
+                "enqueue" => {
+                    enqueued += 1;
+                    change(&call, QueueAction::Enqueue(elements.of(call.argument)))
                 }
-                ("acquire", _) => change(
-                    call,
-                    FencedAction::Acquire(client, token(call).unwrap_or(0)),
-                ),
-                _ => change(call, FencedAction::Release(client)),
+                "drain" => None,
+                _ => match call.fate {
+                    Fate::Ok if call.result.is_null() => Some((QueueAction::Empty, true)),
+                    Fate::Ok => Some((QueueAction::Dequeue(elements.of(call.result)), true)),
+                    // Refused without an error: there was nothing in it.
+                    Fate::Refused => (!call.error).then_some((QueueAction::Empty, true)),
+                    Fate::Unknown => Some((QueueAction::Dequeue(u32::MAX), false)),
+                },
             })
         })?;
-        return Ok(Bound::Fenced(part(String::new(), Fenced, actions)));
+        match drains {
+            false => plain.push(part(key, Queue::new(enqueued), actions)),
+            true => {
+                let element = |value: &Value| elements.of(value);
+                drained.push(all_drained(key, &group, actions, enqueued, element)?);
+            }
+        }
     }
-    let actions = each(calls, |call| {
-        let client = clients[&call.process];
-        Ok(match (call.f.as_str(), call.fate) {
-            ("acquire", Fate::Refused) => (!call.error).then_some((MutexAction::Refused, true)),
-            ("acquire", _) => change(call, MutexAction::Acquire(client)),
-            _ => change(call, MutexAction::Release(client)),
-        })
-    })?;
-    let spec = Mutex {
-        clients: clients.len() as u32,
+    Ok(match drains {
+        false => Bound::Queue(plain),
+        true => Bound::Drained(drained),
+    })
+}
+
+fn mutexes(groups: BTreeMap<String, Group<'_>>) -> Result<Bound, Fault> {
+    let token = |call: &Asked<'_>| {
+        let named = (call.result.get("token")).or_else(|| call.result.get("fencing-token"));
+        named.unwrap_or(call.result).as_i64()
     };
-    Ok(Bound::Mutex(part(String::new(), spec, actions)))
+    let mut acquired = (groups.values().flatten())
+        .filter(|(_, call)| call.f == "acquire" && call.fate == Fate::Ok)
+        .peekable();
+    let fenced = acquired.peek().is_some() && acquired.all(|(_, call)| token(call).is_some());
+    let (mut plain, mut with_tokens) = (Vec::new(), Vec::new());
+    for (key, group) in groups {
+        // Numbered from 1: 0 is nobody.
+        let mut clients = BTreeMap::new();
+        for (_, call) in &group {
+            let next = clients.len() as u32 + 1;
+            clients.entry(call.process).or_insert(next);
+        }
+        if fenced {
+            let actions = each(&group, |call| {
+                let client = clients[&call.process];
+                Ok(match (call.f.as_str(), call.fate) {
+                    ("acquire", Fate::Refused) => {
+                        (!call.error).then_some((FencedAction::Refused, true))
+                    }
+                    ("acquire", _) => {
+                        let token = token(&call).unwrap_or(0);
+                        change(&call, FencedAction::Acquire(client, token))
+                    }
+                    _ => change(&call, FencedAction::Release(client)),
+                })
+            })?;
+            with_tokens.push(part(key, Fenced, actions));
+            continue;
+        }
+        let actions = each(&group, |call| {
+            let client = clients[&call.process];
+            Ok(match (call.f.as_str(), call.fate) {
+                ("acquire", Fate::Refused) => (!call.error).then_some((MutexAction::Refused, true)),
+                ("acquire", _) => change(&call, MutexAction::Acquire(client)),
+                _ => change(&call, MutexAction::Release(client)),
+            })
+        })?;
+        let clients = clients.len() as u32;
+        plain.push(part(key, Mutex { clients }, actions));
+    }
+    Ok(match fenced {
+        true => Bound::Fenced(with_tokens),
+        false => Bound::Mutex(plain),
+    })
 }

@@ -174,7 +174,10 @@ impl std::fmt::Display for RawCall {
             write!(f, " {}", brief(&self.argument))?;
         }
         match self.fate {
-            Fate::Ok if self.result.is_null() && self.f == "read" => write!(f, " → nil")?,
+            Fate::Ok if self.result.is_null() => match self.f.as_str() {
+                "read" | "get" | "dequeue" => write!(f, " → nil")?,
+                _ => {}
+            },
             Fate::Ok if self.result != self.argument => write!(f, " → {}", brief(&self.result))?,
             Fate::Ok => {}
             Fate::Refused => write!(f, " → refused")?,

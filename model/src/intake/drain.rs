@@ -2,32 +2,34 @@
 
 use super::Fault;
 use super::bind::{Part, Placed, Told, wrong};
-use super::calls::{Calls, Fate, RawCall};
+use super::calls::{Fate, RawCall};
+use super::keys::{Asked, Group};
 use crate::linear::models::{DrainAction, Drained, QueueAction};
 use crate::linear::{Call, History, NEVER, Position};
 use serde_json::Value;
 
 /// What a call comes to in the queue's words.
-type Acts<'a> = (u32, &'a RawCall, Vec<Told<DrainAction>>);
+type Acts<'a> = (u32, Asked<'a>, Vec<Told<DrainAction>>);
 
-/// The queue's history. `others`: what became of the calls that are no drains. `enqueued`: how many elements were put in, perhaps.
-pub(super) fn drained(
-    calls: &Calls,
-    others: Vec<Placed<'_, QueueAction>>,
+/// The history of the queue of a key. `others`: what became of the calls that are no drains. `enqueued`: how many elements were put in, perhaps.
+pub(super) fn all_drained<'a>(
+    key: String,
+    group: &Group<'a>,
+    others: Vec<Placed<'a, QueueAction>>,
     enqueued: usize,
     mut element: impl FnMut(&Value) -> u32,
 ) -> Result<Part<Drained>, Fault> {
-    let mut all: Vec<Acts<'_>> = (others.into_iter())
+    let mut all: Vec<Acts<'a>> = (others.into_iter())
         .map(|(place, call, (action, known))| {
             (place, call, vec![(DrainAction::Queue(action), known)])
         })
         .collect();
     let mut drains = 0;
-    for (at, call) in (0u32..).zip(&calls.calls) {
+    for (at, call) in group {
         let taken = match (call.f.as_str(), call.fate) {
             ("drain", Fate::Ok) => {
                 let Some(list) = call.result.as_array() else {
-                    return wrong(call, "returns the list of what it took", &call.result);
+                    return wrong(call, "returns the list of what it took", call.result);
                 };
                 let drain = drains;
                 drains += 1;
@@ -49,11 +51,11 @@ pub(super) fn drained(
             }
             _ => continue,
         };
-        all.push((at, call, taken));
+        all.push((*at, *call, taken));
     }
     all.sort_by_key(|(place, ..)| *place);
     Ok(Part {
-        name: String::new(),
+        name: key,
         spec: Drained::new(enqueued, drains as usize),
         places: (all.iter())
             .flat_map(|(place, _, acts)| vec![*place; acts.len()])

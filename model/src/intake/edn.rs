@@ -1,7 +1,7 @@
 //! EDN, as far as histories need it (the format is described at github.com/edn-format/edn), and JSON, which differs in few ways.
 //!
-//! Values come as JSON values: a keyword or symbol is its name, a list or set is an array, and a map's keys are their text. So
-//! whoever reads a history need not know in which of the two it was written.
+//! Values come as JSON values: a keyword or symbol is its name, a list is an array, a set is one too and sorted, a map's keys are
+//! their text, and so is an integer of more than 64 bits. So whoever reads a history need not know in which of the two it was written.
 
 use super::Fault;
 use super::source::{ENTRY_BYTES_MAX, Source, too_long};
@@ -121,7 +121,10 @@ impl<'s, 'a> Reader<'s, 'a> {
         match self.source.peek()? {
             Some(b'{') => {
                 self.source.take()?;
-                self.items(b'}', depth).map(Value::Array)
+                let mut items = self.items(b'}', depth)?;
+                // Its elements have no order: however they were written, it is the same set.
+                items.sort_by_cached_key(Value::to_string);
+                Ok(Value::Array(items))
             }
             Some(b'_') => {
                 self.source.take()?;
@@ -261,6 +264,13 @@ impl<'s, 'a> Reader<'s, 'a> {
         if let Ok(number) = digits.parse::<i64>() {
             return Ok(number.into());
         }
+        if let Ok(number) = digits.parse::<u64>() {
+            return Ok(number.into());
+        }
+        // Rounded, two of these might be one.
+        if digits.bytes().skip(1).all(|byte| byte.is_ascii_digit()) {
+            return Ok(Value::String(digits.to_owned()));
+        }
         let number = digits.parse::<f64>().ok().and_then(Number::from_f64);
         match number {
             Some(number) => Ok(Value::Number(number)),
@@ -299,6 +309,19 @@ mod tests {
                 json!("x"),
             ]
         );
+    }
+
+    #[test]
+    fn values_that_differ_stay_different_and_equal_ones_equal() {
+        let text = "18446744073709551614 18446744073709551615 -9223372036854775808 \
+            123456789012345678901234567890 123456789012345678901234567891N -123456789012345678901";
+        let mut values = all(text, false).expect("they are numbers");
+        assert_eq!(values[0], json!(18_446_744_073_709_551_614_u64));
+        assert_eq!(values[2], json!(i64::MIN));
+        values.dedup();
+        assert_eq!(values.len(), 6, "{values:?}");
+        let sets = all("#{1 2 10} #{10 2 1}", false).expect("they are sets");
+        assert_eq!(sets[0], sets[1]);
     }
 
     #[test]

@@ -6,13 +6,14 @@
 //! 1. [`source`]: bytes, unpacked where they are packed (gzip), with the number of the line;
 //! 2. [`entries`]: the formats: EDN and JSON as Jepsen writes them, one map after another or all in one vector; the older log
 //!    lines of `jepsen.util`; the key-value logs that Porcupine's tests use, which are EDN with a `:key`;
-//! 3. [`bind`]: calls and returns are brought together, and told in the words of a model.
+//! 3. [`bind`]: calls and returns are brought together, split by key, and told in the words of a model.
 
 pub mod bind;
 pub mod calls;
 mod drain;
 pub mod edn;
 pub mod entries;
+mod keys;
 pub mod source;
 pub mod verdict;
 

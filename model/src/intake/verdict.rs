@@ -52,11 +52,11 @@ pub fn decide(calls: &Calls, bound: Bound, effort: Effort) -> Verdict {
         Bound::Registers(parts) => decide_parts(calls, parts, effort),
         Bound::Texts(parts) => decide_parts(calls, parts, effort),
         Bound::Sets(parts) => decide_parts(calls, parts, effort),
-        Bound::Counter(part) => decide_parts(calls, vec![part], effort),
-        Bound::Queue(part) => decide_parts(calls, vec![part], effort),
-        Bound::Drained(part) => decide_parts(calls, vec![part], effort),
-        Bound::Mutex(part) => decide_parts(calls, vec![part], effort),
-        Bound::Fenced(part) => decide_parts(calls, vec![part], effort),
+        Bound::Counter(parts) => decide_parts(calls, parts, effort),
+        Bound::Queue(parts) => decide_parts(calls, parts, effort),
+        Bound::Drained(parts) => decide_parts(calls, parts, effort),
+        Bound::Mutex(parts) => decide_parts(calls, parts, effort),
+        Bound::Fenced(parts) => decide_parts(calls, parts, effort),
     }
 }
 

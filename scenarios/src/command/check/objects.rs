@@ -202,7 +202,7 @@ impl History {
             }
             Verdict::Legal { parts } => format!(
                 "  linearizable: an order was found and replayed for each of {parts} {}",
-                self.object.parts()
+                self.object.parts(&self.calls)
             ),
             Verdict::Unknown {
                 part,
@@ -286,7 +286,10 @@ impl History {
     fn of_part(&self, part: &str) -> String {
         match part {
             "" => String::new(),
-            part => format!(" ({} {part})", self.object.parts().trim_end_matches('s')),
+            part => format!(
+                " ({} {part})",
+                self.object.parts(&self.calls).trim_end_matches('s')
+            ),
         }
     }
 
