@@ -33,7 +33,7 @@ mod trie;
 pub use budget::{Budget, Effort, Limit, MEMORY_MAX};
 pub use history::{Call, History, NEVER, Position};
 pub use shrink::{Core, Others, Prefix, core};
-pub use spec::{NONE, Spec, Value};
+pub use spec::{Became, NONE, Spec, Value};
 
 /// What became of a history.
 #[derive(Clone, PartialEq, Eq, Debug)]

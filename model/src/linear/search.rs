@@ -23,12 +23,16 @@
 //! 6. *Subsumption.* A configuration fails if one with the same event, known operations and state failed that had used only
 //!    some of the same unknown ones.
 //!
+//! 7. *What can be told before.* What the answers of others say of an operation of unknown outcome is taken for known
+//!    ([`settle`]), and an object may know of pairs that come in one order only ([`Spec::comes_before`]).
+//!
 //! All but 2's order and 4 are prunings that never lose an order, so that both answers are proofs; 2 and 4 only say what to try first.
 
 mod mask;
 mod memory;
 mod plan;
 mod rank;
+mod settle;
 
 use super::budget::Budget;
 use super::history::{Call, History, NEVER, Position};
@@ -37,9 +41,22 @@ use super::{Outcome, Refutation};
 use mask::Mask;
 use memory::{Memory, NO_PATH, Path};
 use plan::Plan;
+use settle::Settled;
 
 /// Decides whether there is an order, within a budget, from which it takes what it used.
 pub fn search<S: Spec>(spec: &mut S, history: &History<S::Action>, budget: &mut Budget) -> Outcome {
+    match Settled::of(spec, history) {
+        Some(settled) => settled.told(search_all(spec, &settled.history, budget)),
+        None => search_all(spec, history, budget),
+    }
+}
+
+/// The search, with what is still unknown.
+fn search_all<S: Spec>(spec: &mut S, history: &History<S::Action>, budget: &mut Budget) -> Outcome {
+    if let Err(call) = spec.foresee(history.calls()) {
+        // How far others have an order nobody looked.
+        return Outcome::Illegal(Refutation::Exhausted { reached: 0, call });
+    }
     let plan = Plan::new(spec, history);
     // As many bits as operations are open at once: nearly always a machine word.
     match plan.slots {

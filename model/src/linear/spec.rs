@@ -1,5 +1,6 @@
 //! What an object does, as the search needs to know it.
 
+use super::history::{Call, Position};
 use std::hash::Hash;
 
 /// A value that can be told from others by looking at the object: a number given to it by the reader of the history.
@@ -7,6 +8,15 @@ pub type Value = u32;
 
 /// No value.
 pub const NONE: Value = Value::MAX;
+
+/// What the answers of others tell of an operation of unknown outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Became {
+    /// It is of no consequence: whatever order there is, there is one in which it did not happen.
+    Nothing,
+    /// It happened, and this known call saw it: in every order it comes before that.
+    Seen(u32),
+}
 
 /// A sequential specification.
 ///
@@ -42,6 +52,40 @@ pub trait Spec {
     /// How many bytes the specification takes to tell the states apart that were met.
     fn bytes(&self) -> usize {
         0
+    }
+
+    /// What the answers of others tell of operations of unknown outcome, for a history of these calls.
+    fn settle(&self, _calls: &[Call<Self::Action>]) -> Vec<(u32, Became)> {
+        Vec::new()
+    }
+
+    /// Looks at the calls of a history before it is searched, for what [`opens`](Spec::opens), [`comes_before`](Spec::comes_before),
+    /// [`is_futile`](Spec::is_futile) and [`rank`](Spec::rank) say of it until the next one.
+    ///
+    /// # Errors
+    /// A call for which there is no order.
+    fn foresee(&mut self, _calls: &[Call<Self::Action>]) -> Result<(), u32> {
+        Ok(())
+    }
+
+    /// The event before which an action has its turn in no order.
+    fn opens(&self, _action: &Self::Action) -> Position {
+        0
+    }
+
+    /// Whether one known action has its turn before another in every order.
+    fn comes_before(&self, _first: &Self::Action, _then: &Self::Action) -> bool {
+        false
+    }
+
+    /// Whether an action of unknown outcome that is legal in this state would leave a known one without a turn.
+    fn is_futile(&self, _state: Self::State, _action: &Self::Action) -> bool {
+        false
+    }
+
+    /// What had best be tried first: the least. Only a guess.
+    fn rank(&self, _action: &Self::Action) -> Option<(u8, Position)> {
+        None
     }
 
     /// How many values there are: those of actions are below it. 0: the object has none in sight.

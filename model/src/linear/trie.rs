@@ -52,6 +52,23 @@ impl Arrays {
         name
     }
 
+    /// Tells every place at which something stands, in their order.
+    pub fn each(&self, name: Name, tell: &mut impl FnMut(u32)) {
+        self.each_below(name, 0, self.levels, tell);
+    }
+
+    fn each_below(&self, name: Name, from: u32, levels: u32, tell: &mut impl FnMut(u32)) {
+        if name == EMPTY {
+            return;
+        }
+        let Some(below) = levels.checked_sub(1) else {
+            return tell(from);
+        };
+        for (place, name) in (0u32..).zip(self.nodes[name as usize]) {
+            self.each_below(name, from | place << (2 * below), below, tell);
+        }
+    }
+
     /// The array with another value at a place.
     pub fn with(&mut self, name: Name, at: u32, value: u32) -> Name {
         self.change(name, at, value, self.levels)
@@ -106,6 +123,9 @@ mod tests {
         let other = arrays.with(empty, 3, 8);
         assert_ne!(other, two);
         assert_eq!(arrays.with(other, 99, 5), two);
+        let mut places = Vec::new();
+        arrays.each(two, &mut |place| places.push(place));
+        assert_eq!(places, [3, 99]);
         let gone = arrays.with(two, 99, EMPTY);
         assert_eq!(gone, other);
         assert_eq!(arrays.with(other, 3, EMPTY), empty);

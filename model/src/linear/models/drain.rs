@@ -5,8 +5,8 @@
 //! `expand-queue-drain-ops` puts all of them at the return instead, which refuses what a concurrent dequeue makes legal.
 
 use super::queue::{Queue, QueueAction, QueueState};
-use crate::linear::Spec;
 use crate::linear::trie::{Arrays, EMPTY, Name};
+use crate::linear::{Became, Call, Position, Spec};
 
 /// A queue of numbered elements that so many drains are made of.
 #[derive(Clone, Debug)]
@@ -46,6 +46,23 @@ impl Drained {
             progress: Arrays::new(drains),
         }
     }
+}
+
+impl DrainAction {
+    /// What it is to the queue.
+    fn of_queue(&self) -> QueueAction {
+        match *self {
+            DrainAction::Queue(action) => action,
+            DrainAction::Taken { element, .. } => QueueAction::Dequeue(element),
+        }
+    }
+}
+
+fn of_queue(calls: &[Call<DrainAction>]) -> Vec<Call<QueueAction>> {
+    let calls = calls.iter().cloned();
+    calls
+        .map(|call| call.map(|action| action.of_queue()))
+        .collect()
 }
 
 impl Spec for Drained {
@@ -88,6 +105,30 @@ impl Spec for Drained {
             DrainAction::Queue(action) => self.queue.is_pure(action, known),
             DrainAction::Taken { .. } => false,
         }
+    }
+
+    fn settle(&self, calls: &[Call<DrainAction>]) -> Vec<(u32, Became)> {
+        self.queue.settle(&of_queue(calls))
+    }
+
+    fn foresee(&mut self, calls: &[Call<DrainAction>]) -> Result<(), u32> {
+        self.queue.foresee(&of_queue(calls))
+    }
+
+    fn opens(&self, action: &DrainAction) -> Position {
+        self.queue.opens(&action.of_queue())
+    }
+
+    fn comes_before(&self, first: &DrainAction, then: &DrainAction) -> bool {
+        self.queue.comes_before(&first.of_queue(), &then.of_queue())
+    }
+
+    fn is_futile(&self, state: DrainState, action: &DrainAction) -> bool {
+        self.queue.is_futile(state.queue, &action.of_queue())
+    }
+
+    fn rank(&self, action: &DrainAction) -> Option<(u8, Position)> {
+        self.queue.rank(&action.of_queue())
     }
 
     fn bytes(&self) -> usize {

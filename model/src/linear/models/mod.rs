@@ -6,7 +6,9 @@ mod mutex;
 mod queue;
 mod register;
 mod set;
+mod sightings;
 mod text;
+mod turns;
 
 pub use counter::{Counter, CounterAction};
 pub use drain::{DrainAction, Drained};

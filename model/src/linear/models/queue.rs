@@ -4,13 +4,15 @@
 //! `x` is the first, and takes it out; `Empty` is right if there is none. The same element may be in it several times. Source: the
 //! FIFO queue of Herlihy and Wing, TOPLAS 1990, sections 1 and 2.
 
-use crate::linear::Spec;
+use super::turns::{self, Turns};
 use crate::linear::trie::{Arrays, EMPTY, Name};
+use crate::linear::{Became, Call, Position, Spec};
 
 /// The queue of numbered elements; empty at first.
 #[derive(Clone, Debug)]
 pub struct Queue {
     contents: Arrays,
+    turns: Turns,
 }
 
 /// What was done to a queue, and what was observed.
@@ -37,6 +39,7 @@ impl Queue {
     pub fn new(enqueued: usize) -> Queue {
         Queue {
             contents: Arrays::new(enqueued),
+            turns: Turns::default(),
         }
     }
 }
@@ -79,6 +82,34 @@ impl Spec for Queue {
 
     fn is_pure(&self, action: &QueueAction, _known: bool) -> bool {
         *action == QueueAction::Empty
+    }
+
+    fn settle(&self, calls: &[Call<QueueAction>]) -> Vec<(u32, Became)> {
+        turns::settle(calls)
+    }
+
+    fn foresee(&mut self, calls: &[Call<QueueAction>]) -> Result<(), u32> {
+        self.turns = Turns::new(calls)?;
+        Ok(())
+    }
+
+    fn opens(&self, action: &QueueAction) -> Position {
+        self.turns.opens(action)
+    }
+
+    fn comes_before(&self, first: &QueueAction, then: &QueueAction) -> bool {
+        self.turns.comes_before(first, then)
+    }
+
+    fn is_futile(&self, state: QueueState, action: &QueueAction) -> bool {
+        matches!(action, QueueAction::Dequeue(_))
+            && self
+                .turns
+                .is_claimed(self.contents.get(state.content, state.first))
+    }
+
+    fn rank(&self, action: &QueueAction) -> Option<(u8, Position)> {
+        self.turns.rank(action)
     }
 
     fn bytes(&self) -> usize {

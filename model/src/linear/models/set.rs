@@ -5,13 +5,15 @@
 //! exactly this. Source: the set of Knossos (Jepsen) as a sequential object, with removal and with what each operation returned
 //! (Herlihy and Shavit, "The Art of Multiprocessor Programming", 2008, chapter 9).
 
-use crate::linear::Spec;
+use super::sightings::{self, Sightings};
 use crate::linear::trie::{Arrays, EMPTY, Name};
+use crate::linear::{Became, Call, Spec};
 
 /// The set; empty at first.
 #[derive(Clone, Debug)]
 pub struct Set {
     contents: Arrays,
+    sightings: Sightings,
 }
 
 /// What was done to a set, and what was observed.
@@ -32,6 +34,7 @@ impl Set {
     pub fn new(elements: u32) -> Set {
         Set {
             contents: Arrays::new(elements as usize),
+            sightings: Sightings::default(),
         }
     }
 
@@ -78,6 +81,27 @@ impl Spec for Set {
             }
             SetAction::Contains(..) | SetAction::Read(_) => true,
         }
+    }
+
+    fn settle(&self, calls: &[Call<SetAction>]) -> Vec<(u32, Became)> {
+        sightings::settle(calls, &self.contents)
+    }
+
+    fn foresee(&mut self, calls: &[Call<SetAction>]) -> Result<(), u32> {
+        self.sightings = Sightings::new(calls, &self.contents)?;
+        Ok(())
+    }
+
+    fn comes_before(&self, first: &SetAction, then: &SetAction) -> bool {
+        let SetAction::Add(element, _) = *then else {
+            return false;
+        };
+        let missed = match *first {
+            SetAction::Read(all) => self.contents.get(all, element) == EMPTY,
+            SetAction::Contains(other, false) => other == element,
+            _ => false,
+        };
+        missed && self.sightings.stays(element)
     }
 
     fn bytes(&self) -> usize {

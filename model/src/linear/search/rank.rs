@@ -86,7 +86,7 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
     ) -> bool {
         let plan = &self.plan;
         if plan.needs_left.is_empty() {
-            return false;
+            return self.is_out_of_turn(call);
         }
         let (before, after) = (self.spec.sight(self.state), self.spec.sight(after));
         if before != after && before != NONE {
@@ -110,10 +110,30 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
         (changes.iter().find(first)).is_some_and(|other| self.calls[*other as usize].ret < until)
     }
 
+    /// Whether something that comes before the call in every order is not placed; or whether it is of unknown outcome and takes
+    /// somebody's turn.
+    fn is_out_of_turn(&self, call: &Call<S::Action>) -> bool {
+        if self.event < self.spec.opens(&call.action) {
+            return true;
+        }
+        if !call.known && self.spec.is_futile(self.state, &call.action) {
+            return true;
+        }
+        self.open.iter().enumerate().any(|(slot, at)| {
+            *at != NOBODY && !self.placed.has(slot as u32) && {
+                let other = &self.calls[*at as usize];
+                other.known && self.spec.comes_before(&other.action, &call.action)
+            }
+        })
+    }
+
     pub(super) fn rank_of(&self, at: u32, due: u32, goal: Value) -> (u8, Position) {
         let call = &self.calls[at as usize];
         if at == due {
             return (1, 0);
+        }
+        if let Some(rank) = self.spec.rank(&call.action) {
+            return rank;
         }
         let makes = self.spec.makes(&call.action);
         if makes == NONE || goal == NONE {

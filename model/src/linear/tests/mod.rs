@@ -127,6 +127,21 @@ fn register_action(values: u32) -> impl Strategy<Value = RegisterAction> {
     ]
 }
 
+/// Every enqueue of an element of its own.
+fn each_its_own(actions: Vec<Drawn<QueueAction>>) -> Vec<Drawn<QueueAction>> {
+    let mut next = 0;
+    let mut own = |action| match action {
+        QueueAction::Enqueue(_) => {
+            next += 1;
+            QueueAction::Enqueue(next - 1)
+        }
+        other => other,
+    };
+    (actions.into_iter())
+        .map(|(action, length, fate)| (own(action), length, fate))
+        .collect()
+}
+
 /// A call whose outcome is known.
 fn call<A>(call: u32, ret: u32, action: A) -> Call<A> {
     Call {
@@ -222,6 +237,58 @@ proptest! {
         1 => Just(QueueAction::Empty),
     ]), clients in 2usize..5) {
         agree(&mut Queue::new(10), &lay_out(actions, clients))?;
+    }
+
+    #[test]
+    fn queues_of_different_elements(actions in drawn(prop_oneof![
+        5 => Just(QueueAction::Enqueue(0)),
+        5 => (0u32..5).prop_map(QueueAction::Dequeue),
+        1 => Just(QueueAction::Empty),
+    ]), clients in 2usize..5) {
+        agree(&mut Queue::new(10), &lay_out(each_its_own(actions), clients))?;
+    }
+
+    #[test]
+    fn queues_with_drains(actions in drawn(prop_oneof![
+        4 => Just(QueueAction::Enqueue(0)),
+        2 => (0u32..5).prop_map(QueueAction::Dequeue),
+        1 => Just(QueueAction::Empty),
+    ]), taken in proptest::collection::vec((0u32..2, 0u32..3, 0u32..5), 0..4), clients in 2usize..5) {
+        let mut actions: Vec<Drawn<DrainAction>> = (each_its_own(actions).into_iter())
+            .map(|(action, length, fate)| (DrainAction::Queue(action), length, fate))
+            .collect();
+        for (at, (drain, place, element)) in taken.into_iter().enumerate() {
+            let at = (2 * at + 1).min(actions.len());
+            actions.insert(at, (DrainAction::Taken { drain, place, element }, 2, 2));
+        }
+        actions.truncate(9);
+        agree(&mut Drained::new(10, 2), &lay_out(actions, clients))?;
+    }
+
+    #[test]
+    fn sets_of_different_elements(actions in drawn(prop_oneof![
+        6 => proptest::option::weighted(0.2, any::<bool>()).prop_map(|new| SetAction::Add(0, new)),
+        1 => (0u32..5, proptest::option::of(any::<bool>())).prop_map(|(element, there)| SetAction::Remove(element, there)),
+        2 => (0u32..5, any::<bool>()).prop_map(|(element, there)| SetAction::Contains(element, there)),
+        3 => (0u32..32).prop_map(SetAction::Read),
+    ]), clients in 2usize..5) {
+        let mut set = Set::new(9);
+        let names: Vec<u32> = (0..32u32).map(|bits| set.content((0..5).filter(|element| bits >> element & 1 == 1))).collect();
+        let mut next = 0;
+        let actions = actions.into_iter().map(|(action, length, fate)| {
+            let action = match action {
+                SetAction::Add(_, new) => {
+                    next += 1;
+                    SetAction::Add(next - 1, new)
+                }
+                // Mostly a look at what was there so far.
+                SetAction::Read(bits) if bits % 4 > 0 => SetAction::Read(names[(bits | 24) as usize & ((1 << next.min(5)) - 1)]),
+                SetAction::Read(bits) => SetAction::Read(names[bits as usize]),
+                other => other,
+            };
+            (action, length, fate)
+        }).collect();
+        agree(&mut set, &lay_out(actions, clients))?;
     }
 
     #[test]
