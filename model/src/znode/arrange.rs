@@ -6,15 +6,17 @@
 //! goes back behind that. A completion that is taken for later than it was makes checks of real time weaker, never wrong; a
 //! notification that is moved forward was received before the reply that it now stands before.
 
+use crate::intake::Fault;
 use crate::reference::Lookup;
 use zabsim_types::{HistoryEvent, HistoryKind, ProcessId, SessionChange};
 
-/// Brings the events into order, and their lines with them. `numbers` has each event's `rseq`, 0 where it has none.
+/// Brings the events into order, and their lines with them. `numbers` has each event's `rseq`, 0 where it has none; a client has each
+/// once.
 pub(super) fn arrange(
     events: Vec<HistoryEvent>,
     lines: Vec<u64>,
     numbers: &[u64],
-) -> (Vec<HistoryEvent>, Vec<u64>) {
+) -> Result<(Vec<HistoryEvent>, Vec<u64>), Fault> {
     let mut of_process: Lookup<u32, Vec<u32>> = Lookup::default();
     let mut processes = Vec::new();
     for (at, event) in events.iter().enumerate() {
@@ -31,18 +33,27 @@ pub(super) fn arrange(
     let mut moved = false;
     for process in processes {
         let list = of_process.get_mut(&process.0).expect("it was put there");
-        if list
-            .windows(2)
-            .any(|pair| numbers[pair[0] as usize] > numbers[pair[1] as usize])
-        {
+        let moved_here = !list.is_sorted_by_key(|at| numbers[*at as usize]);
+        if moved_here {
             moved = true;
             list.sort_by_key(|at| numbers[*at as usize]);
+        }
+        let twice = |pair: &&[u32]| numbers[pair[0] as usize] == numbers[pair[1] as usize];
+        if let Some(pair) = list.windows(2).find(twice) {
+            let [first, second] = [pair[0], pair[1]].map(|at| at as usize);
+            let what = format!(
+                "process {} was given number {} (`rseq`) twice; the first is on line {}",
+                process.0, numbers[second], lines[first]
+            );
+            return Err(Fault::new(lines[second], what));
+        }
+        if moved_here {
             place(&events, numbers, list, &mut places);
         }
     }
     moved |= closes(&events, &mut places);
     if !moved {
-        return (events, lines);
+        return Ok((events, lines));
     }
     let things = events.into_iter().zip(lines);
     let mut placed: Vec<_> = places.into_iter().zip(things).collect();
@@ -53,7 +64,7 @@ pub(super) fn arrange(
         last = event.time;
         (event, line)
     });
-    in_time.unzip()
+    Ok(in_time.unzip())
 }
 
 /// Places the events of one client, which come in the order of their numbers.

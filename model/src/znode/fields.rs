@@ -126,15 +126,22 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// An error by its name.
+    /// An error by its name; where its number (`code`) is there too, it must be that of the same.
     pub fn error(&self, name: &str) -> Result<ErrorCode, Fault> {
         let text = self.text(name)?;
-        match (-200..=0)
-            .filter_map(ErrorCode::from_code)
-            .find(|code| code.name() == text)
-        {
-            Some(code) => Ok(code),
-            None => self.wanted(name, "the name of one of ZooKeeper's errors"),
+        let named = (-200..=0).find_map(|number| {
+            let code = ErrorCode::from_code(number)?;
+            (code.name() == text).then_some((code, number))
+        });
+        let Some((code, number)) = named else {
+            return self.wanted(name, "the name of one of ZooKeeper's errors");
+        };
+        match self.get("code") {
+            Some(other) if other.as_i64() != Some(number.into()) => {
+                let allowed = format!("{number}, the number of {text},");
+                self.wanted("code", &allowed)
+            }
+            _ => Ok(code),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::intake::{Fault, said_of_json};
 use crate::reference::{Lookup, Settings};
 use crate::witness::Witness;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use zabsim_types::{
     CallId, ErrorCode, HistoryEvent, HistoryKind, Op, ProcessId, ServerId, SessionChange,
@@ -109,6 +109,8 @@ struct Open {
     /// The invocation among the events.
     at: u32,
     process: ProcessId,
+    /// How a recorder names its operation: the place among such words.
+    word: u32,
     /// Where it ended; 0 as long as it has not.
     ended: u64,
 }
@@ -131,6 +133,10 @@ struct Reader {
     /// The line of each event.
     line_of_event: Vec<u64>,
     calls: Lookup<u64, Open>,
+    /// The words that a recorder has for operations, so far.
+    words: Vec<String>,
+    /// Every session that a process had.
+    sessions: BTreeSet<(ProcessId, SessionId)>,
     /// The session that each process has, and its connection.
     conns: BTreeMap<ProcessId, (SessionId, u32)>,
     /// The number that the recorder gave the last line.
@@ -253,7 +259,7 @@ impl Reader {
         // Our own clock is the world's, and starts at zero: its times are kept.
         let _ = self.time(event.time.0, 1_000, 0)?;
         match &event.kind {
-            HistoryKind::Invoke { id, .. } => self.invoked(*id, event.process)?,
+            HistoryKind::Invoke { id, .. } => self.invoked(*id, event.process, 0)?,
             HistoryKind::Ok { id, .. }
             | HistoryKind::Fail { id, .. }
             | HistoryKind::Info { id, .. } => {
@@ -291,11 +297,12 @@ impl Reader {
         self.line_of_event.push(self.line);
     }
 
-    fn invoked(&mut self, id: CallId, process: ProcessId) -> Result<(), Fault> {
+    fn invoked(&mut self, id: CallId, process: ProcessId, word: u32) -> Result<(), Fault> {
         let open = Open {
             line: self.line,
             at: self.events.len() as u32,
             process,
+            word,
             ended: 0,
         };
         match self.calls.insert(id.0, open) {
@@ -361,18 +368,12 @@ impl Reader {
             "invoke" => {
                 let id = CallId(fields.u64("id")?);
                 let request = words::op(fields)?;
-                self.invoked(id, process)?;
+                let word = self.word(fields.text("op")?);
+                self.invoked(id, process, word)?;
                 HistoryKind::Invoke { id, request }
             }
             "ok" | "fail" | "info" => self.completion(kind, fields, process)?,
-            "watch" => HistoryKind::Watch {
-                zxid: u64::try_from(fields.i64("zxid")?).ok().map(Zxid),
-                conn: fields.u32("conn")?,
-                event: WatchEvent {
-                    kind: words::watch_kind(fields)?,
-                    path: fields.path("path")?,
-                },
-            },
+            "watch" => self.notification(fields, process)?,
             "session" => match self.session(fields, process)? {
                 Some(change) => HistoryKind::Session { change },
                 None => return Ok(()),
@@ -395,6 +396,49 @@ impl Reader {
         };
         self.push(event, number);
         Ok(())
+    }
+
+    /// The place of a recorder's word for an operation, of which there are few.
+    fn word(&mut self, word: &str) -> u32 {
+        let known = self.words.iter().position(|known| known == word);
+        let place = known.unwrap_or_else(|| {
+            self.words.push(word.to_owned());
+            self.words.len() - 1
+        });
+        place as u32
+    }
+
+    /// What ends must be of the operation that was invoked.
+    fn answers_its_request(&self, id: CallId, word: &str) -> Result<(), Fault> {
+        let open = self.calls.get(&id.0).expect("it was invoked");
+        let asked = &self.words[open.word as usize];
+        match asked == word {
+            true => Ok(()),
+            false => self.fault(format!(
+                "call {} ends as `{word}`; line {} invokes it as `{asked}`",
+                id.0, open.line
+            )),
+        }
+    }
+
+    fn notification(&self, fields: &Fields<'_>, process: ProcessId) -> Result<HistoryKind, Fault> {
+        if fields.get("session").is_some() {
+            let session = fields.session()?;
+            if !self.sessions.contains(&(process, session)) {
+                return self.fault(format!(
+                    "a notification of session {session}, which process {} never had",
+                    process.0
+                ));
+            }
+        }
+        Ok(HistoryKind::Watch {
+            zxid: u64::try_from(fields.i64("zxid")?).ok().map(Zxid),
+            conn: fields.u32("conn")?,
+            event: WatchEvent {
+                kind: words::watch_kind(fields)?,
+                path: fields.path("path")?,
+            },
+        })
     }
 
     fn meta(&mut self, fields: &Fields<'_>) -> Result<(), Fault> {
@@ -428,6 +472,9 @@ impl Reader {
     ) -> Result<HistoryKind, Fault> {
         let id = CallId(fields.u64("id")?);
         let at = self.ended_at(id, process)?;
+        if fields.get("op").is_some() {
+            self.answers_its_request(id, fields.text("op")?)?;
+        }
         let HistoryKind::Invoke { request, .. } = &self.events[at as usize].kind else {
             unreachable!("calls are indexed by their invocations");
         };
@@ -495,6 +542,7 @@ impl Reader {
                 let session = fields.session()?;
                 let conn = fields.u32("conn")?;
                 let before = self.conns.insert(process, (session, conn));
+                self.sessions.insert((process, session));
                 let server = fields.get("server").and_then(Value::as_str).unwrap_or("");
                 if server.starts_with("127.") || server.starts_with("localhost") {
                     self.local = true;
@@ -544,7 +592,7 @@ impl Reader {
                 "the file ends without its last line ({last}): it was cut off, and what happened in the rest is not known"
             ));
         }
-        let (events, line_of_event) = arrange(self.events, self.line_of_event, &self.numbers);
+        let (events, line_of_event) = arrange(self.events, self.line_of_event, &self.numbers)?;
         Ok(Recording {
             format,
             events,

@@ -171,6 +171,34 @@ fn what_is_wrong_is_said_with_its_line() {
         ),
         (replaced(6, "time_ns", "time_us"), 6, "mixed clocks"),
         (
+            replaced(4, "\"op\":\"create2\"", "\"op\":\"delete\""),
+            4,
+            "call 1 ends as `delete`; line 3 invokes it as `create2`",
+        ),
+        (
+            replaced(7, "\"rseq\":3", "\"rseq\":2"),
+            7,
+            "process 0 was given number 2 (`rseq`) twice; the first is on line 4",
+        ),
+        (
+            replaced(
+                9,
+                "\"type\":\"info\"",
+                "\"zxid\":3,\"result\":{\"error\":\"NoNode\",\"code\":-102},\"type\":\"fail\"",
+            ),
+            9,
+            "`code` is -102; -101, the number of NoNode, was expected",
+        ),
+        (
+            replaced(
+                5,
+                "\"type\":\"nemesis\",\"process\":-1,\"op\":\"meteor\"",
+                "\"type\":\"watch\",\"process\":0,\"session\":\"0x8\",\"event\":\"NodeCreated\",\"path\":\"/a\",\"zxid\":2,\"conn\":1",
+            ),
+            5,
+            "which process 0 never had",
+        ),
+        (
             replaced(6, "\"op\":\"multi\"", "\"op\":\"flutter\""),
             6,
             "there is no operation `flutter`; known are create,",
