@@ -717,6 +717,73 @@ fn the_first_value_of_a_register_can_be_said() {
     }
 }
 
+/// What went in together comes out again long after, in either order: what comes out tells which was first, and nothing is guessed.
+#[test]
+fn a_long_queue_is_decided_by_what_came_out() {
+    const PAIRS: usize = 100;
+    let numbers: Vec<String> = (0..2 * PAIRS).map(|number| number.to_string()).collect();
+    let queue = |taken: &[usize]| {
+        let mut entries: Vec<Line> = Vec::new();
+        for pair in numbers.chunks(2) {
+            let [first, second] = [0, 1].map(|at| (at as i64, "enqueue", pair[at].as_str()));
+            for kind in ["invoke", "ok"] {
+                entries
+                    .extend([first, second].map(|(process, f, value)| (process, kind, f, value)));
+            }
+        }
+        for at in taken {
+            entries.push((2, "invoke", "dequeue", "null"));
+            entries.push((2, "ok", "dequeue", &numbers[*at]));
+        }
+        check(json_lines(&entries), &["--effort", "20000"])
+    };
+    let mut taken: Vec<usize> = (0..2 * PAIRS).map(|at| at ^ 1).collect();
+    said(&queue(&taken), 0, &["linearizable"]);
+    taken.swap(150, 152);
+    said(&queue(&taken), 1, &["process 2: dequeue"]);
+    // One got lost, and one that is behind it came out.
+    taken.swap(150, 152);
+    taken.remove(7);
+    said(&queue(&taken), 1, &["process 2: dequeue"]);
+    taken.truncate(7);
+    said(&queue(&taken), 0, &[]);
+}
+
+/// The test of a set as Jepsen makes it: many additions, some of unknown outcome, and one read in the end.
+#[test]
+fn what_a_set_holds_in_the_end_tells_what_became_of_additions() {
+    const ADDED: i64 = 80;
+    let numbers: Vec<String> = (0..ADDED).map(|number| number.to_string()).collect();
+    let set = |held: &dyn Fn(i64) -> bool| {
+        let mut entries: Vec<Line> = Vec::new();
+        for (process, number) in (0..).zip(&numbers) {
+            let kind = if process % 4 == 0 { "ok" } else { "info" };
+            entries.push((process, "invoke", "add", number));
+            entries.push((process, kind, "add", number));
+        }
+        let held: Vec<String> = (0..ADDED)
+            .filter(|at| held(*at))
+            .map(|at| at.to_string())
+            .collect();
+        let held = format!("[{}]", held.join(","));
+        entries.push((ADDED, "invoke", "read", "null"));
+        entries.push((ADDED, "ok", "read", &held));
+        check(json_lines(&entries), &["--effort", "20000"])
+    };
+    said(
+        &set(&|at| at % 4 < 2),
+        0,
+        &["21 ok, 0 refused", "linearizable"],
+    );
+    said(&set(&|_| true), 0, &[]);
+    said(&set(&|at| at % 4 == 0), 0, &[]);
+    said(
+        &set(&|at| at % 4 < 2 && at != 40),
+        1,
+        &["process 40: add 40"],
+    );
+}
+
 /// A drain is as many dequeues, in the order of its list; of one that crashed nobody knows how many.
 #[test]
 fn a_drain_takes_what_it_lists() {

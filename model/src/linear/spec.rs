@@ -14,8 +14,13 @@ pub const NONE: Value = Value::MAX;
 pub enum Became {
     /// It is of no consequence: whatever order there is, there is one in which it did not happen.
     Nothing,
-    /// It happened, and this known call saw it: in every order it comes before that.
-    Seen(u32),
+    /// It happened, and a known call saw it: in every order it comes before that.
+    Seen {
+        /// Who saw it.
+        by: u32,
+        /// If there is an order, there is one in which it comes after this event; 0: nothing is known.
+        from: Position,
+    },
 }
 
 /// A sequential specification.

@@ -17,6 +17,8 @@ struct Element {
     /// Who saw it and returned first, and when; [`NEVER`]: nobody did.
     seen: Position,
     seen_by: u32,
+    /// When the first of those who saw it was called.
+    sought: Position,
 }
 
 /// The elements, as far as they are known.
@@ -60,6 +62,7 @@ impl Sightings {
             is_removed: false,
             seen: NEVER,
             seen_by: 0,
+            sought: NEVER,
         };
         let at = element as usize;
         if self.elements.len() <= at {
@@ -70,8 +73,11 @@ impl Sightings {
 
     fn see(&mut self, element: u32, at: u32, call: &Call<SetAction>) {
         let element = self.of(element);
-        if call.known && call.ret < element.seen {
-            (element.seen, element.seen_by) = (call.ret, at);
+        if call.known {
+            element.sought = element.sought.min(call.call);
+            if call.ret < element.seen {
+                (element.seen, element.seen_by) = (call.ret, at);
+            }
         }
     }
 
@@ -141,7 +147,9 @@ pub(super) fn settle(calls: &[Call<SetAction>], contents: &Arrays) -> Vec<(u32, 
             Some((at, Became::Nothing))
         } else {
             let alone = element.adds == 1 && new != Some(false);
-            alone.then_some((at, Became::Seen(element.seen_by)))
+            // Until somebody sees it, it may as well not have happened.
+            let (by, from) = (element.seen_by, element.sought);
+            alone.then_some((at, Became::Seen { by, from }))
         }
     });
     told.collect()

@@ -257,7 +257,8 @@ pub(super) fn settle(calls: &[Call<QueueAction>]) -> Vec<(u32, crate::linear::Be
         if element.takes == 0 {
             told.push((at, Became::Nothing));
         } else if element.is_claimed() {
-            told.push((at, Became::Seen(element.take)));
+            let (by, from) = (element.take, 0);
+            told.push((at, Became::Seen { by, from }));
         }
     }
     told

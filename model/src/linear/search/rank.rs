@@ -1,6 +1,6 @@
 //! What to try next at a return, and what need not be tried at all.
 
-use super::super::history::{Call, Position};
+use super::super::history::{Call, NEVER, Position};
 use super::super::spec::{NONE, Spec, Value};
 use super::mask::Mask;
 use super::{NOBODY, PASS, Search};
@@ -130,7 +130,9 @@ impl<S: Spec, M: Mask> Search<'_, S, M> {
     pub(super) fn rank_of(&self, at: u32, due: u32, goal: Value) -> (u8, Position) {
         let call = &self.calls[at as usize];
         if at == due {
-            return (1, 0);
+            // What nobody needs had best go behind all others, even if it is due itself.
+            let rank = self.spec.rank(&call.action);
+            return rank.filter(|(_, by)| *by == NEVER).unwrap_or((1, 0));
         }
         if let Some(rank) = self.spec.rank(&call.action) {
             return rank;

@@ -30,7 +30,7 @@ impl<'a, A: Clone + PartialEq> Settled<'a, A> {
         // Who saw it before it was called saw something else: then the history has no order, and the search says so.
         told.retain(|(at, became)| match became {
             Became::Nothing => true,
-            Became::Seen(by) => calls[*at as usize].call < ret(*by),
+            Became::Seen { by, .. } => calls[*at as usize].call < ret(*by),
         });
         if told.is_empty() {
             return None;
@@ -39,33 +39,44 @@ impl<'a, A: Clone + PartialEq> Settled<'a, A> {
         for (at, what) in told {
             became[at as usize] = Some(what);
         }
-        // A return that the whole history has not goes right before that of whoever saw it.
+        // What the whole history has not goes right before the event that it is due to.
         const OWN: u32 = u32::MAX;
-        let mut kept: Vec<(u32, Option<u32>, (Position, u32))> = Vec::new();
+        let mut kept: Vec<(u32, Option<u32>, [(Position, u32); 2])> = Vec::new();
         let mut places: Vec<(Position, u32)> = Vec::new();
         for (at, call) in (0u32..).zip(calls) {
-            let (by, ret) = match became[at as usize] {
+            let own = [(call.call, OWN), (call.ret, OWN)];
+            let (by, ends) = match became[at as usize] {
                 Some(Became::Nothing) => continue,
-                Some(Became::Seen(by)) if ret(by) < call.ret => (Some(by), (ret(by), at)),
-                Some(Became::Seen(by)) => (Some(by), (call.ret, OWN)),
-                None => (None, (call.ret, OWN)),
+                // One that is bounded keeps its call: the bound may lie before what it waits for.
+                Some(Became::Seen { by, from }) if call.ret == NEVER => {
+                    let call = match from > call.call {
+                        true => (from, at),
+                        false => own[0],
+                    };
+                    (Some(by), [call, (ret(by), at)])
+                }
+                Some(Became::Seen { by, .. }) if ret(by) < call.ret => {
+                    (Some(by), [own[0], (ret(by), at)])
+                }
+                Some(Became::Seen { by, .. }) => (Some(by), own),
+                None => (None, own),
             };
-            places.push((call.call, OWN));
-            if ret.0 != NEVER {
-                places.push(ret);
-            }
-            kept.push((at, by, ret));
+            places.extend(ends.into_iter().filter(|end| end.0 != NEVER));
+            kept.push((at, by, ends));
         }
         places.sort_unstable();
+        // A history has its calls in the order in which they are called.
+        kept.sort_unstable_by_key(|(.., ends)| ends[0]);
         let place = |of: (Position, u32)| match of.0 {
             NEVER => NEVER,
             _ => places.partition_point(|place| *place < of) as Position,
         };
-        let settled = kept.iter().map(|(at, by, ret)| {
+        let settled = kept.iter().map(|(at, by, ends)| {
             let call = calls[*at as usize].clone();
+            let [begin, end] = ends.map(place);
             Call {
-                call: place((call.call, OWN)),
-                ret: place(*ret),
+                call: begin,
+                ret: end,
                 known: call.known || by.is_some(),
                 action: call.action,
             }
@@ -73,7 +84,7 @@ impl<'a, A: Clone + PartialEq> Settled<'a, A> {
         Some(Settled {
             history: History::new(settled.collect()),
             whole,
-            places: kept.into_iter().map(|(at, by, _)| (at, by)).collect(),
+            places: kept.iter().map(|(at, by, _)| (*at, *by)).collect(),
             events: places.into_iter().map(|(event, _)| event).collect(),
         })
     }
