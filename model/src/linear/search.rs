@@ -24,7 +24,7 @@
 //!    some of the same unknown ones.
 //!
 //! 7. *What can be told before.* What the answers of others say of an operation of unknown outcome is taken for known
-//!    ([`settle`]), and an object may know of pairs that come in one order only ([`Spec::comes_before`]).
+//!    (`settle`), and an object may know of pairs that come in one order only ([`Spec::comes_before`]).
 //!
 //! All but 2's order and 4 are prunings that never lose an order, so that both answers are proofs; 2 and 4 only say what to try first.
 

@@ -18,6 +18,14 @@ pub(super) struct Settled<'a, A> {
     events: Vec<Position>,
 }
 
+/// A call of the whole history, and when it begins and ends in the settled one: right at an event of the whole, or before it, each in
+/// the order of the calls.
+struct Kept {
+    at: u32,
+    by: Option<u32>,
+    ends: [(Position, u32); 2],
+}
+
 impl<'a, A: Clone + PartialEq> Settled<'a, A> {
     /// `None`: there is nothing to settle.
     pub fn of<S: Spec<Action = A>>(spec: &S, whole: &'a History<A>) -> Option<Settled<'a, A>> {
@@ -41,7 +49,7 @@ impl<'a, A: Clone + PartialEq> Settled<'a, A> {
         }
         // What the whole history has not goes right before the event that it is due to.
         const OWN: u32 = u32::MAX;
-        let mut kept: Vec<(u32, Option<u32>, [(Position, u32); 2])> = Vec::new();
+        let mut kept: Vec<Kept> = Vec::new();
         let mut places: Vec<(Position, u32)> = Vec::new();
         for (at, call) in (0u32..).zip(calls) {
             let own = [(call.call, OWN), (call.ret, OWN)];
@@ -62,16 +70,16 @@ impl<'a, A: Clone + PartialEq> Settled<'a, A> {
                 None => (None, own),
             };
             places.extend(ends.into_iter().filter(|end| end.0 != NEVER));
-            kept.push((at, by, ends));
+            kept.push(Kept { at, by, ends });
         }
         places.sort_unstable();
         // A history has its calls in the order in which they are called.
-        kept.sort_unstable_by_key(|(.., ends)| ends[0]);
+        kept.sort_unstable_by_key(|kept| kept.ends[0]);
         let place = |of: (Position, u32)| match of.0 {
             NEVER => NEVER,
             _ => places.partition_point(|place| *place < of) as Position,
         };
-        let settled = kept.iter().map(|(at, by, ends)| {
+        let settled = kept.iter().map(|Kept { at, by, ends }| {
             let call = calls[*at as usize].clone();
             let [begin, end] = ends.map(place);
             Call {
@@ -84,7 +92,7 @@ impl<'a, A: Clone + PartialEq> Settled<'a, A> {
         Some(Settled {
             history: History::new(settled.collect()),
             whole,
-            places: kept.iter().map(|(at, by, _)| (*at, *by)).collect(),
+            places: kept.iter().map(|kept| (kept.at, kept.by)).collect(),
             events: places.into_iter().map(|(event, _)| event).collect(),
         })
     }
