@@ -324,8 +324,10 @@ fn keys_are_objects_of_their_own() {
 /// or it is not legal by keys either.
 #[test]
 fn every_object_is_split_by_key() {
-    // Of each: entries of both keys, of which the last is legal with its first value and not with its second.
-    let cases: [(&str, &[(i64, &str, u8, &str)], [&str; 2]); 6] = [
+    /// Process, operation, key, value.
+    type Keyed = (i64, &'static str, u8, &'static str);
+    // Of each: calls of both keys, of which the last is legal with its first value and not with its second.
+    let cases: [(&str, &[Keyed], [&str; 2]); 6] = [
         (
             "counter",
             &[(0, "add", 1, "1"), (0, "read", 2, "")],
