@@ -4,7 +4,7 @@
 //! the child is the fencing token, the term. A sequence number is given in the order of the zxids, so the lowest number is
 //! the oldest child. What a winner *knew* is the newest state that its session had been shown.
 
-use super::history::{BySession, History, Step};
+use super::history::{BySession, History};
 use super::replay::{Contender, Replay};
 use super::{Evidence, Finding};
 use std::collections::BTreeMap;
@@ -64,59 +64,57 @@ pub(super) struct Hold<'a> {
 
 /// All claims of that recipe, in order.
 pub(super) fn holds<'a>(evidence: &Evidence<'a>, recipe: Recipe) -> Vec<Hold<'a>> {
-    // Behind the last claim nothing matters but how it ends, and where nobody claims anything, nothing at all.
-    let mut claims = evidence.history.recipes.iter();
-    let Some(last_claim) = claims.rfind(|deed| recipe.won(&deed.step).is_some()) else {
-        return Vec::new();
-    };
-    // What the sessions had been shown.
-    let mut known: BySession<Zxid> = BySession::new(&evidence.history);
+    let history = &evidence.history;
+    // What each session had been shown, and how far its answers were looked at; how far all that clients were told.
+    let mut known: BySession<(Zxid, usize)> = BySession::new(history);
+    let mut told = history.told().peekable();
     // By client, object and token.
     let mut open: BTreeMap<(u32, u32, Zxid), usize> = BTreeMap::new();
     let mut holds: Vec<Hold<'a>> = Vec::new();
-    let history = &evidence.history;
-    for (at, step) in history.steps() {
-        let (known, shown) = match step {
-            Step::Made(_) => continue,
-            Step::Done(call) => match &history.calls[call as usize] {
-                call if call.is_ok() => (known.of_call(call), call.zxid),
-                _ => continue,
-            },
-            Step::Recipe(index) => {
-                let deed = &history.recipes[index as usize];
-                if let Some(token) = recipe.won(&deed.step) {
-                    let event = &history.events[at as usize];
-                    open.insert((deed.client, deed.object, token), holds.len());
-                    holds.push(Hold {
-                        object: history.objects[deed.object as usize],
-                        place: deed.object,
-                        token,
-                        process: event.process,
-                        session: event.session,
-                        from: event.time,
-                        first: at as usize,
-                        last: usize::MAX,
-                        known: *known.of(history, event.session),
-                    });
-                } else if let Some(token) = recipe.ended(&deed.step)
-                    && let Some(hold) = open.remove(&(deed.client, deed.object, token))
-                {
-                    holds[hold].last = at as usize;
-                }
-                continue;
-            }
-            Step::Told(event) => match &event.kind {
-                HistoryKind::Watch {
+    for deed in &history.recipes {
+        let at = deed.at as usize;
+        if let Some(token) = recipe.won(&deed.step) {
+            while let Some((_, event)) = told.next_if(|(place, _)| *place < at) {
+                let (HistoryKind::Watch {
                     zxid: Some(zxid), ..
                 }
                 | HistoryKind::Session {
                     change: SessionChange::WatchesSet { zxid, .. },
-                } => (known.of(history, event.session), *zxid),
-                _ => continue,
-            },
-        };
-        if at < last_claim.at {
-            *known = shown.max(*known);
+                }) = &event.kind
+                else {
+                    continue;
+                };
+                let (known, _) = known.of(history, event.session);
+                *known = (*zxid).max(*known);
+            }
+            let event = &history.events[at];
+            let (known, looked) = known.of(history, event.session);
+            if let Some(slot) = history.slot(event.session) {
+                let answered = &history.sessions[slot].answered[*looked..];
+                let calls = answered.iter().map(|call| &history.calls[*call as usize]);
+                for call in calls.take_while(|call| call.done < deed.at) {
+                    *looked += 1;
+                    if call.is_ok() {
+                        *known = call.zxid.max(*known);
+                    }
+                }
+            }
+            open.insert((deed.client, deed.object, token), holds.len());
+            holds.push(Hold {
+                object: history.objects[deed.object as usize],
+                place: deed.object,
+                token,
+                process: event.process,
+                session: event.session,
+                from: event.time,
+                first: at,
+                last: usize::MAX,
+                known: *known,
+            });
+        } else if let Some(token) = recipe.ended(&deed.step)
+            && let Some(hold) = open.remove(&(deed.client, deed.object, token))
+        {
+            holds[hold].last = at;
         }
     }
     holds

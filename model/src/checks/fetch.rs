@@ -11,7 +11,7 @@ use std::mem::discriminant;
 use zabsim_types::{Data, Op, Reply};
 
 /// How many transactions, or reads, are fetched at once: few enough to be still there when their turn comes.
-pub(super) const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 96;
 
 /// Touches what the calls ask and were answered.
 pub(super) fn calls<'h>(calls: impl Iterator<Item = &'h Call<'h>> + Clone) {
@@ -30,6 +30,11 @@ pub(super) fn calls<'h>(calls: impl Iterator<Item = &'h Call<'h>> + Clone) {
         sum ^ of_op(call.op()) ^ answered
     });
     black_box(sum);
+}
+
+/// Touches what the calls ask.
+pub(super) fn requests<'h, 'a: 'h>(calls: impl Iterator<Item = &'h Call<'a>>) {
+    black_box(calls.fold(0, |sum, call| sum ^ of_op(call.op())));
 }
 
 /// Touches what transactions name.

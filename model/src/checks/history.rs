@@ -129,17 +129,13 @@ impl Nature {
     }
 }
 
-/// What an event of the history is to the checks.
+/// What a client got to know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step<'a> {
-    /// The call of that index was made.
-    Made(u32),
-    /// Its outcome arrived.
+    /// The outcome of the call of that index arrived.
     Done(u32),
-    /// A client was told something of its session or its watches.
+    /// It was told something of its session or its watches.
     Told(&'a HistoryEvent),
-    /// The recipes' step of that index. There are many, and most checks have no use for them.
-    Recipe(u32),
 }
 
 impl<'a> Call<'a> {
@@ -306,8 +302,8 @@ pub(crate) struct History<'a> {
     pub events: &'a [HistoryEvent],
     /// In order of invocation.
     pub calls: Vec<Call<'a>>,
-    /// For each event what it is.
-    marks: Vec<Mark>,
+    /// What the clients got to know, with its positions.
+    marks: Vec<(At, Mark)>,
     /// For each event when it happened.
     times: Vec<Time>,
     /// The positions of what clients were told of watches and sessions.
@@ -334,21 +330,13 @@ pub(crate) struct History<'a> {
     clients: Clients,
 }
 
-/// What an event is, told in four bytes: the checks walk all events again and again, and need not look at the calls for it.
+/// What a step is, told in four bytes: the call that is done, or that something was told. The checks walk all steps again and
+/// again, and need not look at the events for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Mark(u32);
 
 impl Mark {
     const TOLD: Mark = Mark(u32::MAX);
-    const RECIPE: Mark = Mark(u32::MAX - 1);
-
-    fn made(call: u32) -> Mark {
-        Mark(call << 1)
-    }
-
-    fn done(call: u32) -> Mark {
-        Mark(call << 1 | 1)
-    }
 }
 
 /// Each client's place, in order of first appearance.
@@ -495,7 +483,7 @@ impl<'a> History<'a> {
         let mut history = History {
             events,
             calls: Vec::with_capacity(events.len() / 2),
-            marks: Vec::with_capacity(events.len()),
+            marks: Vec::with_capacity(events.len() / 2),
             times: Vec::with_capacity(events.len()),
             told: Vec::new(),
             recipes: Vec::new(),
@@ -534,20 +522,14 @@ impl<'a> History<'a> {
         at.map(|at| (at, &self.events[at]))
     }
 
-    /// All events, with their positions. Those of calls are told without looking at them.
+    /// The outcomes and the news, with their positions. What a call came to is told without looking at its event.
     pub fn steps(&self) -> impl Iterator<Item = (At, Step<'a>)> {
-        let mut recipes = 0;
-        (0..).zip(&self.marks).map(move |(at, mark)| {
+        self.marks.iter().map(|(at, mark)| {
             let step = match *mark {
-                Mark::TOLD => Step::Told(&self.events[at as usize]),
-                Mark::RECIPE => {
-                    recipes += 1;
-                    Step::Recipe(recipes - 1)
-                }
-                Mark(call) if call & 1 == 0 => Step::Made(call >> 1),
-                Mark(call) => Step::Done(call >> 1),
+                Mark::TOLD => Step::Told(&self.events[*at as usize]),
+                Mark(call) => Step::Done(call),
             };
-            (at, step)
+            (*at, step)
         })
     }
 
@@ -595,7 +577,6 @@ impl<'a> History<'a> {
                 if !self.by_id.insert(*id, index) {
                     return Err(format!("call {} is invoked a second time", id.0));
                 }
-                self.marks.push(Mark::made(index));
                 let nature = Nature::of(request);
                 if nature.is(Nature::SYNC) {
                     self.syncs.push(index);
@@ -654,11 +635,10 @@ impl<'a> History<'a> {
                 )?;
             }
             HistoryKind::Watch { .. } | HistoryKind::Session { .. } => {
-                self.marks.push(Mark::TOLD);
+                self.marks.push((at, Mark::TOLD));
                 self.told.push(at);
             }
             HistoryKind::Recipe(recipe) => {
-                self.marks.push(Mark::RECIPE);
                 let next = self.objects.len() as u32;
                 let object = *self.object_places.entry(&recipe.object).or_insert(next);
                 if object == next {
@@ -686,7 +666,7 @@ impl<'a> History<'a> {
         let Some(index) = self.by_id.get(id) else {
             return Err(format!("call {} ends but was never invoked", id.0));
         };
-        self.marks.push(Mark::done(index));
+        self.marks.push((at, Mark(index)));
         let call = &mut self.calls[index as usize];
         if call.done != NEVER {
             return Err(format!("call {} ends a second time", id.0));

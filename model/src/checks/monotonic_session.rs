@@ -31,7 +31,6 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut provisional: BTreeMap<ProcessId, SessionId> = BTreeMap::new();
     for (at, step) in history.steps() {
         let (what, seen, zxid) = match step {
-            Step::Made(_) | Step::Recipe(_) => continue,
             Step::Done(call) => {
                 let call = &history.calls[call as usize];
                 // An identity is proven to a connection: no state stands behind its answer, which carries zxid 0.

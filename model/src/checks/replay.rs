@@ -189,7 +189,10 @@ impl<'a> Replay<'a> {
             contenders: Vec::new(),
         };
         let calls = history.calls.iter().enumerate();
-        for (at, call) in calls.filter(|(_, call)| call.watches()) {
+        let watching: Vec<(usize, &Call<'a>)> = calls.filter(|(_, call)| call.watches()).collect();
+        let few = watching.chunks(fetch::AT_ONCE);
+        let fetched = few.inspect(|few| fetch::requests(few.iter().map(|(_, call)| *call)));
+        for (at, call) in fetched.flatten().copied() {
             if let Some((list, path)) = watch_of(call.op(), true) {
                 replay.asked[at] = Some(Asked {
                     list,

@@ -14,7 +14,6 @@
 //!
 //! Source: ZooKeeper's documentation of `sync` and its internals page on its limits; `Leader.processSync`.
 
-use super::history::Step;
 use super::linearizable_writes::said;
 use super::{Check, Evidence, Finding};
 use crate::reference::Lookup;
@@ -39,36 +38,28 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     // The server that each client is connected to, and the leader of each epoch as far as it has shown itself by lagging.
     let mut servers: BTreeMap<ProcessId, ServerId> = BTreeMap::new();
     let mut leaders: BTreeMap<u32, ServerId> = BTreeMap::new();
-    for (place, step) in history.steps() {
-        let at = match step {
-            Step::Made(at) => {
-                if syncs.next_if_eq(&&at).is_some() {
-                    found.insert(at, newest);
-                }
-                continue;
+    let mut told = history.told().peekable();
+    for at in &history.answered {
+        let call = &history.calls[*at as usize];
+        while let Some(sync) =
+            syncs.next_if(|sync| history.calls[**sync as usize].invoked < call.done)
+        {
+            found.insert(*sync, newest);
+        }
+        while let Some((_, event)) = told.next_if(|(place, _)| *place < call.done as usize) {
+            if let HistoryKind::Session {
+                change: SessionChange::Connected { server, .. },
+            } = &event.kind
+            {
+                servers.insert(event.process, *server);
             }
-            Step::Told(event) => {
-                if let HistoryKind::Session {
-                    change: SessionChange::Connected { server, .. },
-                } = &event.kind
-                {
-                    servers.insert(event.process, *server);
-                }
-                continue;
-            }
-            Step::Recipe(_) => continue,
-            Step::Done(at) => at,
-        };
-        let call = &history.calls[at as usize];
-        if !call.names_state() {
-            continue;
         }
         newest = newest.max(call.zxid);
         let slot = call.slot as usize;
         if call.is_sync()
             && let Op::Sync { mode, .. } = call.op()
         {
-            let promised = found[&at];
+            let promised = found[at];
             let excused = *mode == SyncMode::Leader
                 && call.zxid.epoch() < promised.epoch()
                 && call.zxid < promised;
@@ -82,7 +73,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
                     });
             lagging += u64::from(lags && excused);
             if !excused && floors[slot].0 < promised {
-                floors[slot] = (promised, Some(at));
+                floors[slot] = (promised, Some(*at));
             }
         }
         let (floor, sync) = floors[slot];
@@ -90,7 +81,7 @@ fn run(evidence: &Evidence<'_>) -> Finding {
         finding.examined += 1;
         if call.zxid < floor {
             let about = [history.calls[sync as usize].done, call.done];
-            finding.fail_about(history.time(place), &about, || {
+            finding.fail_about(history.time(call.done), &about, || {
                 format!(
                     "{} was answered at {}, though {} had promised {floor}",
                     said(call),

@@ -32,6 +32,7 @@ use super::history::{At, Call, History, NEVER, Step};
 use super::replay::{Claim, Replay};
 use super::{Check, Evidence, Finding};
 use crate::reference::{WatchList, grants, watch_of};
+use crate::witness::partition_near;
 use std::collections::{BTreeMap, BTreeSet};
 use zabsim_types::{
     AddWatchMode, ErrorCode, HistoryEvent, HistoryKind, Op, Perms, ProcessId, Reply, SessionChange,
@@ -64,8 +65,6 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     for (at, step) in history.steps() {
         scan.now = at;
         match step {
-            // What is asked concerns no watch yet.
-            Step::Made(_) | Step::Recipe(_) => {}
             Step::Done(at) => {
                 let call = &history.calls[at as usize];
                 if call.is_definite() {
@@ -149,6 +148,8 @@ struct Watch {
     /// The changes that it waits for: one, or of one that stays all of one transaction, whose order is open where a session's
     /// end removes several nodes.
     due: Vec<Due>,
+    /// Where in its list of changes, or in its two lists, it found the last of these: the next one is near.
+    near: [usize; 2],
 }
 
 struct Scan<'r, 'a> {
@@ -282,12 +283,14 @@ impl<'a> Scan<'_, 'a> {
         }
         self.left += 1;
         self.finding.examined += 1;
-        let watch = Watch {
+        let mut watch = Watch {
             since: zxid,
             present,
             left: self.now,
-            due: self.next_after(key, zxid, client.process),
+            near: [0; 2],
+            due: Vec::new(),
         };
+        self.next_after(key, zxid, client.process, &mut watch);
         client.arm(key, watch);
     }
 
@@ -299,18 +302,17 @@ impl<'a> Scan<'_, 'a> {
             if due > zxid || (due == zxid && !or_at) {
                 return;
             }
-            let watch = client.disarm(key).expect("what is due is set");
             if self.told(at_place, process) != Told::Yes {
                 match key.0 {
                     Kind::Once(_) => {
+                        client.disarm(key);
                         client.unheard.insert(key, false);
                     }
-                    Kind::Persistent | Kind::Recursive => {
-                        self.go_on(client, key, watch, at_place);
-                    }
+                    Kind::Persistent | Kind::Recursive => self.go_on(client, key, at_place),
                 }
                 continue;
             }
+            let watch = client.disarm(key).expect("what is due is set");
             let what = if or_at { "a reply" } else { "an event" };
             let about = self.about(watch.left, Some(due));
             self.finding.fail_about(at, &about, || {
@@ -392,9 +394,9 @@ impl<'a> Scan<'_, 'a> {
             .collect();
         self.hear(client, e);
         for key in keys {
-            let watch = client.disarm(key).expect("what is due is set");
-            if !matches!(key.0, Kind::Once(_)) {
-                self.go_on(client, key, watch, due);
+            match key.0 {
+                Kind::Once(_) => drop(client.disarm(key)),
+                Kind::Persistent | Kind::Recursive => self.go_on(client, key, due),
             }
         }
     }
@@ -410,12 +412,15 @@ impl<'a> Scan<'_, 'a> {
     }
 
     /// A watch that stays waits for the next change.
-    fn go_on(&self, client: &mut Client<'a>, key: Key, mut watch: Watch, due: Due) {
+    fn go_on(&self, client: &mut Client<'a>, key: Key, due: Due) {
+        client.due.remove(&(due, key));
+        let watch = client.set.get_mut(&key).expect("what is due is set");
         watch.due.retain(|other| *other != due);
         if watch.due.is_empty() {
-            watch.due = self.next_after(key, due.zxid, client.process);
+            self.next_after(key, due.zxid, client.process, watch);
+            let next = watch.due.iter().map(|due| (*due, key));
+            client.due.extend(next);
         }
-        client.arm(key, watch);
     }
 
     fn told(&self, due: Due, process: ProcessId) -> Told {
@@ -518,11 +523,12 @@ impl<'a> Scan<'_, 'a> {
         client.due.clear();
         client.may_repeat = None;
         client.detached = false;
-        for (key, watch) in set {
+        for (key, mut watch) in set {
             self.finding.examined += 1;
             // What it was shown was behind the change, yet no event came: lost before the connection was (ZOOKEEPER-1412).
             let next = if matches!(key.0, Kind::Once(_)) {
-                self.first_after(key, Due::behind(watch.since), client.process)
+                let near = &mut watch.near;
+                self.first_after(key, Due::behind(watch.since), client.process, near)
             } else {
                 watch.due.first().copied()
             };
@@ -550,15 +556,9 @@ impl<'a> Scan<'_, 'a> {
                 });
                 continue;
             }
-            let (since, due) = (zr, self.next_after(key, zr, client.process));
-            client.arm(
-                key,
-                Watch {
-                    since,
-                    due,
-                    ..watch
-                },
-            );
+            watch.since = zr;
+            self.next_after(key, zr, client.process, &mut watch);
+            client.arm(key, watch);
         }
     }
 
@@ -595,34 +595,41 @@ impl<'a> Scan<'_, 'a> {
         }
     }
 
-    /// What the watch waits for from the state `zxid` on.
-    fn next_after(&self, key: Key, zxid: Zxid, process: ProcessId) -> Vec<Due> {
-        let mut due: Vec<Due> = self
-            .first_after(key, Due::behind(zxid), process)
-            .into_iter()
-            .collect();
+    /// Sets what the watch waits for from the state `zxid` on.
+    fn next_after(&self, key: Key, zxid: Zxid, process: ProcessId, watch: &mut Watch) {
+        let Watch { due, near, .. } = watch;
+        due.clear();
+        due.extend(self.first_after(key, Due::behind(zxid), process, near));
         let stays = !matches!(key.0, Kind::Once(_));
         while let Some(last) = due.last().copied().filter(|last| {
             let next = self.replay.fired.get(last.place as usize + 1);
             stays && next.is_some_and(|next| next.zxid == last.zxid)
         }) {
             match self
-                .first_after(key, last, process)
+                .first_after(key, last, process, near)
                 .filter(|next| next.zxid == last.zxid)
             {
                 Some(next) => due.push(next),
                 None => break,
             }
         }
-        due
     }
 
     /// The first change behind that one that the watch is for. A watch that stays waits for nothing that it may not be told.
-    fn first_after(&self, (kind, place): Key, after: Due, process: ProcessId) -> Option<Due> {
+    /// `near`: where in the list it was found the last time.
+    fn first_after(
+        &self,
+        (kind, place): Key,
+        after: Due,
+        process: ProcessId,
+        near: &mut [usize; 2],
+    ) -> Option<Due> {
         let (_, triggers) = &self.replay.triggers[place as usize];
         let is_behind = |zxid: Zxid, place: u32| Due { zxid, place } > after;
-        let first = |triggers: &[(Zxid, WatchKind, u32)]| {
-            let at = triggers.partition_point(|(zxid, _, place)| !is_behind(*zxid, *place));
+        let first = |triggers: &[(Zxid, WatchKind, u32)], near: &mut usize| {
+            let is_before = |(zxid, _, place): &(Zxid, WatchKind, u32)| !is_behind(*zxid, *place);
+            let at = partition_near(triggers, *near, is_before);
+            *near = at;
             let shown = |(zxid, _, place): &&(Zxid, WatchKind, u32)| {
                 let due = Due {
                     zxid: *zxid,
@@ -634,12 +641,13 @@ impl<'a> Scan<'_, 'a> {
             Some(Due { zxid, place })
         };
         match kind {
-            Kind::Once(list) => first(triggers.of(list)),
+            Kind::Once(list) => first(triggers.of(list), &mut near[0]),
             Kind::Persistent => {
-                let both = [first(&triggers.data), first(&triggers.child)];
-                both.into_iter().flatten().min()
+                let data = first(&triggers.data, &mut near[0]);
+                let child = first(&triggers.child, &mut near[1]);
+                data.into_iter().chain(child).min()
             }
-            Kind::Recursive => first(&triggers.within),
+            Kind::Recursive => first(&triggers.within, &mut near[0]),
         }
     }
 }

@@ -31,7 +31,6 @@ fn run(evidence: &Evidence<'_>) -> Finding {
     let mut conns = vec![(0, false); history.clients().len()];
     for (at, step) in history.steps() {
         let (client, by) = match step {
-            Step::Made(_) | Step::Recipe(_) => continue,
             Step::Done(call) => {
                 let call = &history.calls[call as usize];
                 if !call.is_reply() {

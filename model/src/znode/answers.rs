@@ -82,7 +82,6 @@ impl Scene<'_, '_> {
         }
         for (now, step) in history.steps() {
             let event = match step {
-                Step::Made(_) | Step::Recipe(_) => continue,
                 Step::Done(at) => {
                     let call = &history.calls[at as usize];
                     let shown = &mut clients[call.client as usize];

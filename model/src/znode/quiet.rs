@@ -60,7 +60,6 @@ impl Quiet {
         let mut clients: BTreeMap<ProcessId, Client<'_>> = BTreeMap::new();
         for (_, step) in history.steps() {
             let event = match step {
-                Step::Made(_) | Step::Recipe(_) => continue,
                 Step::Done(call) => {
                     let call = &history.calls[call as usize];
                     if call.is_definite() {
