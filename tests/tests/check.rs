@@ -845,6 +845,104 @@ fn a_drain_takes_what_it_lists() {
     );
 }
 
+/// A drain that stops early takes nothing that it may not, so that the history is linearizable; but what it left is said.
+#[test]
+fn what_a_drain_left_behind_is_noted() {
+    let put = |element| {
+        [
+            (0, "invoke", "enqueue", element),
+            (0, "ok", "enqueue", element),
+        ]
+    };
+    let drained = |list| [(1, "invoke", "drain", "null"), (1, "ok", "drain", list)];
+    let taken = |kind, element| {
+        [
+            (2, "invoke", "dequeue", "null"),
+            (2, kind, "dequeue", element),
+        ]
+    };
+    let run =
+        |steps: &[[Line<'static>; 2]], more: &[&str]| check(json_lines(&steps.concat()), more);
+    let note = |steps: &[[Line<'static>; 2]]| {
+        let ran = run(steps, &[]);
+        said(&ran, 0, &["linearizable: an order"]);
+        ran.out.lines().find_map(|line| {
+            let note = line.strip_prefix("  note: ")?;
+            Some(note.to_owned())
+        })
+    };
+    let two = [put("1"), put("2"), put("3")];
+    let all_of = |rest: &[[Line<'static>; 2]]| [&two[..], rest].concat();
+    assert_eq!(note(&all_of(&[drained("[1, 2, 3]")])), None);
+    assert_eq!(
+        note(&all_of(&[drained("[1]")])).as_deref(),
+        Some(
+            "2 acknowledged elements were never dequeued (2, 3), though [process 1: drain → [1] (line 7)] was called after them and \
+             completed: lost, if it went on until the queue was empty"
+        )
+    );
+    let none = note(&all_of(&[drained("[]")])).expect("all three are left");
+    assert!(
+        none.starts_with("3 acknowledged elements were never dequeued (1, 2, 3), "),
+        "{none}"
+    );
+    // Who takes the rest may be somebody else, before or behind; what comes behind the drain it cannot have taken.
+    assert_eq!(
+        note(&all_of(&[
+            taken("ok", "1"),
+            drained("[2]"),
+            taken("ok", "3")
+        ])),
+        None
+    );
+    assert_eq!(note(&all_of(&[drained("[1, 2, 3]"), put("4")])), None);
+    // What nobody acknowledged is not missed.
+    let unknown = [
+        (3, "invoke", "enqueue", "4"),
+        (3, "info", "enqueue", "null"),
+    ];
+    assert_eq!(note(&all_of(&[unknown, drained("[1, 2, 3]")])), None);
+    // Somebody may have taken it who never heard of it.
+    let perhaps = note(&all_of(&[taken("info", "null"), drained("[1, 2]")]));
+    let perhaps = perhaps.expect("3 is not there");
+    assert!(
+        perhaps.starts_with("1 acknowledged element was never dequeued (3), ")
+            && perhaps
+                .ends_with("empty and nothing of unknown outcome (1 dequeues or drains) took it"),
+        "{perhaps}"
+    );
+    // One that is put in twice and taken once is missing once. Without a drain that completed there is nothing to say.
+    let twice = note(&[put("5"), put("5"), drained("[5]")]).expect("one is left");
+    assert!(twice.starts_with("1 acknowledged element was"), "{twice}");
+    let crashed = [(1, "invoke", "drain", "null"), (1, "info", "drain", "null")];
+    assert_eq!(note(&all_of(&[crashed])), None);
+    assert_eq!(note(&all_of(&[taken("ok", "1")])), None);
+
+    let json = run(&all_of(&[drained("[1]")]), &["--json"]);
+    let json: Value = serde_json::from_str(&json.out).expect("JSON");
+    let left = &json["files"][0]["never_dequeued"];
+    assert_eq!(left[0]["elements"], serde_json::json!([2, 3]));
+    assert_eq!(left[0]["drain"]["line"], 7);
+    // Of several queues, each says what is left in it.
+    let keyed = "\
+{:process 0, :type :invoke, :f :enqueue, :key :a, :value 1}
+{:process 0, :type :ok, :f :enqueue, :key :a, :value 1}
+{:process 0, :type :invoke, :f :enqueue, :key :b, :value 2}
+{:process 0, :type :ok, :f :enqueue, :key :b, :value 2}
+{:process 0, :type :invoke, :f :drain, :key :a}
+{:process 0, :type :ok, :f :drain, :key :a, :value [1]}
+{:process 0, :type :invoke, :f :drain, :key :b}
+{:process 0, :type :ok, :f :drain, :key :b, :value []}
+";
+    let ran = check(keyed, &[]);
+    said(
+        &ran,
+        0,
+        &["  note (key \"b\"): 1 acknowledged element was never dequeued (2), "],
+    );
+    assert_eq!(ran.out.matches("  note").count(), 1, "{}", ran.out);
+}
+
 #[test]
 fn the_worst_of_several_files_counts() {
     let (good, bad) = (history(LEGAL), history(stale()));

@@ -7,6 +7,8 @@
 //! 2. [`entries`]: the formats: EDN and JSON as Jepsen writes them, one map after another or all in one vector; the older log
 //!    lines of `jepsen.util`; the key-value logs that Porcupine's tests use, which are EDN with a `:key`;
 //! 3. [`bind`]: calls and returns are brought together, split by key, and told in the words of a model.
+//!
+//! What a verdict does not say, though a person wants to know it, is told beside it: what drains of queues left behind ([`left`]).
 
 pub mod bind;
 pub mod calls;
@@ -14,6 +16,7 @@ mod drain;
 pub mod edn;
 pub mod entries;
 mod keys;
+pub mod left;
 pub mod source;
 pub mod verdict;
 

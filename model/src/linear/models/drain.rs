@@ -1,8 +1,11 @@
 //! A queue from which everything may be taken at once.
 //!
-//! A drain takes one element after the other, as Jepsen's clients do it, until there is none; others may come in between. So it is as
-//! many dequeues, each somewhere between the drain's call and its return, in the order in which it lists them. Jepsen's
-//! `expand-queue-drain-ops` puts all of them at the return instead, which refuses what a concurrent dequeue makes legal.
+//! A drain takes one element after the other, as Jepsen's clients do it; others may come in between. So it is as many dequeues, each
+//! somewhere between the drain's call and its return, in the order in which it lists them. Jepsen's `expand-queue-drain-ops` puts
+//! all of them at the return instead, which refuses what a concurrent dequeue makes legal.
+//!
+//! Why a drain ended its list does not say: that the queue was empty then is no part of the model, as it is none of Jepsen's
+//! expansion. Elements that a drain left behind are told beside the verdict ([`left`](crate::intake::left)).
 
 use super::queue::{Queue, QueueAction, QueueState};
 use crate::linear::trie::{Arrays, EMPTY, Name};

@@ -11,6 +11,7 @@ use zabsim_model::intake::bind::{Object, bind};
 use zabsim_model::intake::calls::{Calls, Fate, RawCall};
 use zabsim_model::intake::edn::Reader;
 use zabsim_model::intake::entries::{Entries, Format};
+use zabsim_model::intake::left::{Left, left_behind};
 use zabsim_model::intake::source::Source;
 use zabsim_model::intake::verdict::{Counterexample, Verdict, decide};
 use zabsim_model::linear::{Effort, Limit, MEMORY_MAX, Prefix};
@@ -46,6 +47,7 @@ pub(super) fn check(
         .find(|object| Some(object.name()) == named);
     let history = read(input, model, output)?;
     let bound = bind(&history.calls, history.object, initial).map_err(at(&history.name))?;
+    let left = left_behind(&history.calls, history.object).map_err(at(&history.name))?;
     if !arguments.json {
         output.print(&history.understood());
     }
@@ -54,11 +56,19 @@ pub(super) fn check(
     let wall_ms = start.elapsed().as_secs_f64() * 1_000.0;
     let is_heard = match arguments.json {
         true => true,
-        false => output.print(&format!("{} ({wall_ms:.1} ms)\n", history.verdict(&found))),
+        false => output.print(&format!(
+            "{} ({wall_ms:.1} ms)\n{}",
+            history.verdict(&found),
+            history.never_dequeued(&left)
+        )),
     };
+    let mut json = history.as_json(&found, wall_ms);
+    if !left.is_empty() {
+        json["never_dequeued"] = left.iter().map(|left| history.left_as_json(left)).collect();
+    }
     Ok(Checked {
         verdict: in_short(&found),
-        json: history.as_json(&found, wall_ms),
+        json,
         is_heard,
     })
 }
@@ -221,6 +231,47 @@ impl History {
             }
             Verdict::Illegal(why) => self.contradiction(why),
         }
+    }
+
+    /// What drains left behind, a line for each queue.
+    fn never_dequeued(&self, left: &[Left]) -> String {
+        const SHOWN: usize = 8;
+        let mut text = String::new();
+        for left in left {
+            let count = left.elements.len();
+            let shown: Vec<String> = (left.elements.iter().take(SHOWN))
+                .map(Value::to_string)
+                .collect();
+            let _ = writeln!(
+                text,
+                "  note{}: {count} acknowledged element{} never dequeued ({}{}), though [{}] was called after {} and completed: lost, if \
+                 it went on until the queue was empty{}",
+                self.of_part(&left.part),
+                if count == 1 { " was" } else { "s were" },
+                shown.join(", "),
+                if count > SHOWN { ", …" } else { "" },
+                self.say(left.drain),
+                if count == 1 { "it" } else { "them" },
+                match left.unknown {
+                    0 => String::new(),
+                    unknown => format!(
+                        " and nothing of unknown outcome ({unknown} dequeues or drains) took {}",
+                        if count == 1 { "it" } else { "them" }
+                    ),
+                }
+            );
+        }
+        text
+    }
+
+    fn left_as_json(&self, left: &Left) -> Value {
+        let drain = self.say(left.drain);
+        json!({
+            "part": left.part,
+            "elements": left.elements,
+            "drain": { "line": drain.line, "process": drain.process, "says": drain.to_string() },
+            "unknown_dequeues": left.unknown,
+        })
     }
 
     fn contradiction(&self, why: &Counterexample) -> String {
