@@ -845,6 +845,21 @@ fn a_drain_takes_what_it_lists() {
     );
 }
 
+/// A process with a name is whoever makes notes, as Jepsen's nemesis is; where all have one, that is said.
+#[test]
+fn a_client_is_a_number() {
+    for name in ["\"alice\"", "\"0\"", "-1"] {
+        let line = |kind: &str| {
+            format!("{{\"process\":{name},\"type\":\"{kind}\",\"f\":\"write\",\"value\":1}}\n")
+        };
+        let named = [line("invoke"), line("ok")].concat();
+        let said = format!(
+            "no operation in it (JSON, 2 notes); the process on line 1 is {name}: a client is a number, 0 or greater"
+        );
+        refused(named, &[&said]);
+    }
+}
+
 /// A drain that stops early takes nothing that it may not, so that the history is linearizable; but what it left is said.
 #[test]
 fn what_a_drain_left_behind_is_noted() {

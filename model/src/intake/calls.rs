@@ -49,6 +49,8 @@ pub struct Calls {
     pub calls: Vec<RawCall>,
     /// How many entries were no operation of a client.
     pub notes: u64,
+    /// The first entry whose process is no client's: its line, and the process.
+    pub first_stranger: Option<(u64, String)>,
     /// How many processes there are.
     pub processes: usize,
     /// The first and the last time, where there are times.
@@ -92,6 +94,9 @@ impl Calls {
         let Some(process) = entry.process.as_i64().filter(|process| *process >= 0) else {
             // The nemesis, and whoever else writes notes.
             self.notes += 1;
+            if self.first_stranger.is_none() {
+                self.first_stranger = Some((line, brief(&entry.process)));
+            }
             return Ok(());
         };
         let timed = entry.time.is_some();

@@ -106,8 +106,14 @@ fn read(input: Input, model: Option<Object>, output: &mut Output<'_>) -> Result<
         ));
     }
     if calls.calls.is_empty() {
+        let why = match &calls.first_stranger {
+            None => String::new(),
+            Some((line, process)) => format!(
+                "; the process on line {line} is {process}: a client is a number, 0 or greater, and what any other process says is a note"
+            ),
+        };
         return Err(format!(
-            "{name}: no operation in it ({}, {} notes)",
+            "{name}: no operation in it ({}, {} notes){why}",
             format.name(),
             calls.notes
         ));
