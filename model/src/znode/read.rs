@@ -431,6 +431,13 @@ impl Reader {
                 ));
             }
         }
+        if fields.get("state").is_some() && fields.text("state")? != words::WATCH_STATE {
+            return self.fault(format!(
+                "a notification with the `state` {}; a server sends all of them with {}",
+                fields.text("state")?,
+                words::WATCH_STATE
+            ));
+        }
         Ok(HistoryKind::Watch {
             zxid: u64::try_from(fields.i64("zxid")?).ok().map(Zxid),
             conn: fields.u32("conn")?,

@@ -270,6 +270,104 @@ fn what_is_wrong_is_said_with_its_line() {
     );
 }
 
+/// What is said twice is said alike: a part of a multi by its header, its error and the error's name; a sync by its path; a
+/// notification by its state.
+#[test]
+fn what_contradicts_itself_is_refused() {
+    let asked = r#"{"i":5,"type":"invoke","process":0,"session":"0x7","id":2,"op":"multi","ops":[{"op":"create2","path":"/b","data":"y"},{"op":"delete","path":"/a","version":0}],"time_ns":6000}"#;
+    let multi = |results: &str, asked: Option<&str>| {
+        let mut lines = lines();
+        if let Some(asked) = asked {
+            lines[5] = asked.to_owned();
+        }
+        let two = r#"[{"err":-103},{"err":-2}]"#;
+        lines[6] = lines[6].replace(two, &format!("[{results}]"));
+        read_lines(&lines).map(drop)
+    };
+    let stat = r#""stat":{"czxid":3,"mzxid":3,"ctime":5,"mtime":5,"version":0,"cversion":0,"aversion":0,"ephemeralOwner":0,"dataLength":1,"numChildren":0,"pzxid":3}"#;
+    let made = |part: &str| {
+        let results =
+            format!("{{\"path\":\"/b\",{stat}{part}}},{{\"type\":\"delete\",\"hdr_err\":0}}");
+        multi(&results, Some(asked))
+    };
+    let error = |more: &str| multi(&format!("{{\"err\":-103{more}}},{{\"err\":-2}}"), None);
+    let well = [
+        error(r#","type":"error","hdr_err":-103,"name":"BadVersion""#),
+        multi(
+            r#"{"type":"error","hdr_err":0,"err":0,"name":"OK"},{"err":-101,"name":"NoNode"}"#,
+            None,
+        ),
+        made(r#","type":"create2","hdr_err":0"#),
+        made(r#","type":"createContainer""#),
+    ];
+    for read in well {
+        assert_eq!(read, Ok(()));
+    }
+    let replaced = |line: usize, by: &str| {
+        let mut lines = lines();
+        lines[line - 1] = by.to_owned();
+        read_lines(&lines).map(drop)
+    };
+    let notified = |state: &str| {
+        let line = r#"{"i":4,"type":"watch","process":0,"session":"0x7","event":"NodeCreated","state":"STATE","path":"/a","zxid":2,"conn":1,"time_ns":5000}"#;
+        replaced(5, &line.replace("STATE", state))
+    };
+    let synced = |path: &str| {
+        let mut lines = lines();
+        lines[5] = r#"{"i":5,"type":"invoke","process":0,"session":"0x7","id":2,"op":"sync","path":"/a","time_ns":6000}"#.to_owned();
+        lines[6] = format!(
+            r#"{{"i":6,"type":"ok","process":0,"session":"0x7","id":2,"result":{{"path":"{path}"}},"zxid":3,"xid":2,"conn":1,"time_ns":7000}}"#
+        );
+        read_lines(&lines).map(drop)
+    };
+    assert_eq!((notified("SyncConnected"), synced("/a")), (Ok(()), Ok(())));
+    let ill = [
+        (
+            error(r#","hdr_err":-101"#),
+            7,
+            "has the error -101 in its header (`hdr_err`), and its `err` is -103",
+        ),
+        (error(r#","hdr_err":0"#), 7, "its `err` is -103"),
+        (
+            made(r#","hdr_err":-110"#),
+            7,
+            "has the error -110 in its header (`hdr_err`), and it has no `err`",
+        ),
+        (
+            error(r#","name":"NoNode""#),
+            7,
+            "names its error NoNode; -103 is BadVersion",
+        ),
+        (
+            error(r#","type":"check""#),
+            7,
+            "of `type` check; with its error BadVersion, error was expected",
+        ),
+        (
+            made(r#","type":"delete""#),
+            7,
+            "of `type` delete; it was asked for as create2 and has no error",
+        ),
+        (made(r#","type":"error""#), 7, "of `type` error; it was"),
+        (made(r#","type":"create""#), 7, "of `type` create; it was"),
+        (
+            notified("Disconnected"),
+            5,
+            "the `state` Disconnected; a server sends all of them with SyncConnected",
+        ),
+        (
+            synced("/b"),
+            7,
+            "a sync of /a is answered with the `path` /b; a server gives back",
+        ),
+    ];
+    for (read, line, what) in ill {
+        let fault = read.expect_err(what);
+        assert!(fault.what.contains(what), "{fault} is not: {what}");
+        assert_eq!(fault.line, line, "{fault}");
+    }
+}
+
 #[test]
 fn a_gzip_that_ends_early_is_refused() {
     let path = concat!(

@@ -254,9 +254,15 @@ pub(super) fn reply(op: &Op, result: &Fields<'_>) -> Result<Reply, Fault> {
         Op::GetAllChildrenNumber { .. } => Reply::ChildrenNumber {
             number: result.i32("totalNumber")?,
         },
-        Op::Sync { .. } => Reply::Synced {
-            path: result.path("path")?,
-        },
+        Op::Sync { path, .. } => {
+            let synced = result.path("path")?;
+            if synced != *path {
+                return result.fault(format!(
+                    "a sync of {path} is answered with the `path` {synced}; a server gives back the path that it was asked for"
+                ));
+            }
+            Reply::Synced { path: synced }
+        }
         Op::GetAcl { .. } => Reply::Acl {
             acl: match acl(result)? {
                 Some(acl) => acl,
@@ -304,6 +310,7 @@ fn multi_read(ops: &[Op], result: &Fields<'_>) -> Result<Vec<OpResult>, Fault> {
     let results = result.list("results")?;
     let part = |(at, part): (usize, &Value)| {
         let part = result.element(part)?;
+        agrees(ops.get(at), &part)?;
         Ok(match part.get("err").and_then(Value::as_i64) {
             None | Some(0) => Ok(part_reply(ops.get(at), &part)?),
             Some(_) => Err(error_of(&part)?),
@@ -332,12 +339,76 @@ fn error_of(part: &Fields<'_>) -> Result<ErrorCode, Fault> {
     }
 }
 
+/// A part's result says several times what became of it: by the error in it (`err`), the one in its header (`hdr_err`), the error's `name`,
+/// and the `type` of result, which is that of its operation or `error`. Those that it has must say the same.
+fn agrees(op: Option<&Op>, part: &Fields<'_>) -> Result<(), Fault> {
+    let has_error = part.get("err").is_some();
+    let error = match has_error {
+        true => error_of(part)?,
+        false => ErrorCode::Ok,
+    };
+    if part.get("hdr_err").is_some() && part.i32("hdr_err")? != error.code() {
+        let [header, number] = [part.i32("hdr_err")?, error.code()];
+        let what = match has_error {
+            true => format!("its `err` is {number}"),
+            false => "it has no `err`, and so is none".to_owned(),
+        };
+        return part.fault(format!(
+            "a part of a multi has the error {header} in its header (`hdr_err`), and {what}"
+        ));
+    }
+    let name = match error {
+        ErrorCode::Ok => "OK",
+        error => error.name(),
+    };
+    if part.get("name").is_some() && part.text("name")? != name {
+        return part.fault(format!(
+            "a part of a multi names its error {}; {} is {name}",
+            part.text("name")?,
+            error.code(),
+        ));
+    }
+    if part.get("type").is_none() {
+        return Ok(());
+    }
+    let found = part.text("type")?;
+    let own: &[&str] = match op {
+        // Of the kinds of create, a server answers all that want a stat alike.
+        Some(Op::Create { with_stat, .. }) if *with_stat => {
+            &["create2", "createContainer", "createTTL"]
+        }
+        Some(Op::Create { .. }) => &["create"],
+        Some(Op::Delete { .. }) => &["delete"],
+        Some(Op::SetData { .. }) => &["setData"],
+        Some(Op::Check { .. }) => &["check"],
+        Some(Op::GetData { .. }) => &["getData"],
+        Some(Op::GetChildren { .. }) => &["getChildren", "getChildren2"],
+        // No multi may hold it, or nobody asked for it: that is for the judge.
+        _ => return Ok(()),
+    };
+    let is_own = own.contains(&found) && error == ErrorCode::Ok;
+    match is_own || (has_error && found == "error") {
+        true => Ok(()),
+        false => part.fault(format!(
+            "a part of a multi has a result of `type` {found}; {}",
+            match error {
+                ErrorCode::Ok => format!("it was asked for as {} and has no error", own[0]),
+                _ => format!("with its error {name}, error was expected"),
+            }
+        )),
+    }
+}
+
 /// What a multi came to. A vector that is no answer to such a multi (a part without a result, one too many, successes beside an
 /// error) is read as what it shows to have happened: half of it, which the judge knows to be none.
 fn multi(ops: &[Op], result: &Fields<'_>) -> Result<Reply, Fault> {
     let results = result.list("results")?.iter().enumerate();
     let shown = results.filter(|(_, part)| !part.is_null());
-    let parts = shown.map(|(at, part)| Ok((at, result.element(part)?)));
+    let parts = shown.map(|(at, part)| {
+        let part = result.element(part)?;
+        agrees(ops.get(at), &part)?;
+        Ok((at, part))
+    });
     let parts: Vec<(usize, Fields<'_>)> = parts.collect::<Result<_, _>>()?;
     let (told, done): (Vec<_>, Vec<_>) = (parts.into_iter())
         .filter(|(at, part)| !is_bare(ops.get(*at), part))
@@ -392,6 +463,9 @@ fn stat(result: &Fields<'_>) -> Result<Stat, Fault> {
         pzxid: stat.zxid("pzxid")?,
     })
 }
+
+/// The state that a server writes into every notification; others a client library makes up when it loses its connection.
+pub(super) const WATCH_STATE: &str = "SyncConnected";
 
 /// What a notification says.
 pub(super) fn watch_kind(fields: &Fields<'_>) -> Result<WatchKind, Fault> {
