@@ -367,3 +367,73 @@ fn a_clock_that_goes_back_in_a_run_of_ours_is_bad_input() {
         ran.err
     );
 }
+
+const FORMAT: &str = include_str!("../../model/FORMAT.md");
+
+fn checked(lines: &[&str]) -> Ran {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("history.jsonl");
+    fs::write(&file, lines.join("\n")).expect("writes");
+    check(&file, &[])
+}
+
+/// The example that shows how a history is recorded is one, and is judged: spoilt, it is not legal.
+#[test]
+fn the_documented_example_is_a_history() {
+    let (_, rest) = FORMAT.split_once("```jsonl\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("which ends");
+    let lines: Vec<&str> = example.lines().collect();
+    let ran = checked(&lines);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for part in [
+        "znodes, recorded from one server of version 3.9.5",
+        "6 operations of 2 clients in 2 sessions",
+        "5 answered, 1 updates of unknown outcome",
+        "1 notifications; 2 connections made, 1 lost; noted: 1 × kill",
+    ] {
+        assert!(ran.out.contains(part), "`{part}` is not in: {}", ran.out);
+    }
+    let stale = example.replace("\"data\":\"x\",\"stat\"", "\"data\":\"y\",\"stat\"");
+    let stale: Vec<&str> = stale.lines().collect();
+    let ran = checked(&stale);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.contains("NOT LEGAL (snapshot-reads)"), "{ran:?}");
+    let without_end = checked(&lines[..lines.len() - 1]);
+    assert_eq!(without_end.code, 2, "{without_end:?}");
+}
+
+/// Whatever a recorder may write has its place in the document: each operation, and each type of line.
+#[test]
+fn the_document_of_the_format_is_complete() {
+    let known = |line: &str, what: &str| {
+        let ran = checked(&[r#"{"type":"meta","time_ns":1}"#, line]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        let (_, words) = ran.err.split_once(what).expect("what is known is said");
+        let words: Vec<String> = (words.trim().split(", ")).map(str::to_owned).collect();
+        words
+    };
+    let operations = known(
+        r#"{"type":"invoke","process":0,"id":1,"op":"flutter","time_ns":2}"#,
+        "there is no operation `flutter`; known are ",
+    );
+    assert_eq!(operations.len(), 26, "{operations:?}");
+    let types = known(
+        r#"{"type":"flutter","process":0,"time_ns":2}"#,
+        "`flutter` is no type of line; known are ",
+    );
+    let (_, table) = (FORMAT.split_once("## Operations")).expect("a section of operations");
+    let first_cells: String = (table.lines())
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next())
+        .collect();
+    for operation in operations {
+        assert!(
+            first_cells.contains(&format!("`{operation}`")),
+            "{operation} is in no row of: {first_cells}"
+        );
+    }
+    for of_line in types {
+        assert!(FORMAT.contains(&format!("`{of_line}`")), "{of_line}");
+    }
+    let help = zabsim(["check", "--help"]);
+    assert!(help.out.contains("model/FORMAT.md"), "{}", help.out);
+}

@@ -3,7 +3,7 @@
 //! Three steps:
 //!
 //! 1. `read`: the lines of a file become the events of a history. Two formats: what a recorder wrote beside the clients of real
-//!    servers, and what a run of ours saved; whichever it is shows on the first line.
+//!    servers (`FORMAT.md`), and what a run of ours saved; whichever it is shows on the first line.
 //! 2. [`mod@fill`]: the log that the servers committed is reconstructed from the zxids in the replies, with the updates of unknown
 //!    outcome where only they can be. What is proven when there is none, and what is not, is said there.
 //!    Where the servers' own log comes with the history, as with our runs, it is taken instead.

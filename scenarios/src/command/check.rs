@@ -47,7 +47,8 @@ fn after_help() -> String {
 What is read, plain or gzip:
   Jepsen      EDN or JSON, one map after another or all in one vector; log lines of jepsen.util
   Porcupine   the key-value logs that its tests use
-  znodes      what was recorded from ZooKeeper servers, and the history.jsonl of `run --out`
+  znodes      what was recorded from ZooKeeper servers, and the history.jsonl of `run --out`;
+              how to record one, line by line: model/FORMAT.md
 
 The models, with the operations that they know:
 "
