@@ -4,7 +4,7 @@
 //!
 //! How a case is played: each connection is a client of its own. `drop` cuts the client off; taking the session up again
 //! heals the cut and connects at once. Between two steps the world has time to carry every commit to every server, so that
-//! it does not matter where a client is attached. Where a case does what no client lets anybody do, it is played [`by_hand`],
+//! it does not matter where a client is attached. Where a case does what no client lets anybody do, it is played `by_hand`,
 //! frame by frame.
 //!
 

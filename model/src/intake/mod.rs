@@ -1,7 +1,7 @@
 //! Reading histories that other tools wrote.
 //!
 //! Whatever the format, an entry of a history comes to the same: a process, whether it is a call or what became of one, the
-//! operation, its value ([`Entry`]). Three steps, each bounded in memory by the longest single entry and by what is kept:
+//! operation, its value ([`Entry`](entries::Entry)). Three steps, each bounded in memory by the longest single entry and by what is kept:
 //!
 //! 1. [`source`]: bytes, unpacked where they are packed (gzip), with the number of the line;
 //! 2. [`entries`]: the formats: EDN and JSON as Jepsen writes them, one map after another or all in one vector; the older log

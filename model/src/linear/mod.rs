@@ -8,7 +8,7 @@
 //!
 //! * [`Outcome::Legal`] carries an order that was replayed step by step, by code that knows nothing of the search ([`order`]);
 //! * [`Outcome::Illegal`] was refuted by a certificate of a few operations ([`refute`](mod@refute)) or by a search
-//!   that was exhausted ([`search`](mod@search)); [`core`] finds the few operations that contradict each other;
+//!   that was exhausted ([`search`](mod@search)); [`core`](fn@core) finds the few operations that contradict each other;
 //! * [`Outcome::Unknown`] says how far the search got, and what ended it.
 //!
 //! *Formulation.* A history is linearizable exactly if there is an order of all calls of known outcome and of some of unknown

@@ -36,7 +36,7 @@
 //! - `Proof::Part`: there is no log for what is about one node. Every guess that is about it was tried in vain; guesses about other
 //!   nodes cannot change that (`part`);
 //! - `Proof::Forced`: there are logs, and a check refuses each of them: the only one, for nothing could be chosen; or all that explain
-//!   what is about the node at which the check found something; or all there are ([`others`]). Or every log is one in which a
+//!   what is about the node at which the check found something; or all there are (`others`). Or every log is one in which a
 //!   watch was lost;
 //! - `Proof::None`: it rests on a guess. Then the search goes on, and when the effort is spent the answer is "undecided", whatever is
 //!   wrong in the best log so far.

@@ -19,7 +19,7 @@ pub struct Charter {
     pub schema: u32,
     /// The writer's crate version.
     pub version: String,
-    /// The writer's source: [`COMMIT`].
+    /// The writer's source: `COMMIT`.
     pub commit: String,
     /// What is run.
     pub scenarios: Vec<Subject>,

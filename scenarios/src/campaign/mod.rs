@@ -1,12 +1,12 @@
 //! Campaigns: many seeds, made by worker processes, while nobody watches.
 //!
 //! What a campaign is stands in its [`Charter`]: scenarios, seeds, which shard of them, the source. Each run that is over is a
-//! line of its journal ([`journal`]), written at once. Everything else is made from the journal: what there is to do still,
+//! line of its journal (`journal`), written at once. Everything else is made from the journal: what there is to do still,
 //! and the summary. So a campaign that was killed at any instant is taken up again where it was, and its summary is the one
 //! that it would have had: no run is counted twice, and none is left out but those that are still to be made.
 //!
-//! Runs are made in processes ([`pool`]), since a run may do anything: spin, overflow its stack, eat the memory. What a summary
-//! says does not depend on which worker made which run, on the order, or on the division into shards ([`tally`]); shards and
+//! Runs are made in processes (`pool`), since a run may do anything: spin, overflow its stack, eat the memory. What a summary
+//! says does not depend on which worker made which run, on the order, or on the division into shards (`tally`); shards and
 //! nights are joined by [`merge()`].
 
 mod charter;
