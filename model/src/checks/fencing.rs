@@ -70,7 +70,7 @@ mod tests {
             world.step(1, "/lock", write(3, true));
             world.step(2, "/lock", write(5, true));
             world.step(1, "/other", write(1, true));
-            world.step(1, "/lock", last.clone());
+            world.step(1, "/lock", last);
             let report = report(&world.finish(), "fencing");
             assert_eq!(report.ok(), ok, "{last:?}: {}", report.detail);
             assert_eq!(report.examined, 4);

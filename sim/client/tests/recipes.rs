@@ -388,7 +388,7 @@ fn a_disconnection_makes_a_hold_uncertain_and_the_same_session_brings_it_back() 
     });
     lab.run();
     let token = acquired(&lab)[0].1;
-    let steps: Vec<RecipeStep> = lab.steps.iter().map(|(_, step)| step.clone()).collect();
+    let steps: Vec<RecipeStep> = lab.steps.iter().map(|(_, step)| *step).collect();
     assert_eq!(
         steps,
         [
