@@ -483,9 +483,9 @@ impl<'a> History<'a> {
         let mut history = History {
             events,
             calls: Vec::with_capacity(events.len() / 2),
-            marks: Vec::with_capacity(events.len() / 2),
+            marks: Vec::with_capacity(events.len()),
             times: Vec::with_capacity(events.len()),
-            told: Vec::new(),
+            told: Vec::with_capacity(events.len() / 2),
             recipes: Vec::new(),
             objects: Vec::new(),
             object_places: Lookup::default(),
