@@ -10,6 +10,7 @@
 //! answer that any client got: that the log is legal is then proved, not searched for. Without one those checks examine
 //! nothing and say so; the others need only the history. All are near-linear in the length of the history.
 
+mod call;
 mod contest;
 #[cfg(test)]
 pub(crate) mod definitions;
@@ -26,6 +27,7 @@ mod multi_atomicity;
 mod mutual_exclusion;
 mod no_future_reads;
 mod one_leader;
+mod places;
 #[cfg(test)]
 mod random_runs;
 pub(crate) mod replay;
