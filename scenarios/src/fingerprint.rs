@@ -110,7 +110,32 @@ fn shape(violation: &Violation) -> String {
         "liveness" => words.find([':', ';']),
         _ => words.find(';'),
     };
-    words[..end.unwrap_or(words.len())].trim_end().to_string()
+    compared(words[..end.unwrap_or(words.len())].trim_end())
+}
+
+/// An answer that is not the model's, without which fields differ: those depend on what was written last.
+fn compared(words: &str) -> String {
+    let (model, found) = ("the model says ", ", but it was ");
+    let parts = words
+        .split_once(model)
+        .and_then(|(head, rest)| Some((head, rest.split_once(found)?)));
+    match parts {
+        Some((head, (expected, observed))) => {
+            let (expected, observed) = (sort_of(expected), sort_of(observed));
+            format!("{head}{model}{expected}{found}{observed}")
+        }
+        None => words.to_string(),
+    }
+}
+
+/// What sort of an answer it is: an error by its name, children, or what a node holds.
+fn sort_of(answer: &str) -> &str {
+    let first = answer.split([' ', ',']).next().unwrap_or(answer);
+    match first {
+        "children" => first,
+        _ if first.starts_with(char::is_uppercase) => first,
+        _ => "a node",
+    }
 }
 
 /// The message with a common name for each thing that varies.
@@ -225,6 +250,9 @@ fn common_name(name: &str) -> String {
     if name.strip_prefix('c').is_some_and(digits) {
         return CLIENT.into();
     }
+    if is_hexadecimal(name) {
+        return NUMBER.into();
+    }
     if number(name) {
         let figures = name.trim_end_matches(['m', 'µ', 'u', 's', 'h', 'i', 'n']);
         let is_time = figures.len() < name.len() && !name.starts_with("0x");
@@ -244,6 +272,12 @@ fn common_name(name: &str) -> String {
         }
     }
     common
+}
+
+/// A digest, whatever digit it begins with: no word is so long and has no letter behind f.
+fn is_hexadecimal(name: &str) -> bool {
+    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    name.len() >= 8 && name.bytes().all(digit)
 }
 
 #[cfg(test)]
@@ -288,6 +322,16 @@ mod tests {
                 "session 0x200000000000004 reads Some(Stat { czxid: ⟨2,2⟩ }); nothing",
                 "session # reads Some(…)",
             ),
+            (
+                "s2's state at ⟨1,2⟩ has the digest bb3b14cc51e20b7d, s1's had 03ab14cc51e20b7d",
+                "s3's state at ⟨4,7⟩ has the digest 11e5a4cc51e20b7d, s2's had deadbeefdeadbeef",
+                "SERVER's state at ZXID has the digest #, SERVER's had #",
+            ),
+            (
+                "call 7 of client 1 ({ get = \"/a\" }) at ⟨1,2⟩: the model says data 0x73, mzxid ⟨1,2⟩, mtime 7, but it was data 0x74, mzxid ⟨1,1⟩, mtime 6",
+                "call 9 of client 4 ({ get = \"/b\" }) at ⟨1,5⟩: the model says data \"2.16\", version 26, but it was data \"2.15\", version 25",
+                "call # of client # (…) at ZXID: the model says a node, but it was a node",
+            ),
         ] {
             assert_eq!(shape_of("a-check", one), common);
             assert_eq!(shape_of("a-check", other), common);
@@ -304,6 +348,14 @@ mod tests {
         assert_ne!(one, other);
         let (one, other) = ("is Err(NoNode), not Ok(…)", "is Err(BadVersion), not Ok(…)");
         assert_ne!(shape_of("a-check", one), shape_of("a-check", other));
+        let compared = |answers| shape_of("a-check", &format!("call 7: the model says {answers}"));
+        let gone = compared("NoNode, but it was \"x\", version 0");
+        assert_eq!(gone, "call #: the model says NoNode, but it was a node");
+        let children = compared("children [\"a\"], but it was children []");
+        assert_ne!(
+            children,
+            compared("\"x\", version 1, but it was \"y\", version 0")
+        );
         let here = shape_of("panic", "index 3 of 3 (sim/zab/src/log.rs:71)");
         let there = shape_of("panic", "index 4 of 4 (sim/zab/src/log.rs:90)");
         assert_eq!(here, "index # of # (sim/zab/src/log.rs:71)");
