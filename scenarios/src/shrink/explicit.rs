@@ -5,7 +5,7 @@
 //! workloads is who held what and for how long ([`Hold`]); and where that is not enough, they stay.
 
 use crate::format::{self, Scenario};
-use crate::workload::{Hold, Recipe, WorkloadKind};
+use crate::workload::{self, Hold, Recipe, WorkloadKind};
 use std::collections::{BTreeMap, BTreeSet};
 use zabsim::plan::{ScriptedOp, Trigger};
 use zabsim_types::{HistoryEvent, HistoryKind, Op, RecipeEvent, RecipeStep, Time};
@@ -38,6 +38,8 @@ fn with_ops(
     held: bool,
 ) -> Scenario {
     let mut out = scenario.clone();
+    // What a workload was allowed to ask for, its operations are.
+    out.plan = workload::with_operator(&scenario.workloads, out.plan);
     if held {
         out.holds.extend(holds(scenario, history));
     }

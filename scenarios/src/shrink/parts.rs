@@ -3,6 +3,7 @@
 use crate::format::Scenario;
 use crate::workload::Workload;
 use zabsim::plan::{Action, EventPattern, Fault, Plan, Target, Trigger};
+use zabsim_types::{CreateMode, Op};
 
 /// Every target that a fault names, whole lists before their members.
 pub(super) fn each_target(fault: &mut Fault, visit: &mut dyn FnMut(&mut Target)) {
@@ -156,10 +157,17 @@ pub(super) fn each_duration(scenario: &mut Scenario, visit: &mut dyn FnMut(&mut 
         visit(&mut [&mut hold.for_us]);
     }
     let plan = &mut scenario.plan;
-    let ops = plan.ops.iter_mut().map(|op| &mut op.at);
-    for trigger in ops {
-        if let Trigger::After { delay_us, .. } = trigger {
+    for scripted in &mut plan.ops {
+        if let Trigger::After { delay_us, .. } = &mut scripted.at {
             visit(&mut [delay_us]);
+        }
+        if let Op::Create { mode, .. } = &mut scripted.op
+            && let CreateMode::PersistentWithTtl { ttl_ms }
+            | CreateMode::PersistentSequentialWithTtl { ttl_ms } = mode
+        {
+            let mut ttl_us = ttl_ms.unsigned_abs() * 1_000;
+            visit(&mut [&mut ttl_us]);
+            *ttl_ms = (ttl_us / 1_000) as i64;
         }
     }
     for fault in &mut plan.faults {

@@ -4,7 +4,7 @@ use super::parts::{each_duration, each_time};
 use crate::format::Scenario;
 use zabsim::plan::Trigger;
 
-/// No time is halved below this.
+/// No time is halved below this: what is shorter is the simulated machines' own haste, and no part of a script.
 const LEAST_US: u64 = 1_000;
 
 /// To which a time is rounded down, the coarsest first.

@@ -4,7 +4,8 @@ use super::{explicit, fewer, shorter, simpler};
 use crate::format::Scenario;
 use crate::library;
 use crate::runner::run_scenario;
-use zabsim_types::{HistoryEvent, HistoryKind, RecipeStep};
+use crate::workload::WorkloadKind;
+use zabsim_types::{HistoryEvent, HistoryKind, RecipeStep, Reply};
 
 fn parsed(text: &str) -> Scenario {
     Scenario::parse("test", text).unwrap_or_else(|error| panic!("{error}"))
@@ -240,6 +241,29 @@ fn simplifying_comes_to_an_end_with_named_servers_and_plain_operations() {
 #[test]
 fn a_workload_written_out_asks_the_same_at_the_same_time() {
     let scenario = library::find("wiped-follower").expect("in the library");
+    same_when_written_out(&scenario, 500);
+}
+
+/// Its operator may reconfigure the ensemble, and still may when nothing but the operations is left.
+#[test]
+fn what_an_operator_asked_for_is_allowed_when_it_is_written_out() {
+    let mut scenario = library::find("reconfig-random").expect("in the library");
+    scenario
+        .workloads
+        .retain(|workload| workload.kind == WorkloadKind::Members);
+    let history = same_when_written_out(&scenario, 10);
+    let reconfigured = history.iter().filter(|event| {
+        let result = match &event.kind {
+            HistoryKind::Ok { result, .. } => result,
+            _ => return false,
+        };
+        matches!(result, Reply::Reconfigured { .. })
+    });
+    assert!(reconfigured.count() > 0, "{history:?}");
+}
+
+/// The history of what is written out of a scenario's run, which asks for more than so many operations.
+fn same_when_written_out(scenario: &Scenario, least: usize) -> Vec<HistoryEvent> {
     let asked = |history: &[HistoryEvent]| -> Vec<_> {
         let end = scenario.plan.safety_us;
         let before_heal = history.iter().filter(|event| event.time.0 < end);
@@ -252,16 +276,20 @@ fn a_workload_written_out_asks_the_same_at_the_same_time() {
             })
             .collect()
     };
-    let first = run_scenario(&scenario, "wiped-follower", 3, false);
-    let written = explicit::written_out(&first.drawn, &first.history);
+    let first = run_scenario(scenario, "as programs", 3, false);
+    let mut drawn = first.drawn;
+    // What a run is given for its operator stands in no file.
+    drawn.plan.ensemble.rules.first_configuration = None;
+    let written = explicit::written_out(&drawn, &first.history);
     let [written] = written.as_slice() else {
         panic!("no recipe: one way to write it out")
     };
     assert!(written.workloads.is_empty());
     is_whole(written);
     let second = run_scenario(written, "written", 3, false);
-    assert!(asked(&first.history).len() > 500);
+    assert!(asked(&first.history).len() > least);
     assert_eq!(asked(&second.history), asked(&first.history));
+    second.history
 }
 
 #[test]

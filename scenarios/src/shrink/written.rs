@@ -32,8 +32,13 @@ pub fn text(shrunk: &Shrunk) -> String {
     ));
     remark(match shrunk.state {
         State::Minimal => format!(
-            "1-minimal: without any one fault, client, server or operation, or with any duration that stands here (but the tick) halved, {} seeds do not show it.",
-            super::SEEDS
+            "1-minimal: without any one fault, client, server or operation, or with any duration of 2 ms or more that stands here (but the tick) halved, {} seeds do not show it{}.",
+            super::SEEDS,
+            match shrunk.scenario.workloads.is_empty() {
+                true => "",
+                false =>
+                    "; nor is it shown by what its workload asked for, written out as operations",
+            }
         ),
         State::Spent => {
             "Perhaps not minimal: the runs were used up before everything had been tried.".into()

@@ -128,16 +128,27 @@ impl WorkloadKind {
 }
 
 /// The plan as the workloads need it: where one of them reconfigures the ensemble, it may.
-pub fn allowed(workloads: &[Workload], mut plan: Plan) -> Plan {
-    if !workloads.iter().any(|w| w.kind == WorkloadKind::Members) {
-        return plan;
+pub fn allowed(workloads: &[Workload], plan: Plan) -> Plan {
+    match has_operator(workloads) {
+        true => with_operator(workloads, plan).reconfigurable(),
+        false => plan,
     }
-    let operator = || zabsim_model::reference::digest(members::OPERATOR).into();
-    plan.ensemble
-        .rules
-        .super_digest
-        .get_or_insert_with(operator);
-    plan.reconfigurable()
+}
+
+/// The plan in which who reconfigures the ensemble for one of the workloads is who it says.
+pub fn with_operator(workloads: &[Workload], mut plan: Plan) -> Plan {
+    if has_operator(workloads) {
+        let operator = || zabsim_model::reference::digest(members::OPERATOR).into();
+        plan.ensemble
+            .rules
+            .super_digest
+            .get_or_insert_with(operator);
+    }
+    plan
+}
+
+fn has_operator(workloads: &[Workload]) -> bool {
+    workloads.iter().any(|w| w.kind == WorkloadKind::Members)
 }
 
 /// The programs of a plan's clients, in order.
