@@ -26,6 +26,9 @@ pub fn render_campaign(summary: &Summary) -> String {
         summary.runs as f64 / seconds,
         span(summary.virtual_ms)
     );
+    if let Some(why) = &summary.cut_short {
+        line!(out, "Not complete: {why}");
+    }
     let verdicts = summary.verdicts.iter();
     let verdicts: Vec<String> = verdicts
         .map(|(word, n)| format!("{} {word}", grouped(*n)))
@@ -85,12 +88,13 @@ pub fn render_campaign(summary: &Summary) -> String {
         n => line!(out, "\n{n} distinct failures:"),
     }
     for (at, failure) in summary.failures.iter().enumerate() {
-        render_failure(at + 1, failure, &mut out);
+        render_failure(at + 1, failure, summary.commit.contains(','), &mut out);
     }
     out
 }
 
-fn render_failure(number: usize, failure: &Failure, out: &mut String) {
+/// `commits`: there are several, so that each run tells its own.
+fn render_failure(number: usize, failure: &Failure, commits: bool, out: &mut String) {
     let runs = match failure.runs {
         1 => "one run".to_string(),
         n => format!("{} runs", grouped(n)),
@@ -108,10 +112,18 @@ fn render_failure(number: usize, failure: &Failure, out: &mut String) {
     }
     for (at, run) in failure.seeds.iter().enumerate() {
         let what = if at == 0 { "Again " } else { "Also  " };
-        line!(out, "   {what} {}", run.reproduce);
+        let at = match commits {
+            true => format!("   # at commit {}", run.commit),
+            false => String::new(),
+        };
+        line!(out, "   {what} {}{at}", run.reproduce);
     }
     if let Some(minimal) = &failure.minimal {
-        line!(out, "   Least  {minimal}, beside this summary");
+        let state = match failure.is_minimal {
+            true => "",
+            false => "; not minimal yet, `zabsim shrink` goes on",
+        };
+        line!(out, "   Least  {minimal}, beside this summary{state}");
     }
     if let Some(saved) = &failure.saved {
         line!(out, "   Saved  {saved}, beside this summary");
@@ -197,6 +209,8 @@ mod tests {
             events: 7,
             scenario: "swarm".to_string(),
             seed: seed.to_string(),
+            commit: "f00".to_string(),
+            of: "00000000000000aa".to_string(),
             reproduce: format!("cargo run --release -- run swarm --seed {seed}"),
         };
         let scenario = |name: &str| ScenarioSummary {
@@ -210,6 +224,7 @@ mod tests {
             schema: CAMPAIGN_SCHEMA,
             version: "0.1.0".to_string(),
             commit: "f00".to_string(),
+            cut_short: None,
             runs: 2_000,
             verdicts: BTreeMap::from([("pass".to_string(), 1_988), ("fail".to_string(), 12)]),
             rechecked: 100,
@@ -225,6 +240,7 @@ mod tests {
                 message: "s2 acknowledges <3,1> & has not".to_string(),
                 saved: Some("failures/0123456789abcdef-0x0000000000000007".to_string()),
                 minimal: None,
+                is_minimal: false,
             }],
             probes: BTreeMap::from([("sync-diff".to_string(), 9), ("rollover".to_string(), 0)]),
             never_reached: vec!["rollover".to_string()],

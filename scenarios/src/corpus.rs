@@ -74,6 +74,14 @@ impl Corpus {
         }
     }
 
+    /// Whether something can be added to it, found out before a night is spent on what.
+    pub fn may_grow(&self) -> Result<(), String> {
+        make(&self.dir)?;
+        let probe = self.dir.join(".may-grow");
+        let written = fs::write(&probe, "").and_then(|()| fs::remove_file(&probe));
+        written.map_err(|error| format!("cannot write into {}: {error}", self.dir.display()))
+    }
+
     /// Where it was read.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -233,6 +241,30 @@ pub fn add(dir: &Path, drawn: &Scenario, reached: Vec<String>) -> Result<(), Str
     };
     let text = scenario.to_toml();
     replace(&dir.join(name_of(&text)), &text)
+}
+
+/// Takes out of the corpus in a directory what was added to it and stands in `added`, which goes too; what was there before,
+/// in `frozen`, stays.
+pub fn take_back(dir: &Path, added: &Path, frozen: &Path) -> Result<(), String> {
+    for entry in &Corpus::read(added)?.entries {
+        let places = match frozen.join(&entry.name).exists() {
+            true => [None, Some(added)],
+            false => [Some(dir), Some(added)],
+        };
+        for path in places
+            .into_iter()
+            .flatten()
+            .map(|dir| dir.join(&entry.name))
+        {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(format!("cannot take {} away: {error}", path.display()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Another time, another length, another event to wait for, another moment of the same step.

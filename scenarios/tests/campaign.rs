@@ -237,6 +237,11 @@ fn hangs_panics_and_deaths_are_reported_with_their_seeds_and_the_others_run() {
             assert!(saved.join(name).is_file(), "{}: {name}", failure.check);
         }
     }
+    let silent = summary.failures.iter().find(|f| f.verdict == "hung");
+    let silent = silent.and_then(|f| f.saved.as_ref()).expect("saved");
+    for command in ["replay", "shrink", "adopt"] {
+        place.refused(&format!("{command} night/{silent}"), "no report to go by");
+    }
     let text = fs::read_to_string(place.path("night/summary.txt")).expect("a text");
     for word in ["6 distinct failures", "stack overflow", "no end after 10s"] {
         assert!(text.contains(word), "{word}: {text}");
@@ -745,5 +750,154 @@ fn campaigns_are_numbered_where_nobody_names_them() {
     assert!(
         !place.path("campaigns/003").exists(),
         "the last one was taken up"
+    );
+}
+
+/// A process that is killed while it saves a run leaves half of it: a resumed campaign saves it anew.
+#[test]
+fn a_failure_that_was_half_saved_is_saved_when_the_campaign_goes_on() {
+    let place = Place::new();
+    place.ends_with(3, "campaign loss.toml --seeds 1..2 --no-shrink --out night");
+    let saved = place.summary("night").failures[0].saved.clone();
+    let saved = place.path("night").join(saved.expect("it is saved"));
+    fs::remove_file(saved.join("scenario.toml")).expect("it was there");
+    fs::write(saved.join(".scenario.toml.part"), "name = ").expect("writes");
+    place.ends_with(3, "campaign --resume --no-shrink --out night");
+    place.ends_with(0, &format!("replay {}", saved.display()));
+    assert!(saved.join("scenario.toml").is_file());
+}
+
+/// The same seed fails in the same way in two scenarios, of which the one is known later: each is saved as what it is.
+#[test]
+fn the_same_seed_of_another_scenario_is_saved_elsewhere() {
+    let place = Place::new();
+    fs::write(
+        place.path("other.toml"),
+        LOSS.replace("\"loss\"", "\"other\""),
+    )
+    .expect("writes");
+    let dirs = ["loss", "other"].map(|name| {
+        place.ends_with(
+            3,
+            &format!("campaign {name}.toml --seeds 1..1 --no-shrink --out {name}"),
+        );
+        place.summary(name).failures[0]
+            .saved
+            .clone()
+            .expect("saved")
+    });
+    assert_ne!(dirs[0], dirs[1]);
+    place.ends_with(3, "merge loss other --out both");
+    let failure = &place.summary("both").failures[0];
+    let (saved, of) = (
+        failure.saved.as_ref().expect("saved"),
+        &failure.seeds[0].scenario,
+    );
+    let text = fs::read_to_string(place.path("both").join(saved).join("run.json")).expect("a run");
+    let run: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert!(
+        of.contains(run["scenario"].as_str().expect("a name")),
+        "{of}: {}",
+        run["scenario"]
+    );
+}
+
+/// Somebody builds the program anew while a campaign runs, and a worker dies: the next one is of the program that runs.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_campaign_outlives_its_programs_file() {
+    use rustix::process::{Signal, kill_process};
+    let place = Place::new();
+    let copy = place.path("copy");
+    fs::copy(PROGRAM, &copy).expect("copies");
+    let mut command = Command::new(&copy);
+    command
+        .current_dir(place.home.path())
+        .args("campaign small.toml --seeds 1..400 --jobs 1 --out night".split(' '))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = command.spawn().expect("the program starts");
+    let journal = place.path("night").join("campaign.jsonl");
+    wait_until(|| lines(&journal) >= 3 && children(&child).len() == 1);
+    fs::remove_file(&copy).expect("it was there");
+    for worker in children(&child) {
+        kill_process(worker, Signal::KILL).expect("it lives");
+    }
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    let summary = place.summary("night");
+    assert_eq!(summary.runs, 400);
+    assert_eq!(
+        summary.failures.len(),
+        1,
+        "the worker that was killed: {:?}",
+        summary.failures
+    );
+}
+
+/// What is found out at the end only would be a night too late; and what cannot be written then does not hide the report.
+#[test]
+fn what_cannot_grow_or_would_be_overwritten_is_refused_before_the_night() {
+    let place = Place::new();
+    fs::write(place.path("file"), "precious").expect("writes");
+    place.refused(
+        "campaign swarm --seeds 1..2 --corpus file/x --out a",
+        "file/x",
+    );
+    fs::create_dir(place.path("b")).expect("makes it");
+    fs::write(place.path("b").join("summary.json"), "precious").expect("writes");
+    place.refused(
+        "campaign small.toml --seeds 1..2 --out b",
+        "holds a summary.json",
+    );
+    let there = fs::read_to_string(place.path("b").join("summary.json")).expect("it is there");
+    assert_eq!(there, "precious");
+    place.refused(
+        "campaign small.toml --seeds 1..3 --shard 4/4 --out c",
+        "nothing to run",
+    );
+    assert!(!place.path("c").exists());
+}
+
+/// Where one reads it in the morning it says that it is not all.
+#[test]
+fn a_campaign_that_is_cut_short_says_so_in_its_summary() {
+    let place = Place::new();
+    place.ends_with(
+        3,
+        "campaign loss.toml --seeds 1..40 --jobs 1 --fail-fast --no-shrink --out night",
+    );
+    let why = "it was to end with the first failure";
+    assert_eq!(place.summary("night").cut_short.as_deref(), Some(why));
+    let text = fs::read_to_string(place.path("night/summary.txt")).expect("a text");
+    assert!(text.contains(&format!("Not complete: {why}")), "{text}");
+}
+
+/// A campaign that ends by its time and goes on later adds to its corpus what one that did not end there would have added.
+#[test]
+fn a_corpus_does_not_tell_that_a_campaign_went_on() {
+    let place = Place::new();
+    place.ends_with(
+        0,
+        "campaign swarm --seeds 1..12 --corpus whole --no-shrink --out whole-night",
+    );
+    place.ends_with(0, "campaign swarm --seeds 1..12 --for 300ms --jobs 1 --corpus parts --no-shrink --out parts-night");
+    place.ends_with(
+        0,
+        "campaign --resume --for 10m --no-shrink --out parts-night",
+    );
+    let names = |dir: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(place.path(dir)).expect("a directory");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        names
+            .map(|name| name.into_string().expect("text"))
+            .collect()
+    };
+    assert!(!names("whole").is_empty());
+    assert_eq!(names("parts"), names("whole"));
+    assert_eq!(
+        names("parts-night/discoveries"),
+        names("whole-night/discoveries")
     );
 }

@@ -20,6 +20,9 @@ pub struct Summary {
     /// The source's commit, with a `+` and a hash of the sources where they are not what is committed; several where campaigns
     /// of several were merged, sorted.
     pub commit: String,
+    /// Why runs that were asked for are not made, or failures not shrunk; not there where everything was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_short: Option<String>,
     /// Runs that are over.
     pub runs: u64,
     /// How many of them ended so, by the verdict's word, and how many were `hung`: ended by the wall clock.
@@ -86,6 +89,9 @@ pub struct Failure {
     pub saved: Option<String>,
     /// The file, beside the summary, of the minimal scenario that fails so.
     pub minimal: Option<String>,
+    /// Whether the search for it is over: where it is not, there may be less that fails so.
+    #[serde(default)]
+    pub is_minimal: bool,
 }
 
 /// A run that failed.
@@ -97,6 +103,12 @@ pub struct FailedRun {
     pub scenario: String,
     /// The seed.
     pub seed: String,
+    /// The source's commit.
+    #[serde(default)]
+    pub commit: String,
+    /// What else the run is a function of (source, scenario, planted bugs, corpus), in 16 hexadecimal digits.
+    #[serde(default)]
+    pub of: String,
     /// The command that repeats it.
     pub reproduce: String,
 }

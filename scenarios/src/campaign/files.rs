@@ -13,6 +13,8 @@ pub const SUMMARY: &str = "summary.json";
 const TEXT: &str = "summary.txt";
 const JUNIT: &str = "junit.xml";
 const LOCK: &str = "campaign.lock";
+/// What is known of a run that told nothing of itself.
+pub const WHY: &str = "why.txt";
 
 /// More names are not listed of a directory that holds no campaign.
 const FOUND_MAX: usize = 5;
@@ -34,6 +36,14 @@ impl Directory {
     /// Makes it, if it is not there, and locks it.
     pub fn open(path: &Path) -> Result<Directory, String> {
         let name = path.display();
+        let mut ours = [SUMMARY, TEXT, JUNIT].into_iter();
+        if !path.join(JOURNAL).exists()
+            && let Some(file) = ours.find(|file| path.join(file).exists())
+        {
+            return Err(format!(
+                "{name} holds a {file}, which a campaign would overwrite, and no campaign; name another directory with --out"
+            ));
+        }
         let is_new = (!path.exists(), !path.join(LOCK).exists());
         fs::create_dir_all(path).map_err(|error| format!("cannot make {name}: {error}"))?;
         let lock = File::create(path.join(LOCK))
@@ -119,6 +129,13 @@ impl Directory {
 
 fn numbered(number: u32) -> PathBuf {
     Path::new(DEFAULT).join(format!("{number:03}"))
+}
+
+/// Whether the run that belongs into that directory is in it, and not what was left when somebody was killed while saving it: of
+/// a run's files the last that is put in place is its scenario.
+pub fn is_saved(dir: &Path) -> bool {
+    let holds = |name: &str| dir.join(name).exists();
+    holds(WHY) || holds("run.json") && holds("scenario.toml")
 }
 
 /// Writes the three forms of a summary, each complete or not at all.

@@ -3,7 +3,7 @@
 //! matter: they are read in an order of their own.
 
 use super::charter::Charter;
-use super::files::{Directory, write_summary};
+use super::files::{Directory, is_saved, write_summary};
 use super::journal::{self, JOURNAL, Journal, Line, RunLine};
 use super::seeds::Intervals;
 use super::tally::{Places, Tally, ToSave};
@@ -42,7 +42,7 @@ pub fn merge(named: &[PathBuf], out: Option<&Path>) -> Result<Merged, String> {
     }
     let Some(out) = out else {
         let merger = Merger::read(&journals, &agreed, None)?;
-        let summary = merger.tally.summary(merger.wall_ms, |_| false);
+        let summary = merger.tally.summary(merger.wall_ms, Path::new(""));
         return Ok(Merged { summary, remarks });
     };
     let dir = Directory::open(out)?;
@@ -60,7 +60,9 @@ fn write(journals: &[PathBuf], agreed: &Agreed, dir: &Directory) -> Result<Summa
     let merger = Merger::read(journals, agreed, Some(unfinished(dir)))?;
     for ToSave { dir: saved, .. } in merger.tally.to_save() {
         let homes = journals.iter().filter_map(|journal| journal.parent());
-        let there = homes.map(|home| home.join(&saved)).find(|dir| dir.is_dir());
+        let there = homes
+            .map(|home| home.join(&saved))
+            .find(|dir| is_saved(dir));
         if let Some(from) = there {
             copy_files(&from, &dir.path.join(&saved))?;
         }
@@ -80,8 +82,7 @@ fn write(journals: &[PathBuf], agreed: &Agreed, dir: &Directory) -> Result<Summa
     {
         Corpus::read(&home)?.copy_some(&dir.path.join(DISCOVERIES), &found)?;
     }
-    let is_there = |path: &str| dir.path.join(path).exists();
-    let summary = merger.tally.summary(merger.wall_ms, is_there);
+    let summary = merger.tally.summary(merger.wall_ms, &dir.path);
     write_summary(&dir.path, &summary)?;
     // The last, since from now on there is a campaign.
     if let Some(mut journal) = merger.into {
@@ -150,7 +151,7 @@ impl Agreed {
                 (0, false) => return Err(format!("{name}: it is empty: no campaign")),
                 (0, true) => return Err(format!("{name}: it ends within its first line: no campaign")),
                 (_, true) => remarks.push(format!(
-                    "{name}: its last line is torn, and is left out: that campaign was killed, and `zabsim campaign --resume` goes on with it"
+                    "{name}: its last line is torn, and is left out: that campaign runs still, or it was killed and `zabsim campaign --resume` goes on with it"
                 )),
                 (_, false) => {}
             }
@@ -299,7 +300,8 @@ impl<'a> Merger<'a> {
         agreed: &'a Agreed,
         path: Option<PathBuf>,
     ) -> Result<Merger<'a>, String> {
-        let home = path.as_deref().and_then(Path::parent);
+        let into = path.clone();
+        let home = into.as_deref().and_then(Path::parent);
         let mut tally = Tally::at(home.unwrap_or(Path::new("")));
         for home in journals.iter().filter_map(|journal| journal.parent()) {
             for corpus in directories(&home.join("corpus")) {
@@ -316,6 +318,10 @@ impl<'a> Merger<'a> {
         };
         for journal in journals {
             let mut section = None;
+            // Where nothing is written, what is to be repeated is found where it was.
+            if let (None, Some(home)) = (home, journal.parent()) {
+                merger.tally.move_to(home);
+            }
             journal::read(journal, |line| merger.take(line, &mut section))?;
             merger.end(section);
         }

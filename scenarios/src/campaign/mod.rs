@@ -26,6 +26,7 @@ mod worker;
 
 pub(crate) use charter::COMMIT;
 pub use charter::{Charter, CorpusOf, Subject};
+pub(crate) use files::WHY;
 pub(crate) use hunt::{Catch, Hunt, MAJORITY, RANGES};
 pub use journal::JOURNAL;
 pub use merge::{Merged, merge};
@@ -39,7 +40,7 @@ use crate::corpus::{self, Corpus};
 use crate::format::{Scenario, duration_text};
 use crate::replace::replace;
 use crate::shrink::{self, BUDGET, Kept, Request, sizes};
-use files::{Directory, write_summary};
+use files::{Directory, is_saved, write_summary};
 use journal::{Journal, Line, RunLine};
 use pool::{Conditions, Job};
 use progress::{Goal, Progress};
@@ -92,10 +93,10 @@ pub struct Ended {
     pub summary: Summary,
     /// Its directory.
     pub dir: PathBuf,
-    /// Why it is not complete, where it is not.
-    pub cut_short: Option<String>,
     /// What somebody should know of it.
     pub remarks: Vec<String>,
+    /// Why it could not go on, if it could not. What it found until then is told all the same.
+    pub broken: Option<String>,
 }
 
 /// Every how many milliseconds the journal is brought to the disk. Against a killed process it is safe at once.
@@ -145,15 +146,23 @@ pub fn run(wanted: &Wanted, log: &mut dyn Write) -> Result<Ended, String> {
         plants: wanted.plants.clone(),
     };
     let was_over = campaign.is_over(wanted);
-    let result = campaign.make_runs(wanted, &conditions, &stop, log);
+    if wanted.resume && was_over.is_none() {
+        campaign.take_back(&dir)?;
+    }
+    let broken = campaign.make_runs(wanted, &conditions, &stop, log).err();
+    let cut_short = campaign.cut_short(wanted, &stop, broken.as_deref());
     // Even if it could not go on: what it found until then is the more worth telling.
-    let ended = campaign.conclude(&dir, &conditions, &stop);
-    result?;
-    let mut ended = ended?;
+    let mut ended = campaign.conclude(&dir, &conditions, &stop, cut_short);
+    ended.broken = broken.or(ended.broken);
     ended.remarks.extend(was_over);
-    if !stop.is_set() {
-        campaign.add_to_corpus(&dir)?;
-        campaign.shrink_failures(&mut ended, &conditions, &stop, wanted.shrink_for, log)?;
+    if ended.summary.cut_short.is_none() && ended.broken.is_none() {
+        ended.remarks.extend(campaign.add_to_corpus(&dir).err());
+    }
+    if !stop.is_set() && ended.broken.is_none() {
+        let time = wanted.shrink_for;
+        ended.broken = campaign
+            .shrink_failures(&mut ended, &conditions, &stop, time, log)
+            .err();
     }
     Ok(ended)
 }
@@ -202,12 +211,19 @@ impl Campaign {
             wanted.shard.unwrap_or(Shard::WHOLE),
             wanted.recheck_per_mille.unwrap_or(0),
         );
+        if charter.items().count() == 0 {
+            return Err(format!(
+                "shard {} of the seeds {} has none of them: there is nothing to run",
+                charter.shard, charter.seeds
+            ));
+        }
         let endless = (seeds.last == u64::MAX).then_some(FOR);
         let duration = wanted.duration.or(endless);
         charter.for_ms = duration.map(|d| d.as_millis() as u64);
         let corpus = match &wanted.corpus {
             Some(corpus) => {
                 let corpus = Corpus::read_or_begin(corpus)?;
+                corpus.may_grow()?;
                 charter.corpus = Some(CorpusOf {
                     dir: corpus.dir().to_path_buf(),
                     hash: corpus.hash(),
@@ -246,7 +262,10 @@ impl Campaign {
             last_ms,
         } = read
         else {
-            return Err(format!("{}: it has no charter", path.display()));
+            return Err(format!(
+                "{}: it has no charter: that campaign was killed before it had begun; take the file away and begin it again",
+                path.display()
+            ));
         };
         let asked_for = Charter::new(
             wanted
@@ -271,6 +290,14 @@ impl Campaign {
                 return Err(format!(
                     "{}: another campaign: it has no corpus, this one has",
                     path.display()
+                ));
+            }
+            (Some(of), Some(other)) if !is_same(&of.dir, other) => {
+                return Err(format!(
+                    "{}: another campaign: its corpus is {}, this one's {}",
+                    path.display(),
+                    of.dir.display(),
+                    other.display()
                 ));
             }
             (Some(of), _) => {
@@ -323,6 +350,22 @@ impl Campaign {
                 duration_text(all * 1_000)
             )),
             _ => None,
+        }
+    }
+
+    /// Why runs that were asked for are not made, if there are such.
+    fn cut_short(&self, wanted: &Wanted, stop: &Stop, broken: Option<&str>) -> Option<String> {
+        let is_complete = self.tally.runs() == self.items.count();
+        let is_late = self
+            .for_ms(wanted)
+            .is_some_and(|all| self.elapsed_ms() >= all);
+        match broken {
+            Some(why) => Some(why.to_string()),
+            None if stop.is_set() => Some("it was asked to stop".to_string()),
+            None if wanted.fail_fast && self.tally.failures() > 0 && !is_complete && !is_late => {
+                Some("it was to end with the first failure".to_string())
+            }
+            None => None,
         }
     }
 
@@ -400,24 +443,31 @@ impl Campaign {
         dir: &Directory,
         conditions: &Conditions,
         stop: &Stop,
-    ) -> Result<Ended, String> {
+        cut_short: Option<String>,
+    ) -> Ended {
         let wall_ms = self.elapsed_ms();
-        self.write_summary(dir, wall_ms)?;
-        let remarks = self.save_failures(dir, conditions, stop)?;
-        let summary = self.write_summary(dir, wall_ms)?;
-        Ok(Ended {
-            summary,
+        let mut ended = Ended {
+            summary: self.summary(dir, wall_ms, cut_short),
             dir: dir.path.clone(),
-            cut_short: stop.is_set().then(|| "it was asked to stop".to_string()),
-            remarks,
-        })
+            remarks: Vec::new(),
+            broken: None,
+        };
+        let written = write_summary(&dir.path, &ended.summary);
+        let saved = written.and_then(|()| self.save_failures(dir, conditions, stop));
+        let told = saved.and_then(|remarks| {
+            ended.remarks = remarks;
+            ended.summary = self.summary(dir, wall_ms, ended.summary.cut_short.take());
+            write_summary(&dir.path, &ended.summary)
+        });
+        ended.broken = told.err();
+        ended
     }
 
-    fn write_summary(&self, dir: &Directory, wall_ms: u64) -> Result<Summary, String> {
-        let is_there = |path: &str| dir.path.join(path).exists();
-        let summary = self.tally.summary(wall_ms, is_there);
-        write_summary(&dir.path, &summary)?;
-        Ok(summary)
+    fn summary(&self, dir: &Directory, wall_ms: u64, cut_short: Option<String>) -> Summary {
+        Summary {
+            cut_short,
+            ..self.tally.summary(wall_ms, &dir.path)
+        }
     }
 
     fn draw(&self, scenario: &Scenario, seed: u64) -> Scenario {
@@ -441,6 +491,18 @@ impl Campaign {
             corpus::add(&of.dir, &drawn, reached)?;
         }
         Ok(())
+    }
+
+    /// A campaign that goes on behind its end may find better for what it has added: it is as if it had not ended there.
+    fn take_back(&self, dir: &Directory) -> Result<(), String> {
+        let discoveries = dir.path.join(DISCOVERIES);
+        let Some(of) = &self.charter.corpus else {
+            return Ok(());
+        };
+        if !discoveries.is_dir() {
+            return Ok(());
+        }
+        corpus::take_back(&of.dir, &discoveries, &frozen(&dir.path, &of.hash))
     }
 
     /// The scenario of that name.
@@ -468,7 +530,7 @@ impl Campaign {
         } in self.tally.to_save()
         {
             let path = dir.path.join(path);
-            if path.exists() {
+            if is_saved(&path) {
                 continue;
             }
             let (place, drawn) = self.scenario(&scenario)?;
@@ -486,7 +548,7 @@ impl Campaign {
                     let saved = fs::create_dir_all(&path)
                         .map_err(|error| format!("cannot make {}: {error}", path.display()))
                         .and_then(|()| replace(&path.join("scenario.toml"), &drawn))
-                        .and_then(|()| replace(&path.join("why.txt"), &why));
+                        .and_then(|()| replace(&path.join(WHY), &why));
                     remarks.extend(saved.err());
                 }
             }
@@ -528,6 +590,7 @@ impl Campaign {
             }
         }
         todo.sort();
+        let files: Vec<PathBuf> = todo.iter().map(|(.., file)| file.clone()).collect();
         let (all, end) = (todo.len(), clock::now() + time);
         for (at, (_, named, seed, file)) in todo.into_iter().enumerate() {
             // Those that are left share what time is left.
@@ -555,10 +618,20 @@ impl Campaign {
             ended.remarks.extend(remark);
             ended.remarks.extend(trials.broken().map(str::to_string));
         }
-        let dir = ended.dir.clone();
-        let is_there = |path: &str| dir.join(path).exists();
-        ended.summary = self.tally.summary(ended.summary.wall_ms, is_there);
-        write_summary(&dir, &ended.summary)
+        let unfinished = files.iter().filter(|file| !shrink::is_final(file)).count();
+        let mut cut_short = ended.summary.cut_short.take();
+        if stop.is_set() {
+            cut_short = Some("it was asked to stop while its failures were shrunk".to_string());
+        } else if unfinished > 0 && !time.is_zero() {
+            ended.remarks.push(format!(
+                "of {all} failures {unfinished} are not shrunk to the end: the time for that was over; --shrink-for gives more, and `zabsim shrink` goes on"
+            ));
+        }
+        ended.summary = Summary {
+            cut_short,
+            ..self.tally.summary(ended.summary.wall_ms, &ended.dir)
+        };
+        write_summary(&ended.dir, &ended.summary)
     }
 }
 
@@ -596,6 +669,12 @@ fn shrink_into(
         Err(_) if request.hands.is_over() => None,
         Err(why) => Some(format!("{which}: {why}")),
     }
+}
+
+/// Whether two paths lead to the same place.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| path.canonicalize().ok();
+    one == other || place(one).is_some_and(|one| place(other) == Some(one))
 }
 
 /// Every seed that there is, from 1 on.

@@ -11,7 +11,7 @@ use super::worker::{Answer, Order, failure_of};
 use super::{charter::COMMIT, charter::Subject};
 use crate::format::duration_text;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +27,8 @@ const CRASHED: &str = "crashed";
 const TURN: Duration = Duration::from_millis(100);
 /// How long a worker may take to begin.
 const START: Duration = Duration::from_secs(60);
+/// Between two attempts to start a worker at most so long; then no worker can be had.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Once a campaign is to stop, its runs in hand get so long; who sends a SIGTERM does not wait for ever.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long after a worker, that died of a signal which asks to end, the supervisor may hear of the same request.
@@ -123,7 +125,7 @@ fn supervise(
     while let Some(job) = next() {
         let mut hired = match worker.take() {
             Some(worker) => worker,
-            None => match Worker::hire(conditions) {
+            None => match Worker::hire_with_patience(conditions, stop) {
                 Err(_) if stop.is_set() => return Ok(()),
                 hired => hired?,
             },
@@ -237,6 +239,15 @@ fn ended(job: Job, started: Instant, verdict: &str, failure: FailureLine) -> Run
     }
 }
 
+/// The program that runs, even if another one stands at its place by now: a campaign outlives a build.
+fn program() -> std::io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    match running.exists() {
+        true => Ok(running.to_path_buf()),
+        false => std::env::current_exe(),
+    }
+}
+
 /// What came of an order.
 pub(super) enum Asked {
     Answer(Answer),
@@ -258,10 +269,21 @@ pub(super) struct Worker {
 }
 
 impl Worker {
+    /// A machine that is short of processes or memory now may have them in a while: a night does not end for that.
+    fn hire_with_patience(conditions: &Conditions, stop: &Stop) -> Result<Worker, String> {
+        let mut wait = TURN;
+        loop {
+            match Worker::hire(conditions) {
+                Err(_) if wait <= PATIENCE && !stop.is_set() => thread::sleep(wait),
+                hired => return hired,
+            }
+            wait *= 2;
+        }
+    }
+
     pub(super) fn hire(conditions: &Conditions) -> Result<Worker, String> {
         let cannot = |error| format!("cannot start a worker: {error}");
-        let program = std::env::current_exe().map_err(cannot)?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(program().map_err(cannot)?);
         command.arg("worker");
         command.args(["--memory-mib", &conditions.memory_mib.to_string()]);
         for plant in &conditions.plants {
@@ -406,7 +428,7 @@ impl Worker {
             .last_words
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let words = String::from_utf8_lossy(&words).trim().to_string();
+        let words = without_numbers_of_threads(String::from_utf8_lossy(&words).trim());
         let cause = match &status {
             Ok(status) => cause_of(*status),
             Err(error) => format!("nobody knows how: {error}"),
@@ -449,6 +471,25 @@ fn cause_of(status: ExitStatus) -> String {
     status.to_string()
 }
 
+/// What a dying thread says of itself has the system's number for it, which no other run of the same seed has.
+fn without_numbers_of_threads(words: &str) -> String {
+    let mut parts = words.split("thread '");
+    let mut out = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        out.push_str("thread '");
+        let numbered = part.split_once("' (").and_then(|(name, rest)| {
+            let (number, rest) = rest.split_once(')')?;
+            let is_number = number.bytes().all(|b| b.is_ascii_digit());
+            is_number.then_some((name, rest))
+        });
+        match numbered {
+            Some((name, rest)) => out.extend([name, "'", rest]),
+            None => out.push_str(part),
+        }
+    }
+    out
+}
+
 /// Keeps the end of what is said.
 fn listen(mut from: impl Read, last_words: &Mutex<Vec<u8>>) {
     let mut bytes = [0; 1_024];
@@ -462,5 +503,19 @@ fn listen(mut from: impl Read, last_words: &Mutex<Vec<u8>>) {
                 words.drain(..excess);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_of_the_same_run_are_the_same() {
+        let said = "\nthread 'zabsim run' (17998) has overflowed its stack\nthread '<unknown>' (3) panicked at x.rs:1: thread 'a' (b)";
+        assert_eq!(
+            without_numbers_of_threads(said),
+            "\nthread 'zabsim run' has overflowed its stack\nthread '<unknown>' panicked at x.rs:1: thread 'a' (b)"
+        );
     }
 }

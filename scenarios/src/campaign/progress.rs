@@ -33,7 +33,7 @@ pub(super) struct Progress<'a> {
 impl<'a> Progress<'a> {
     pub(super) fn new(goal: Goal, before: (u64, u64), log: &'a mut dyn Write) -> Progress<'a> {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}");
+            let style = ProgressStyle::with_template("{bar:20} {percent:>3} %  {wide_msg}");
             let bar = ProgressBar::new(PARTS);
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
@@ -63,8 +63,8 @@ impl<'a> Progress<'a> {
         let line = described(tally, rate, left_ms);
         match &self.bar {
             Some(bar) => {
-                bar.set_position(parts);
                 bar.set_message(line);
+                bar.set_position(parts);
             }
             None => {
                 let _ = writeln!(self.log, "{}% {line}", parts * 100 / PARTS);

@@ -2,10 +2,12 @@
 //! they were divided; and it stays small, however many there are.
 
 use super::charter::{Charter, Subject};
+use super::files::is_saved;
 use super::journal::{FailureLine, RunLine};
 use super::{MINIMAL, frozen};
 use crate::corpus::Corpus;
 use crate::runner::reproduce;
+use crate::shrink::is_final;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,6 +93,9 @@ pub struct Places {
     whole: Vec<bool>,
     /// The bugs that are planted in each scenario.
     planted: Vec<Vec<String>>,
+    commit: String,
+    /// What a run of each scenario is a function of, beside the seed.
+    of: Vec<String>,
 }
 
 impl Tally {
@@ -100,6 +105,11 @@ impl Tally {
             home: home.to_path_buf(),
             ..Tally::default()
         }
+    }
+
+    /// Runs that are added from now on are of a campaign in that directory.
+    pub fn move_to(&mut self, home: &Path) {
+        self.home = home.to_path_buf();
     }
 
     /// What a corpus reached already is no discovery, before or after its runs are added.
@@ -137,6 +147,10 @@ impl Tally {
             corpus: charter.corpus.as_ref().map(|corpus| corpus.hash.clone()),
             whole: charter.scenarios.iter().map(is_whole).collect(),
             planted: charter.scenarios.iter().map(planted).collect(),
+            commit: charter.commit.clone(),
+            of: (0..charter.scenarios.len())
+                .filter_map(|place| Some(format!("{:016x}", charter.identity(place)?)))
+                .collect(),
         }
     }
 
@@ -174,6 +188,8 @@ impl Tally {
                 scenario: scenario.clone(),
                 reproduce: reproduce(scenario, &seed, corpus.as_deref(), planted),
                 seed,
+                commit: places.commit.clone(),
+                of: places.of[line.scenario].clone(),
             };
             self.add_failure(run, line, failure);
         }
@@ -271,15 +287,15 @@ impl Tally {
                 Some(ToSave {
                     scenario: run.scenario.clone(),
                     seed: parse_seed(&run.seed).ok()?,
-                    dir: directory(fingerprint, &run.seed),
+                    dir: directory(fingerprint, run),
                     silent,
                 })
             })
             .collect()
     }
 
-    /// The summary. `is_there` tells of a path beside the summary whether it is there.
-    pub fn summary(&self, wall_ms: u64, is_there: impl Fn(&str) -> bool) -> Summary {
+    /// The summary, beside which there is what stands in `home`.
+    pub fn summary(&self, wall_ms: u64, home: &Path) -> Summary {
         let scenarios = self.scenarios.iter();
         let scenarios = scenarios.map(|((name, planted), seen)| ScenarioSummary {
             name: name.clone(),
@@ -289,7 +305,7 @@ impl Tally {
             last: seed_text(seen.last),
         });
         let failures = self.failures.values();
-        let mut failures: Vec<Failure> = failures.map(|failing| failing.told(&is_there)).collect();
+        let mut failures: Vec<Failure> = failures.map(|failing| failing.told(home)).collect();
         failures.sort_by(|a, b| (b.runs, &a.fingerprint).cmp(&(a.runs, &b.fingerprint)));
         let probes = self.probes.iter();
         let never = probes.clone().filter(|(_, count)| **count == 0);
@@ -298,6 +314,7 @@ impl Tally {
             schema: CAMPAIGN_SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_string(),
             commit: commits.join(", "),
+            cut_short: None,
             runs: self.runs,
             verdicts: self.verdicts.clone(),
             rechecked: self.rechecked,
@@ -324,20 +341,21 @@ fn pairs(reached: &[Arc<str>]) -> impl Iterator<Item = Pair> {
     })
 }
 
-/// Where a failed run is saved, beside the summary.
-fn directory(fingerprint: &str, seed: &str) -> String {
-    format!("failures/{fingerprint}-{seed}")
+/// Where a failed run is saved, beside the summary: the same seed is another run in another scenario, or of another source.
+fn directory(fingerprint: &str, run: &FailedRun) -> String {
+    format!("failures/{fingerprint}-{}-{}", run.seed, &run.of[..8])
 }
 
 impl Failing {
-    fn told(&self, is_there: impl Fn(&str) -> bool) -> Failure {
+    fn told(&self, home: &Path) -> Failure {
         let first = self.seeds.first_key_value();
         let (message, verdict) = match first {
             Some((_, (message, verdict))) => (message.clone(), verdict.clone()),
             None => (self.line.message.clone(), self.verdict.clone()),
         };
-        let saved = first.map(|(run, _)| directory(&self.line.fingerprint, &run.seed));
+        let saved = first.map(|(run, _)| directory(&self.line.fingerprint, run));
         let minimal = saved.as_ref().map(|dir| format!("{dir}/{MINIMAL}"));
+        let minimal = minimal.filter(|file| home.join(file).exists());
         Failure {
             fingerprint: self.line.fingerprint.clone(),
             check: self.line.check.clone(),
@@ -347,8 +365,11 @@ impl Failing {
             runs: self.runs,
             seeds: self.seeds.keys().cloned().collect(),
             message,
-            saved: saved.filter(|dir| is_there(dir)),
-            minimal: minimal.filter(|file| is_there(file)),
+            saved: saved.filter(|dir| is_saved(&home.join(dir))),
+            is_minimal: minimal
+                .as_ref()
+                .is_some_and(|file| is_final(&home.join(file))),
+            minimal,
         }
     }
 }
@@ -389,7 +410,7 @@ mod tests {
         for run in runs {
             tally.add(&places, run).expect("a run of this campaign");
         }
-        tally.summary(7, |_| true)
+        tally.summary(7, Path::new("nowhere"))
     }
 
     #[test]
@@ -416,7 +437,7 @@ mod tests {
         let fastest = [30, 29, 28, 27].map(seed_text);
         assert_eq!(seeds, fastest);
         assert_eq!(often.message, "of seed 30", "the fastest speaks for all");
-        assert_eq!(often.saved, Some(format!("failures/a-{}", seed_text(30))));
+        assert_eq!(often.saved, None, "nobody has saved it");
         assert_eq!((once.fingerprint.as_str(), once.runs), ("b", 1));
     }
 

@@ -1,6 +1,7 @@
 //! `zabsim adopt`: a shrunk failure becomes a regression, a scenario that must pass from the day on which it is mended.
 
 use super::Output;
+use super::saved::told_nothing;
 use crate::campaign::MINIMAL;
 use crate::fingerprint::Fingerprint;
 use crate::format::{BYTES_MAX, Scenario};
@@ -27,9 +28,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N")]
     seed: Option<String>,
     /// The directory of the regressions
-    #[arg(long, value_name = "DIR", default_value = "scenarios/regressions")]
+    #[arg(long, value_name = "DIR", default_value = REGRESSIONS)]
     into: PathBuf,
 }
+
+/// Where the regressions of the project are.
+const REGRESSIONS: &str = "scenarios/regressions";
 
 pub(super) fn adopt(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, String> {
     let file = shrunk_file(&arguments.run)?;
@@ -38,6 +42,13 @@ pub(super) fn adopt(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8
         read_bounded(&file, BYTES_MAX, "scenario").map_err(|why| format!("{from}: {why}"))?;
     let mut scenario =
         Scenario::parse(&from.to_string(), &text).map_err(|error| error.to_string())?;
+    if !scenario.plan.bugs.is_empty() && arguments.into == Path::new(REGRESSIONS) {
+        let planted: Vec<String> = scenario.plan.bugs.iter().map(|b| b.to_string()).collect();
+        return Err(format!(
+            "{from} plants {}: that is no regression, which must pass one day; take `bugs` out of it, or keep it elsewhere with --into",
+            planted.join(", ")
+        ));
+    }
     let seed = match (&arguments.seed, scenario.seed) {
         (Some(seed), _) => parse_seed(seed)?,
         (None, Some(seed)) => seed,
@@ -103,6 +114,9 @@ fn shrunk_file(run: &Path) -> Result<PathBuf, String> {
         (false, true) => run.parent().unwrap_or(Path::new("")),
         (false, false) => return Ok(run.to_path_buf()),
     };
+    if let Some(why) = told_nothing(directory) {
+        return Err(why);
+    }
     let file = directory.join(MINIMAL);
     match file.exists() {
         true => Ok(file),

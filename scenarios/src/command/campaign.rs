@@ -77,7 +77,10 @@ pub(super) fn campaign(arguments: &Arguments, output: &mut Output<'_>) -> Result
         output.complain(remark);
     }
     tell(&ended, arguments.json, output)?;
-    Ok(exit_code(&ended.summary))
+    match ended.broken {
+        Some(why) => Err(why),
+        None => Ok(exit_code(&ended.summary)),
+    }
 }
 
 fn tell(ended: &Ended, json: bool, output: &mut Output<'_>) -> Result<(), String> {
@@ -91,9 +94,9 @@ fn tell(ended: &Ended, json: bool, output: &mut Output<'_>) -> Result<(), String
         "{}\nWritten to {dir}\n",
         render_campaign(&ended.summary)
     ));
-    if let Some(why) = &ended.cut_short {
+    if ended.summary.cut_short.is_some() {
         output.print(&format!(
-            "Not complete: {why}; `zabsim campaign --resume --out {dir}` goes on\n"
+            "`zabsim campaign --resume --out {dir}` goes on with it\n"
         ));
     }
     Ok(())

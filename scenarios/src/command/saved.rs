@@ -1,6 +1,7 @@
 //! A saved run, read again: `run.json`, or the directory that holds it. What another build saved is refused, since a seed
 //! means something else there.
 
+use crate::campaign::WHY;
 use crate::format::Scenario;
 use crate::library::read_bounded;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ impl SavedRun {
             true => path.join("run.json"),
             false => path.to_path_buf(),
         };
+        if let Some(why) = told_nothing(path) {
+            return Err(why);
+        }
         let report = read_report(&file)?;
         let name = file.display();
         let ours = env!("CARGO_PKG_VERSION");
@@ -43,6 +47,17 @@ impl SavedRun {
             seed,
         })
     }
+}
+
+/// Of the directory of a run that told nothing of itself: that, and what can be done with it.
+pub(super) fn told_nothing(dir: &Path) -> Option<String> {
+    let is_silent = dir.join(WHY).exists() && !dir.join("run.json").exists();
+    is_silent.then(|| {
+        let name = dir.display();
+        format!(
+            "{name} holds a run that hung, or was the end of its process ({WHY}): there is no report to go by, so it can be neither replayed nor shrunk nor adopted; `zabsim run {name}/scenario.toml --seed N` makes it again, in this process"
+        )
+    })
 }
 
 fn read_report(file: &Path) -> Result<RunReport, String> {
