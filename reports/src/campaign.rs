@@ -121,7 +121,7 @@ fn render_failure(number: usize, failure: &Failure, commits: bool, out: &mut Str
     if let Some(minimal) = &failure.minimal {
         let state = match failure.is_minimal {
             true => "",
-            false => "; not minimal yet, `zabsim shrink` goes on",
+            false => "; perhaps not minimal",
         };
         line!(out, "   Least  {minimal}, beside this summary{state}");
     }

@@ -402,7 +402,11 @@ fn failures_are_shrunk_at_the_end() {
     assert!(shrunk.contains("# 1-minimal: "), "{shrunk}");
     assert_eq!(minimal("none"), Some(shrunk));
     let text = fs::read_to_string(place.path("all/summary.txt")).expect("a text");
-    assert!(text.contains("Least  "), "{text}");
+    assert!(
+        text.contains("Least  ") && !text.contains("perhaps not minimal"),
+        "{text}"
+    );
+    assert!(place.summary("all").failures[0].is_minimal);
     // It says itself how to repeat it.
     let file = place.summary("all").failures[0].minimal.clone();
     place.ends_with(3, &format!("run all/{}", file.expect("it is shrunk")));

@@ -89,7 +89,7 @@ pub struct Failure {
     pub saved: Option<String>,
     /// The file, beside the summary, of the minimal scenario that fails so.
     pub minimal: Option<String>,
-    /// Whether the search for it is over: where it is not, there may be less that fails so.
+    /// Whether nothing less fails so: the search for it was neither cut short nor spent before it had tried everything.
     #[serde(default)]
     pub is_minimal: bool,
 }

@@ -7,7 +7,7 @@ use super::journal::{FailureLine, RunLine};
 use super::{MINIMAL, frozen};
 use crate::corpus::Corpus;
 use crate::runner::reproduce;
-use crate::shrink::is_final;
+use crate::shrink::is_minimal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -368,7 +368,7 @@ impl Failing {
             saved: saved.filter(|dir| is_saved(&home.join(dir))),
             is_minimal: minimal
                 .as_ref()
-                .is_some_and(|file| is_final(&home.join(file))),
+                .is_some_and(|file| is_minimal(&home.join(file))),
             minimal,
         }
     }

@@ -78,5 +78,18 @@ pub(crate) fn is_final(file: &Path) -> bool {
     !there.is_empty() && !remarks.any(|line| line == UNDER_WAY)
 }
 
+/// Whether it says that nothing less fails so.
+pub(crate) fn is_minimal(file: &Path) -> bool {
+    let there = std::fs::read_to_string(file).unwrap_or_default();
+    let mut remarks = there.lines().take_while(|line| line.starts_with('#'));
+    remarks.any(|line| {
+        line.strip_prefix("# ")
+            .is_some_and(|said| said.starts_with(MINIMAL))
+    })
+}
+
+/// How the line begins that says that it is minimal.
+pub(super) const MINIMAL: &str = "1-minimal: ";
+
 /// The line that says that a search goes on, or was interrupted.
 pub(super) const UNDER_WAY: &str = "# Not minimal: the search goes on, or was interrupted.";

@@ -26,7 +26,7 @@ mod written;
 pub(crate) use fewer::without_faults;
 pub use hands::{Hands, Shown, Threads, Tried, attempt};
 pub use kept::Kept;
-pub(crate) use kept::is_final;
+pub(crate) use kept::{is_final, is_minimal};
 pub use search::SEEDS;
 pub use written::{name, said_fingerprint, sizes, text};
 

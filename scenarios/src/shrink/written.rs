@@ -1,6 +1,6 @@
 //! A shrunk scenario as a file: what it shows stands above it.
 
-use super::kept::UNDER_WAY;
+use super::kept::{MINIMAL, UNDER_WAY};
 use super::{Shrunk, State};
 use crate::format::{Expect, Scenario};
 use zabsim::seed_text;
@@ -32,7 +32,7 @@ pub fn text(shrunk: &Shrunk) -> String {
     ));
     remark(match shrunk.state {
         State::Minimal => format!(
-            "1-minimal: without any one fault, client, server or operation, or with any duration of 2 ms or more that stands here (but the tick) halved, {} seeds do not show it{}.",
+            "{MINIMAL}without any one fault, client, server or operation, or with any duration of 2 ms or more that stands here (but the tick) halved, {} seeds do not show it{}.",
             super::SEEDS,
             match shrunk.scenario.workloads.is_empty() {
                 true => "",
