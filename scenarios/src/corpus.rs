@@ -247,24 +247,22 @@ pub fn add(dir: &Path, drawn: &Scenario, reached: Vec<String>) -> Result<(), Str
 /// in `frozen`, stays.
 pub fn take_back(dir: &Path, added: &Path, frozen: &Path) -> Result<(), String> {
     for entry in &Corpus::read(added)?.entries {
-        let places = match frozen.join(&entry.name).exists() {
-            true => [None, Some(added)],
-            false => [Some(dir), Some(added)],
-        };
-        for path in places
-            .into_iter()
-            .flatten()
-            .map(|dir| dir.join(&entry.name))
-        {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(format!("cannot take {} away: {error}", path.display()));
-                }
-                _ => {}
-            }
+        if !frozen.join(&entry.name).exists() {
+            remove(&dir.join(&entry.name))?;
         }
+        remove(&added.join(&entry.name))?;
     }
     Ok(())
+}
+
+/// Takes a file away that may be gone already.
+fn remove(path: &Path) -> Result<(), String> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("cannot take {} away: {error}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Another time, another length, another event to wait for, another moment of the same step.

@@ -300,8 +300,7 @@ impl<'a> Merger<'a> {
         agreed: &'a Agreed,
         path: Option<PathBuf>,
     ) -> Result<Merger<'a>, String> {
-        let into = path.clone();
-        let home = into.as_deref().and_then(Path::parent);
+        let home = path.as_deref().and_then(Path::parent);
         let mut tally = Tally::at(home.unwrap_or(Path::new("")));
         for home in journals.iter().filter_map(|journal| journal.parent()) {
             for corpus in directories(&home.join("corpus")) {
@@ -319,7 +318,9 @@ impl<'a> Merger<'a> {
         for journal in journals {
             let mut section = None;
             // Where nothing is written, what is to be repeated is found where it was.
-            if let (None, Some(home)) = (home, journal.parent()) {
+            if merger.path.is_none()
+                && let Some(home) = journal.parent()
+            {
                 merger.tally.move_to(home);
             }
             journal::read(journal, |line| merger.take(line, &mut section))?;

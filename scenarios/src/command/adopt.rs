@@ -8,7 +8,7 @@ use crate::format::{BYTES_MAX, Scenario};
 use crate::library::read_bounded;
 use crate::replace::replace;
 use crate::runner::run_scenario;
-use crate::shrink::said_fingerprint;
+use crate::shrink::{remarks, said_fingerprint};
 use std::path::{Path, PathBuf};
 use zabsim::parse_seed;
 
@@ -60,7 +60,7 @@ pub(super) fn adopt(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8
             "{from} passes with its seed: there is no failure to keep"
         ));
     };
-    let remarks = remarks(&text);
+    let remarks: String = remarks(&text).map(|line| format!("{line}\n")).collect();
     if let Some(said) = said_fingerprint(&remarks)
         && said != fingerprint.id()
     {
@@ -142,10 +142,4 @@ fn target(into: &Path, name: &str) -> Result<PathBuf, String> {
             "\"{name}\" is no name for a regression; letters, digits, - and _ are allowed"
         )),
     }
-}
-
-/// The remarks above a scenario.
-fn remarks(text: &str) -> String {
-    let lines = text.lines().take_while(|line| line.starts_with('#'));
-    lines.map(|line| format!("{line}\n")).collect()
 }

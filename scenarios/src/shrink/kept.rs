@@ -1,7 +1,7 @@
 //! The file of a shrunk scenario. It only ever gets better: what is there already and fails in the same way stays until something
 //! smaller is found.
 
-use super::{Hands, Shrunk, State, Tried, said_fingerprint, text};
+use super::{Hands, Shrunk, State, Tried, remarks, said_fingerprint, text};
 use crate::format::Scenario;
 use crate::replace::replace;
 use std::path::{Path, PathBuf};
@@ -74,18 +74,14 @@ fn size_there(file: &Path, shrunk: &Shrunk, hands: &dyn Hands) -> Option<Size> {
 /// Whether the search that left that file was over, so that nothing more would come of another one.
 pub(crate) fn is_final(file: &Path) -> bool {
     let there = std::fs::read_to_string(file).unwrap_or_default();
-    let mut remarks = there.lines().take_while(|line| line.starts_with('#'));
-    !there.is_empty() && !remarks.any(|line| line == UNDER_WAY)
+    !there.is_empty() && !remarks(&there).any(|line| line == UNDER_WAY)
 }
 
 /// Whether it says that nothing less fails so.
 pub(crate) fn is_minimal(file: &Path) -> bool {
     let there = std::fs::read_to_string(file).unwrap_or_default();
-    let mut remarks = there.lines().take_while(|line| line.starts_with('#'));
-    remarks.any(|line| {
-        line.strip_prefix("# ")
-            .is_some_and(|said| said.starts_with(MINIMAL))
-    })
+    let mut said = remarks(&there).filter_map(|line| line.strip_prefix("# "));
+    said.any(|said| said.starts_with(MINIMAL))
 }
 
 /// How the line begins that says that it is minimal.

@@ -28,7 +28,7 @@ pub use hands::{Hands, Shown, Threads, Tried, attempt};
 pub use kept::Kept;
 pub(crate) use kept::{is_final, is_minimal};
 pub use search::SEEDS;
-pub use written::{name, said_fingerprint, sizes, text};
+pub use written::{name, remarks, said_fingerprint, sizes, text};
 
 use crate::fingerprint::Fingerprint;
 use crate::format::{Expect, Scenario};

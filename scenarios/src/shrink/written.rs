@@ -58,10 +58,14 @@ pub fn text(shrunk: &Shrunk) -> String {
     out
 }
 
+/// The remarks above a scenario.
+pub fn remarks(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|line| line.starts_with('#'))
+}
+
 /// The fingerprint that the remarks above a scenario speak of.
 pub fn said_fingerprint(text: &str) -> Option<&str> {
-    let mut remarks = text.lines().take_while(|line| line.starts_with('#'));
-    remarks.find_map(|line| line.strip_prefix("# Fingerprint ")?.strip_suffix('.'))
+    remarks(text).find_map(|line| line.strip_prefix("# Fingerprint ")?.strip_suffix('.'))
 }
 
 /// More than so many letters are told by their first clause: a stuck run lists who waits for what.
